@@ -14,6 +14,7 @@ from shutil import which
 import click
 
 import doorctl
+from doorctl.cli.options import DEFAULT_CONFIG
 from doorctl.config import Config
 from doorctl.core.identity import owner_of
 from doorctl.services import setup as rules
@@ -35,6 +36,25 @@ ASKED_AGAIN = {
 """Step -> the questions whose answers it tries, and which are asked again where it fails."""
 
 
+UNIT_FOLDERS = ("etc", "run", "usr/local/lib", "usr/lib", "lib")
+"""Where systemd looks for units, below each `systemd/system`."""
+
+WITHOUT_UNITS = {
+    "elsewhere": (
+        "The units run /etc/doorctl/doorctl.toml and not this file, so systemd was left alone. "
+        "Start both yourself: doorctl web --config {path}; doorctl run --config {path}"
+    ),
+    "none": "doorctl's units are not installed here, so nothing was started; its package has them.",
+    "idle": "systemd does not run here, so nothing was started.",
+}
+"""Why no unit is started, and the sentence that says so."""
+
+
+def is_elsewhere(path: Path, root: Path) -> bool:
+    """Tell whether a configuration is none that the units run, so that nothing else is touched."""
+    return root == Path("/") and path != Path(DEFAULT_CONFIG)
+
+
 class StepFailedError(Exception):
     """A step failed and has said why; `questions` are those whose answers it rests on, if any."""
 
@@ -43,11 +63,19 @@ class StepFailedError(Exception):
         self.questions = questions
 
 
+def has_units(root: Path) -> bool:
+    """Tell whether doorctl's units are installed."""
+    unit = f"{UNITS[0]}.service"
+    return any((root / folder / "systemd/system" / unit).exists() for folder in UNIT_FOLDERS)
+
+
 def systemctl(root: Path, *words: str, offline: bool = False) -> bool:
-    """Call systemctl where systemd runs, or in an image that it will run in; tells whether.
+    """Call systemctl where our units are, and systemd runs or will, in an image; tells whether.
 
     Raises StepFailedError: systemctl has said why.
     """
+    if not has_units(root):
+        return False
     image = offline and root == Path("/") and which("systemctl") is not None
     if not image and not (root / "run/systemd/system").is_dir():
         return False
@@ -101,44 +129,58 @@ class Work:
         if own.feed != Path():
             self._load_patrons()
         self._add_account()
+        made = self._made_backup()
         boot = self._boot()
-        about = {"certificate": certificate, "relay at boot": boot}
+        about = {"certificate": certificate, "relay at boot": boot} | made
         self._start(changed=changed)
         about |= self._tried()
         self._record(about)
         click.echo(boot)
         return self._failed
 
+    @property
+    def _is_elsewhere(self) -> bool:
+        return is_elsewhere(self.path, self.root)
+
+    def _systemctl(self, *words: str, offline: bool = False) -> bool:
+        return not self._is_elsewhere and systemctl(self.root, *words, offline=offline)
+
+    def _why_idle(self) -> str:
+        if self._is_elsewhere:
+            return "elsewhere"
+        return "idle" if has_units(self.root) else "none"
+
     def _write(self, beside: Path) -> bool:
         changed = rules.put(self.path, self.made.text.encode())
-        for unit, text in rules.drop_ins(self.made, beside).items():
+        drop_ins = {} if self._is_elsewhere else rules.drop_ins(self.made, beside)
+        for unit, text in drop_ins.items():
             file = self.root / "etc/systemd/system" / f"{unit}.d" / "setup.conf"
             if "=" in text or file.exists():
                 changed |= rules.put(file, text.encode())
         return changed
 
     def _make_databases(self) -> None:
-        _, config = self.say, self.made.config
+        config = self.made.config
         self._call("check-config")
         databases = (config.storage.directory, config.storage.door_directory)
         if not any((each / name).exists() for each in databases for name in DATABASES):
             self._call("init")
-        if not systemctl(self.root, "daemon-reload"):
-            click.echo(_("systemd does not run here, so nothing was started."))
+        if not self._systemctl("daemon-reload"):
+            click.echo(self.say(WITHOUT_UNITS[self._why_idle()]).format(path=self.path))
 
     def _load_patrons(self) -> None:
         # Web alone writes the register while it runs; it has to be there whatever comes of it.
-        systemctl(self.root, "stop", "doorctl-web")
+        self._systemctl("stop", "doorctl-web")
         try:
             feed = str(self.made.own.feed.absolute())
             self._call("patrons", "load", feed, "--full", output=None)
         finally:
-            systemctl(self.root, "start", "doorctl-web")
+            self._systemctl("start", "doorctl-web")
 
     def _start(self, *, changed: bool) -> None:
         timer = ["doorctl-backup.timer"] if self.made.config.backup.recipients else []
-        systemctl(self.root, "enable", *UNITS, *timer, offline=True)
-        systemctl(self.root, "restart" if changed else "start", *UNITS, *timer)
+        self._systemctl("enable", *UNITS, *timer, offline=True)
+        self._systemctl("restart" if changed else "start", *UNITS, *timer)
 
     def _tried(self) -> dict[str, str]:
         """Try what was set up; return how that went, for the record."""
@@ -185,6 +227,13 @@ class Work:
         # Refused because it is easy to guess, which was told: another one.
         while self._run(*add, typed=self.terminal.secret(own.account, None)).returncode:
             pass
+
+    def _made_backup(self) -> dict[str, str]:
+        """Make the first backup, before the door could miss one; later ones are the timer's."""
+        wanted = self.made.config.backup
+        if not wanted.recipients or any(wanted.directory.glob("doorctl-*.age")):
+            return {}
+        return {"first backup": self._attempted("backup")}
 
     def _boot(self) -> str:
         """Write the relay's two lines where that was wanted; say how they are."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from itertools import cycle
 from pathlib import Path
@@ -15,7 +15,14 @@ from signal import SIG_IGN, SIGHUP, SIGTERM, signal
 import click
 
 from doorctl.cards.reader import as_sent
-from doorctl.cli.installer import ASKED_AGAIN, StepFailedError, Terminal, Work, systemctl
+from doorctl.cli.installer import (
+    ASKED_AGAIN,
+    StepFailedError,
+    Terminal,
+    Work,
+    is_elsewhere,
+    systemctl,
+)
 from doorctl.cli.options import config_options
 from doorctl.config import Config
 from doorctl.config.loading import Key, overridden, read_tables
@@ -51,6 +58,8 @@ EVER = datetime(1970, 1, 1, tzinfo=UTC)
 HELP = """Set up a branch: ask what it needs, write the configuration, make keys and databases.
 
 Run again it changes what is answered anew and nothing else; stopped, it goes on where it was.
+With --config elsewhere than in /etc/doorctl, all stays in that file's folder, and systemd is left
+alone.
 
 --answers FILE asks nothing. FILE is TOML: any key of doorctl.toml, and [setup] for the rest. Where
 something in it is wrong, every problem is told, nothing is changed, and the exit code is 2. A new
@@ -93,6 +102,8 @@ def setup(config_path: Path, overrides: tuple[str, ...], file: Path | None, root
     if malformed:
         raise ConfigError("the command line", malformed)
     given = rules.flat(tables)
+    if new and is_elsewhere(path, root):
+        given = rules.BESIDE | given
     text = (shipped("doorctl.toml") if new else path).read_bytes().decode()
     if file is not None:
         try:
@@ -175,12 +186,15 @@ class Dialogue:
             self._refuse_given()
             click.echo(self._say("Enter takes what stands in brackets; < goes back one question."))
             made, failed = self._done()
+        except StepFailedError:
+            raise SystemExit(1) from None
         except (click.Abort, KeyboardInterrupt):
             click.echo("\n" + self._say("Stopped. `doorctl setup` goes on where it was."), err=True)
             raise SystemExit(1) from None
         finally:
             if self._stopped_door:
-                systemctl(self._root, "start", "doorctl-door")
+                with suppress(StepFailedError):
+                    systemctl(self._root, "start", "doorctl-door")
         self._kept.unlink(missing_ok=True)
         if made.own.feed == Path() and not made.config.web.push.public_key_files:
             click.echo(self._say("Patrons are pushed: pair with the server, by `doorctl pair`."))

@@ -432,7 +432,7 @@ LOOK_EVERY_S = 60.0
 """How often the worker looks at power supply, register and disk."""
 
 BACKUP_OLD = timedelta(days=2)
-"""One is made each night, so two were missed."""
+"""One is made each night, so two were missed; without one it counts from the installation."""
 
 WEB_RESTS_S = 60.0
 """Web asks the door every few seconds; a restart takes less."""
@@ -532,10 +532,10 @@ class Lookout:
             return {}
         with suppress(StoreError), closing(AuditRecords(self.config.storage.branch_db)) as records:
             stores.backup_at = at = records.last_backup()
-            if at is None:
-                return {"backup_old": "none was ever made"}
-            why = f"the last one is {_hours(moment.local - at)} old"
-            return {"backup_old": why if moment.local - at > BACKUP_OLD else None}
+            since = at or records.began() or moment.local
+            why = f"the last one is {_hours(moment.local - since)} old"
+            why = why if at else "none was ever made"
+            return {"backup_old": why if moment.local - since > BACKUP_OLD else None}
         return {}
 
     def _keys(self) -> dict[str, str | None]:

@@ -156,6 +156,14 @@ DAYS_MADE = "1825"
 EXAMPLES = {"branch.isil": "", "keypad.port": ""}
 """What the packaged example has of somebody else's branch, as it is by default."""
 
+BESIDE = {
+    "storage.directory": "data",
+    "storage.door_directory": "",
+    "secrets.installation_key_file": "installation.key",
+    "backup.directory": "backups",
+}
+"""Where a new installation has its files beside its configuration, and not in the system's."""
+
 NEW = ("branch.name", "branch.id", "reader.port")
 """The same, where there is no default."""
 

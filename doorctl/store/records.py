@@ -126,6 +126,10 @@ _LAST_PUSH = """
     WHERE record IS NOT NULL AND json_extract(record, '$.action') IN (?, ?)
     ORDER BY number DESC LIMIT 1
 """
+_BEGAN = """
+    SELECT json_extract(record, '$.at_ms') FROM audit
+    WHERE record IS NOT NULL ORDER BY number LIMIT 1
+"""
 _LAST_BACKUP = """
     SELECT json_extract(record, '$.at_ms') FROM audit
     WHERE record IS NOT NULL AND json_extract(record, '$.action') = ?
@@ -222,6 +226,11 @@ class AuditRecords(BranchReader):
         """Return the number of the push applied last, or the lower one it got later; 0 for none."""
         records = self._records(_LAST_PUSH, _NUMBERED)
         return int(records[0][0]) if records else 0
+
+    def began(self) -> datetime | None:
+        """Return when its first entry was made, UTC: about when it was installed; None for none."""
+        records = self._records(_BEGAN)
+        return from_ms(records[0][0]) if records else None
 
     def last_backup(self) -> datetime | None:
         """Return when the last encrypted backup was made and sent, UTC; None for none."""

@@ -45,6 +45,7 @@ id = "langaa"
 directory = "{0}/web"
 door_directory = "{0}/door"
 [backup]
+directory = "{0}/backups"
 recipients = ["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"]
 [secrets]
 installation_key_file = "{0}/etc/installation.key"
@@ -88,6 +89,9 @@ class Machine:
     def with_systemd(self, script: str) -> str:
         """Have a script stand for systemctl; return the path by which it is found."""
         (self.base / "root/run/systemd/system").mkdir(parents=True)
+        units = self.base / "root/usr/lib/systemd/system"
+        units.mkdir(parents=True)
+        (units / "doorctl-web.service").touch()
         program = self.base / "bin" / "systemctl"
         program.parent.mkdir()
         program.write_text(script.format(base=self.base, python=sys.executable))
@@ -183,6 +187,8 @@ def test_answers_alone_set_up_a_branch_and_twice_change_nothing(set_up: SetUp) -
     assert "tekniker can sign in as technician" in done.stdout
     assert "A reboot is due" in done.stdout
     record = (machine.base / "etc" / "setup-record.txt").read_text("utf-8")
+    assert record.count("first backup             good\n") == 1
+    assert len([*(machine.base / "backups").glob("*.age")]) == 1
     words = ("Elfirmaet", '"langaa"', "CN=langaa.example", "langaa.example")
     assert [word for word in words if word not in record] == []
     assert CARD not in done.stdout + done.stderr + record
@@ -273,6 +279,70 @@ def test_systemd_is_told(set_up: SetUp) -> None:
     ]
     drop_in = machine.base / "root/etc/systemd/system/doorctl-web.service.d/setup.conf"
     assert f"LoadCredential=web.key:{machine.base}/etc/web.key\n" in drop_in.read_text()
+
+
+SYSTEMS = ("/etc/doorctl", "/etc/systemd/system", "/var/lib/doorctl", "/var/lib/doorctl-door")
+SYSTEMS_FILES = (*SYSTEMS, "/var/backups/doorctl")
+
+
+def of_the_system() -> dict[str, float]:
+    """Return what lies where a package installs, and when it was changed."""
+    places = [path for each in SYSTEMS_FILES for path in (Path(each), *Path(each).rglob("*"))]
+    return {str(path): path.lstat().st_mtime for path in places if path.exists()}
+
+
+def test_a_configuration_elsewhere_keeps_to_its_folder(tmp_path: Path) -> None:
+    """Databases, key and backups are beside it; systemd is left alone, and a sentence says so.
+
+    Bug (an outside technician): a trial with --config wrote /etc/systemd and /var/lib, and ended in
+    systemctl's own English.
+    """
+    wanted = "[branch]\nname = 'L'\nid = 'l'\n[reader]\nport = '/dev/x'\n[gpio]\nfactory = 'mock'\n"
+    more = f"[clock]\ntrust = 'always'\n[setup]\nlanguage = 'en'\nfeed = '{tmp_path}/feed.ndjson'\n"
+    cheap = "[seal]\nmemory_kib = 8\niterations = 1\n"
+    recipient = re.findall("recipients = .*", ANSWERS)[0]
+    (tmp_path / "a.toml").write_text(f"{wanted}{more}{cheap}[backup]\n{recipient}\n")
+    (tmp_path / "feed.ndjson").write_text(ROW % CARD)
+    before, config = of_the_system(), tmp_path / "trial" / "doorctl.toml"
+
+    done = COMMANDS.run(["setup", "--config", str(config), "--answers", str(tmp_path / "a.toml")])
+
+    assert (done.returncode, of_the_system()) == (0, before), done.stderr
+    assert f"Start both yourself: doorctl web --config {config}; doorctl run" in done.stdout
+    made = {path.name for path in config.parent.iterdir()}
+    assert made == {"doorctl.toml", "installation.key", "data", "backups", "setup-record.txt"}
+
+
+def test_without_units_nothing_is_started_and_a_sentence_says_so(machine: Machine) -> None:
+    """Also where systemd runs, whose own words say nothing to a technician."""
+    machine.with_systemd('#!/bin/sh\necho "$@" >>{base}/told\n')
+    for unit in machine.base.rglob("doorctl-web.service"):
+        unit.unlink()
+
+    done = machine.run()
+
+    assert (done.returncode, (machine.base / "told").exists()) == (0, False), done.stderr
+    assert "doorctl's units are not installed here" in done.stdout
+
+
+def test_a_test_alarm_that_fails_is_on_record_and_in_the_exit_code(machine: Machine) -> None:
+    """The branch is whole all the same; stderr names what failed, and where the mail went.
+
+    Bug (an outside technician): setup ended with 0, and the record said nothing.
+    """
+    answers = machine.base / "answers.toml"
+    mail = 'host = "127.0.0.1"\nport = 1\nsecurity = "none"\nsender = "a@b.example"\n'
+    text = answers.read_text().replace("[setup]", "[setup]\ntest_alarm = true")
+    answers.write_text(f'{text}[alarms.email]\n{mail}to = ["c@d.example"]\n')
+
+    done = machine.run()
+
+    assert done.returncode == 1
+    assert "the mail server 127.0.0.1:1: no connection" in done.stderr
+    assert done.stderr.endswith("this failed; mend it and try it: doorctl alarm send\n")
+    record = (machine.base / "etc" / "setup-record.txt").read_text("utf-8")
+    assert re.search(r"^test alarm +FAILED$", record, re.MULTILINE)
+    assert "ok    register_filled" in done.stdout
 
 
 def test_only_root_sets_up() -> None:
@@ -415,6 +485,7 @@ class Bench(Machine):
             "secrets.installation_key_file": f"{self.base}/etc/installation.key",
             "seal.memory_kib": "8",
             "seal.iterations": "1",
+            "backup.directory": f"{self.base}/backups",
             "gpio.factory": "mock",
             "clock.trust": "always",
         }

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import doorctl
 from doorctl.accounts.account import Role
+from doorctl.cli.installer import WITHOUT_UNITS
 from doorctl.config import load
 from doorctl.config.loading import keys
 from doorctl.config.rules import RULES
@@ -64,6 +65,7 @@ def test_every_sentence_of_the_dialogue_has_its_danish() -> None:
     said = re.findall(r'(?:\b_|[._]say|_yes)\(\s*"((?:[^"\\]|\\.)+)"', source)
     said += re.findall(r'(?:warning|text|more|what) = "([^"]+)"', source)
     said += [*setup.CARDS.values(), "Swipe a card now", "Press 1 2 3 4 on the keypad now"]
+    said += WITHOUT_UNITS.values()
     danish = own("da").words.gettext
 
     assert len(said) > 15
