@@ -42,7 +42,7 @@ ROOM_LIMITS = {
     "devices": 630,
     "ops": 530,
     "rpc": 490,
-    "cards": 430,
+    "cards": 490,
     "notices": 380,
     "accounts": 360,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from math import inf
@@ -187,17 +188,93 @@ KEYS = frozenset(b"0123456789#*")
 MOST_AT_ONCE = 32
 """Nobody presses more keys between two looks at the line."""
 
+CONTROLS = MappingProxyType({"BS": 8, "LF": 10, "CR": 13, "ESC": 27, "DEL": 127})
+"""The control characters that keypads send, by their names in ASCII."""
 
-def keys(data: bytes) -> tuple[KeyPressed, ...]:
-    """Return the keys among `data`; CR, LF and all other bytes mean nothing.
+CR, LF = b"\r\n"
+
+
+def byte_of(written: str) -> int:
+    """Return the byte that is written as a visible character, such a name, or ``0x1b``."""
+    if len(written) == 1:
+        return ord(written)
+    return CONTROLS[written] if written in CONTROLS else int(written, 16)
+
+
+KeyBytes = Mapping[int, str]
+"""What bytes mean beside :data:`KEYS`: ``*`` or ``#``."""
+
+
+def key_bytes(clear: Iterable[str], enter: Iterable[str]) -> KeyBytes:
+    """Return the meanings of bytes that are written as in :func:`byte_of`."""
+    meanings = ((clear, "*"), (enter, "#"))
+    return {byte_of(each): meant for written, meant in meanings for each in written}
+
+
+USUAL_CLEAR, USUAL_ENTER = ("BS", "DEL", "ESC", "C", "c"), ("CR", "LF", "E")
+USUAL_KEYS = MappingProxyType(key_bytes(USUAL_CLEAR, USUAL_ENTER))
+
+
+def keys(data: bytes, also: KeyBytes = MappingProxyType({})) -> tuple[KeyPressed, ...]:
+    """Return the keys among `data`; all other bytes mean nothing.
 
     Empty where there are more than :data:`MOST_AT_ONCE`: no person pressed those.
     """
-    pressed = tuple(KeyPressed(chr(byte)) for byte in data if byte in KEYS)
+    meant = (chr(byte) if byte in KEYS else also.get(byte) for byte in data)
+    pressed = tuple(KeyPressed(key) for key in meant if key is not None)
     return pressed if len(pressed) <= MOST_AT_ONCE else ()
 
 
+class KeyShape(Enum):
+    """A byte of the keypad that means nothing; its value is never told, it could be a digit."""
+
+    CONTROL = "control"
+    VISIBLE = "visible"
+    HIGH_BIT = "high_bit"
+
+
+def key_shape(byte: int) -> KeyShape:
+    """Return the shape of a byte; a blank is visible."""
+    if byte >= HIGH_BIT:
+        return KeyShape.HIGH_BIT
+    return KeyShape.VISIBLE if chr(byte).isprintable() else KeyShape.CONTROL
+
+
+class KeypadLine:
+    """Read the PIN pad's own line; times are monotonic seconds.
+
+    CR LF is one enter. Where a digit and its line end come at once, no person pressed enter.
+    """
+
+    def __init__(self, also: KeyBytes = USUAL_KEYS) -> None:
+        self._also = also
+        self._last = 0
+        self._last_s = -inf
+        self._digits = 0
+
+    def receive(
+        self, data: bytes, now_s: float
+    ) -> tuple[tuple[KeyPressed, ...], frozenset[KeyShape]]:
+        """Return the keys among the bytes, and the shapes of those that mean nothing."""
+        if now_s - self._last_s >= BURST_GAP_S:
+            self._digits = 0
+        self._last_s = now_s
+        heard = bytes(byte for byte in data if not self._ends_line(byte))
+        unknown = (byte for byte in heard if byte not in KEYS and byte not in self._also)
+        return keys(heard, self._also), frozenset(map(key_shape, unknown))
+
+    def _ends_line(self, byte: int) -> bool:
+        """Tell whether it belongs to the byte before: the LF of CR LF, the end of one digit."""
+        last, self._last = self._last, byte
+        if byte not in (CR, LF):
+            self._digits += 1
+            return False
+        digits, self._digits = self._digits, 0
+        return (last == CR and byte == LF) or digits == 1
+
+
 # Key bytes on the reader's own line: pressed by a person, or a barcode that begins with digits?
+# Clear and enter in their other forms count where they are alone; CR and LF end a card there.
 #
 # Speed decides. Bytes are held back until :data:`BURST_GAP_S` of quiet,
 # or a terminator, shows their origin: 30 ms that nobody feels, and without which the first digit of
@@ -226,9 +303,10 @@ def only_keys(frame: bytes) -> bool:
 
 
 class KeyRun:
-    """The keys of one burst, at most 12; false without any."""
+    """The keys of one burst, at most 12; false without any. One that is `lone` is no digit."""
 
-    def __init__(self) -> None:
+    def __init__(self, also: KeyBytes) -> None:
+        self._also = also
         self._keys = bytearray()
         self._maybe_lrc = False
         self._last_s = -inf
@@ -244,7 +322,12 @@ class KeyRun:
     @property
     def is_full(self) -> bool:
         """Whether one more byte would make it too long to be keys."""
-        return len(self._keys) == MAX_KEYS
+        return len(self._keys) == MAX_KEYS or self.is_lone
+
+    @property
+    def is_lone(self) -> bool:
+        """Whether its byte is a key only as long as nothing follows at once."""
+        return len(self._keys) == 1 and self._keys[0] in self._also
 
     def take(self, key: int, now_s: float, *, maybe_lrc: bool) -> None:
         """Add a key; a single key in its run may be an LRC."""
@@ -254,11 +337,11 @@ class KeyRun:
 
     def looks_typed(self) -> bool:
         """Tell whether these keys, followed by a terminator, can't be a card."""
-        return looks_typed(bytes(self._keys))
+        return self.is_lone or looks_typed(bytes(self._keys))
 
     def end_as_keys(self) -> tuple[KeyPressed, ...]:
         """Forget the run and return its keys."""
-        pressed = () if self._maybe_lrc else keys(bytes(self._keys))
+        pressed = () if self._maybe_lrc else keys(bytes(self._keys), self._also)
         self.forget()
         return pressed
 
@@ -278,6 +361,9 @@ MAX_BACKLOG_BYTES = 4096
 
 _START_SENTINELS = frozenset(b";:%+")
 _FRAME_STARTS = _START_SENTINELS | {STX}
+_NO_KEYS = TERMINATORS | _FRAME_STARTS
+"""Bytes that end or begin a card, and so are no keys on its line."""
+
 _LOOKED_AT = MappingProxyType(
     {
         carries_keys: re.compile(b"[%s]" % re.escape(bytes(each)))
@@ -295,15 +381,17 @@ class CardReader:
 
     Call :meth:`receive` or :meth:`pass_time`, then :meth:`next_reading` until it returns None, then
     wait until :attr:`deadline_s`. Not thread-safe; times are monotonic seconds and never fall. With
-    `carries_keys` the PIN pad's keys come on this line too. A track 1 or 3 in a frame of its own
-    vanishes beside any other frame, so that one swipe is one reading.
+    `carries_keys` the PIN pad's keys come on this line too, those in `key_bytes` but for CR and LF.
+    A track 1 or 3 in a frame of its own vanishes beside any other frame, so that one swipe is one
+    reading.
     """
 
-    def __init__(self, *, carries_keys: bool) -> None:
+    def __init__(self, *, carries_keys: bool, key_bytes: KeyBytes = USUAL_KEYS) -> None:
         self._carries_keys = carries_keys
+        self._lone = {byte: key for byte, key in key_bytes.items() if byte not in _NO_KEYS}
         self._looked_at = _LOOKED_AT[carries_keys]
         self._framer = Framer()
-        self._run = KeyRun()
+        self._run = KeyRun(self._lone)
         self._backlog: deque[tuple[float, bytes]] = deque()
         self._backlog_bytes = 0
         self._taken = 0
@@ -410,10 +498,11 @@ class CardReader:
         return self._framer.take_run(data, self._taken, end, now_s)
 
     def _take(self, byte: int, now_s: float, *, awaiting_pin: bool) -> None:
+        is_lone = awaiting_pin and byte in self._lone
         is_key = awaiting_pin and byte in KEYS
         if self._run and (not is_key or self._run.is_full):
             self._end_run(byte, now_s)
-        if is_key and not self._framer.is_open:
+        if (is_key or is_lone) and not self._framer.is_open:
             maybe_lrc = self._framer.expects_lrc(now_s)
             self._run.take(byte, now_s, maybe_lrc=maybe_lrc)
             return

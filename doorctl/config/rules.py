@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
+from doorctl.cards.reader import KEYS, byte_of
 from doorctl.config.tables import Address, Gpio, Lms, Target, is_this_machine, read_address, shown
 from doorctl.core.errors import Problem
 
@@ -163,6 +164,22 @@ def ports_differ(values: Values) -> Iterator[Problem]:
             "line",
             found=shown(port),
         )
+
+
+def keys_differ(values: Values) -> Iterator[Problem]:
+    """No byte of the keypad is two keys."""
+    taken = {byte: f"the key {chr(byte)}" for byte in KEYS}
+    for name in ("keypad.clear", "keypad.enter"):
+        for written in values.get(name, ()):
+            byte = byte_of(written)
+            if byte in taken:
+                yield Problem(
+                    name,
+                    "found {found}, which is {other} already; take it out",
+                    found=shown(written),
+                    other=taken[byte],
+                )
+        taken |= dict.fromkeys(map(byte_of, values.get(name, ())), f"in {name}")
 
 
 def pins_differ(values: Values) -> Iterator[Problem]:
@@ -445,6 +462,7 @@ RULES: tuple[Rule, ...] = (
     zone_exists,
     credentials_are_there,
     ports_differ,
+    keys_differ,
     partial(_at_least, name="keypad.total_timeout_s", other="keypad.digit_timeout_s"),
     pins_differ,
     pulls_fit,

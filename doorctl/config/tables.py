@@ -19,6 +19,7 @@ from msgspec import Meta
 
 from doorctl.access.calendar import Mode
 from doorctl.access.day import Output
+from doorctl.cards.reader import CONTROLS, USUAL_CLEAR, USUAL_ENTER, KeyBytes, key_bytes
 
 REQUIRED: Final = dataclasses.MISSING
 
@@ -303,6 +304,7 @@ Parity = Literal["none", "even", "odd"]
 StopBits = Literal[1, 2]
 Factory = Literal["lgpio", "mock"]
 BcmPin = Annotated[int, Meta(ge=0, le=27)]
+KeyByte = Annotated[str, Meta(pattern=rf"^([!-~]|{'|'.join(CONTROLS)}|0x[0-9A-Fa-f]{{2}})\Z")]
 PatronTag = Annotated[str, Meta(pattern=r"\A(?! )[^\x00-\x1f\x7f]{1,64}(?<! )\Z")]
 
 
@@ -333,6 +335,17 @@ class Keypad(Reader):
     )
     digit_timeout_s: float = key(20.0, within=(1, 60))
     total_timeout_s: float = key(60.0, within=(1, 300))
+    clear: tuple[KeyByte, ...] = list_key(
+        "visible characters, names such as ESC, and bytes such as 0x1b", 16, ["BS"], USUAL_CLEAR
+    )
+    enter: tuple[KeyByte, ...] = list_key(
+        "visible characters, names such as CR, and bytes such as 0x0d", 16, ["CR"], USUAL_ENTER
+    )
+
+    @property
+    def key_bytes(self) -> KeyBytes:
+        """What its bytes mean beside digits, ``*`` and ``#``."""
+        return key_bytes(self.clear, self.enter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,7 +48,16 @@ from doorctl.access.panel import (
 )
 from doorctl.access.patron import Reason
 from doorctl.access.throttle import Refusals
-from doorctl.cards.reader import BytesReceived, CardReader, LineConnected, LineEvent, LineLost, keys
+from doorctl.cards.reader import (
+    BytesReceived,
+    CardReader,
+    KeypadLine,
+    KeyShape,
+    LineConnected,
+    LineEvent,
+    LineLost,
+    keys,
+)
 from doorctl.config import Config
 from doorctl.core.errors import InputError, StoreError, StuckError
 from doorctl.core.masked import CardRead, CardUnreadable, KeyPressed
@@ -171,6 +180,7 @@ class Controller:
 
     rules: Rules
     cards: CardReader
+    keypad: KeypadLine
     doorway: DoorDriver
     daily: DailyRound
     clock: Clock
@@ -194,6 +204,7 @@ class Controller:
         self._reloaded: Reloaded | None = None
         self._refusals = Refusals()
         self._shown: PanelState | None = None
+        self._unknown_keys: frozenset[KeyShape] = frozenset()
         self._presented: Presented | None = None
         self._answered: tuple[Reason, float] = (Reason.OK, -inf)
         self._turned_s: float | None = None
@@ -344,8 +355,7 @@ class Controller:
             case BytesReceived() if self.clock.monotonic_s() < self._stale_until_s:
                 pass
             case BytesReceived(line=line, data=data) if line == KEYPAD:
-                for key in keys(data):
-                    self._take_reading(key)
+                self._hear_keypad(data)
             case BytesReceived(data=data):
                 self.cards.receive(data, self.clock.monotonic_s())
                 self._take_readings()
@@ -357,6 +367,14 @@ class Controller:
                     self.cards.reset()
                 self.log.emit(line, state="lost", why=why)
                 self._note_line(line, connected=False)
+
+    def _hear_keypad(self, data: bytes) -> None:
+        pressed, unknown = self.keypad.receive(data, self.clock.monotonic_s())
+        for shape in sorted(each.value for each in unknown - self._unknown_keys):
+            self.log.emit("key_unknown", shape=shape)
+        self._unknown_keys |= unknown
+        for key in pressed:
+            self._take_reading(key)
 
     def _hear_panel(self, pressed: PanelKeyPressed) -> None:
         now_s = self.clock.monotonic_s()

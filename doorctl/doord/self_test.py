@@ -552,6 +552,12 @@ def rules(config: Config) -> Rules:
     )
 
 
+def card_reader(config: Config) -> CardReader:
+    """Return what reads the reader's line, and the keys on it where the keypad has none."""
+    keypad = config.keypad
+    return CardReader(carries_keys=not keypad.port, key_bytes=keypad.key_bytes)
+
+
 _LUKS = "Take LUKS, with the key from the network or from a TPM module: systemd/README.md."
 LOCKS = "A relay that nobody drives locks the door."
 _PIN = "Wire the relay to such a pin, and run doorctl setup."
@@ -571,7 +577,7 @@ def house(config: Config, clock: Clock, **more: Any) -> House:
         boot=clock.boot_time(),
         disk=process.DataDisk(config.storage.door_directory),
         relay_risks=relay_risks(config.gpio.factory),
-        reader=lambda: CardReader(carries_keys=not config.keypad.port),
+        reader=lambda: card_reader(config),
         **more,
     )
 

@@ -17,7 +17,7 @@ from gpiozero import Factory
 import doorctl
 from doorctl.access.day import DayRules
 from doorctl.access.panel import Display
-from doorctl.cards.reader import CardReader
+from doorctl.cards.reader import KeypadLine
 from doorctl.config import Config
 from doorctl.config.rules import undriven_locks
 from doorctl.config.tables import Keypad, Reader
@@ -51,7 +51,7 @@ from doorctl.doord.jobs import (
     StopRequested,
     Worker,
 )
-from doorctl.doord.self_test import rules
+from doorctl.doord.self_test import card_reader, rules
 from doorctl.doord.stores import STORES_LIMIT_S, DoorStores
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.process import (
@@ -213,15 +213,10 @@ class _Door:
             lambda: all(line.alive for line in lines.values()),
             lambda: doorway.relocks_s,
         )
-
-        def turn() -> None:
-            housekeeping.turn()
-            passages.turn()
-            self._lookout.turn()
-
         controller = Controller(
             rules=rules(self.config),
-            cards=CardReader(carries_keys=not self.config.keypad.port),
+            cards=card_reader(self.config),
+            keypad=KeypadLine(self.config.keypad.key_bytes),
             doorway=doorway,
             daily=daily,
             clock=stores.clock,
@@ -234,7 +229,7 @@ class _Door:
             last_number=stores.worker.call(stores.steady.last_attempt, timeout_s=STORES_LIMIT_S),
             lines=frozenset(lines),
             when_ready=self._ready,
-            each_turn=turn,
+            each_turn=partial(self._turn, housekeeping, passages),
             opened_on=opened_on(self.config, stores.clock.moment()),
             day_opened=passages.note_opened,
         )
@@ -242,6 +237,11 @@ class _Door:
         self._lookout = Lookout(self.config, stores, self._answers.lines, self.alarms.request_s)
         self._start(lines)
         return controller
+
+    def _turn(self, housekeeping: Housekeeping, passages: Passages) -> None:
+        housekeeping.turn()
+        passages.turn()
+        self._lookout.turn()
 
     def _answers_of(self, controller: Controller, doorway: DoorDriver) -> DoorAnswers:
         return DoorAnswers(

@@ -275,6 +275,14 @@ gpio.other_door_pin = 17
 ! gpio.other_door_pin: found 17, which is gpio.relay_pin too; give each the pin it is wired to
 keypad.total_timeout_s = 9
 ! keypad.total_timeout_s: found 9.0; give at least keypad.digit_timeout_s, which is 20.0
+keypad.clear = ["BS", "4"]
+! keypad.clear: found "4", which is the key 4 already; take it out
+keypad.clear = ["0x30"]
+! keypad.clear: found "0x30", which is the key 0 already; take it out
+keypad.enter = ["*"]
+! keypad.enter: found "*", which is the key * already; take it out
+keypad.enter = ["CR", "0x43"]
+! keypad.enter: found "0x43", which is in keypad.clear already; take it out
 keypad.port = /dev/ttyUSB0
 ! keypad.port: found "/dev/ttyUSB0", which is reader.port too; give "" if the keys come on the
   reader's line

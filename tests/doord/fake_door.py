@@ -17,7 +17,7 @@ from doorctl.access.patron import Patron, Reason, SealedRow, pin_check, row_key
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Ban, Pass
 from doorctl.access.throttle import CODES_KEY
-from doorctl.cards.reader import BytesReceived, CardReader, LineConnected
+from doorctl.cards.reader import BytesReceived, CardReader, KeypadLine, LineConnected
 from doorctl.config.tables import Door
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.core.ports import Sealer
@@ -158,6 +158,7 @@ class FakeDoor:
         return Controller(
             rules=self.rules,
             cards=CardReader(carries_keys=self.carries_keys),
+            keypad=KeypadLine(),
             doorway=self.doorway,
             daily=self.daily,
             branch=self.branch,

@@ -23,7 +23,7 @@ from doorctl.access.rights import Pass, PassKind
 from doorctl.cards.reader import BytesReceived
 from doorctl.core.masked import Pin
 from doorctl.door.pins import GRANTED_S, REFUSED_S, Lamps
-from doorctl.doord.controller import READER, UNREADABLE_GAP_S
+from doorctl.doord.controller import KEYPAD, READER, UNREADABLE_GAP_S
 from doorctl.doord.jobs import BACKLOG_LIMIT, UNRECORDED_LIMIT, Asking, StaffOpened
 from doorctl.sync.feed import lent_patron
 from tests.doord.fake_door import (
@@ -235,6 +235,36 @@ def test_another_card_is_another_attempt(door: FakeDoor, typed: str) -> None:
     door.work()
 
     assert door.outcomes == ["pin_timeout", None]
+
+
+@pytest.mark.parametrize("clear", [b"*", b"\x08", b"\x7f", b"\x1b", b"C", b"c"])
+@pytest.mark.parametrize("line", [READER, KEYPAD])
+def test_a_slip_is_taken_back_by_clear_in_its_usual_forms(line: str, clear: bytes) -> None:
+    """Card, 49, clear, 4711: in, and no guess is lost.
+
+    Bug (mission review): a CLEAR that is BS or ESC was dropped: `wrong_pin`, counted.
+    """
+    door = FakeDoor(carries_keys=line == READER)
+    door.present(CARD, "49")
+    door.controller.handle(BytesReceived(line, clear))
+    door.wait(0.2)
+    door.types(RIGHT_PIN)
+    door.work()
+
+    assert (door.reasons, door.outcomes) == (["ok"], ["ok"])
+
+
+def test_a_byte_of_the_keypad_that_means_nothing_is_told_once(door: FakeDoor) -> None:
+    """By its shape: the value of one with a high bit could be a digit."""
+    door.present(CARD, "47")
+    for data in (b"\xb1", b"\xb2", b"\x00", b"A", b"B"):
+        door.controller.handle(BytesReceived(KEYPAD, data))
+    door.types("11")
+    door.work()
+
+    told = [line["shape"] for line in door.log.named("key_unknown")]
+    assert told == ["high_bit", "control", "visible"]
+    assert door.reasons == ["ok"]
 
 
 def test_of_garbage_without_a_pause_one_answer_a_while_is_enough(door: FakeDoor) -> None:

@@ -286,6 +286,7 @@ COMMANDS = {
 DEEDS: dict[str, Callable[[Evening, str], object]] = {
     "worn": lambda at, _: at.reader.send(b";92081004010170????\r"),
     "swipe": lambda at, _: at.reader.send(ENTITLED.swipe),
+    "key": lambda at, byte: at.keypad.send(bytes.fromhex(byte)),
     "again": lambda at, who: at.reader.send(PEOPLE[who].swipe),
     "start": lambda at, _: at.start_door(),
     "hours": lambda at, _: until(lambda: at.said("mode")),
@@ -367,6 +368,7 @@ a queue of twelve | A 4711 . B 8052 . C 6390 . A 4711 . B 8052 . C 6390 . A 4711
     A 4711 . B 8052 . C 6390 . | ok*12 | shared
 a leaning on the keys | !press:77777 !wait:0.5 A 4711 . | ok
 a leaning on the keys after the card | A 7777 . A 4711 . | wrong_pin ok
+a clear by other keys | A 49 !key:08 4711 . B 80 !key:1b 80 !key:43 8052 . | ok ok
 a clear and enter | A 12* 4711 . B ** 8052 . | ok ok
 a a short PIN and enter | A 471# . A 47119# . A 4711# . | wrong_pin*2 ok | six
 a slow typist | A 4 !wait:3 7 !wait:3 1 1 . | ok | slow

@@ -125,7 +125,7 @@ OF_OTHER_KEYS = {
     *("warning_comes_before_alarm", "longer_is_longer", "socket_fits", "sockets_differ"),
     *("_together alarms.webhook", "_encrypted backup.destination", "oidc_comes_back"),
     *("_encrypted alarms.heartbeat.url", "_together signin.oidc", "outputs_fit", "targets_fit"),
-    *("_unlike outputs", "_unlike sync.targets"),
+    *("_unlike outputs", "_unlike sync.targets", "keys_differ"),
     *("_encrypted signin.oidc.issuer", "_encrypted signin.oidc.redirect_url"),
 }
 """Rules on what setup neither asks for nor writes beside an answer."""

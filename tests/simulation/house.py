@@ -17,7 +17,7 @@ from doorctl.access.day import DayRules
 from doorctl.access.messages import Concluded, PadRules, Prepared, Rules
 from doorctl.access.panel import Display
 from doorctl.access.policy import Policy
-from doorctl.cards.reader import CardReader
+from doorctl.cards.reader import CardReader, KeypadLine
 from doorctl.config.tables import Door
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, InstallationKey
@@ -255,6 +255,7 @@ class DoorProcess:
         return Controller(
             rules=Rules(WAITING if machine.waits else POLICY, PadRules()),
             cards=CardReader(carries_keys=False),
+            keypad=KeypadLine(),
             doorway=doorway,
             daily=self._daily(doorway),
             clock=machine.clock,
