@@ -28,7 +28,7 @@ from doorctl.config import Config
 from doorctl.services import pairing
 from doorctl.services.app import system_clock
 from doorctl.services.installation import keys_in_use
-from doorctl.sync.delivery import Delivery, Result
+from doorctl.sync.delivery import Delivery, Result, failed
 from doorctl.sync.push import MOST_LISTED, Refreshed
 from doorctl.wiring import sync as sender
 
@@ -156,9 +156,9 @@ def push(
     """Push what has changed in the library system.
 
     Patrons are sealed here. Each branch gets the changes since what it holds, or all rows where
-    that is not known. Exit 0 only if every branch is up to date, and none whose audit log was
-    rolled back or written anew waits to be confirmed; one that can't be reached catches up in a
-    later run.
+    that is not known. Exit 1 where a branch refuses, where none is up to date, or where an audit
+    log that was rolled back or written anew waits to be confirmed. A branch that is away catches up
+    in a later run: exit 1 only once it has been behind for sync.branch_behind_h, and in a dry run.
     """
     report, terminal = _Report(config, dry_run, as_json), sys.stderr.isatty()
     with click.progressbar(
@@ -176,8 +176,8 @@ def push(
     waiting = None if dry_run else sender.end_rotation(config, deliveries)
     if waiting is not None:
         click.echo(_rotating(waiting), err=True)
-    wrong = _complaints(deliveries)
-    for line in wrong:
+    rewritten = [_rewritten(each) for each in deliveries if each.audit_kept is not None]
+    for line in [*_behind(config, deliveries, dry_run=dry_run), *rewritten]:
         click.echo(line, err=True)
     if as_json:
         ages = sender.age_limits(config)
@@ -185,7 +185,7 @@ def push(
         print_json({**answer, "old_key_for": waiting})
     if report.failed is not None:
         raise report.failed
-    if wrong:
+    if rewritten or _fails(deliveries, dry_run=dry_run):
         raise SystemExit(1)
 
 
@@ -241,13 +241,23 @@ def _now(config: Config) -> datetime:
     return system_clock(config).moment().local.astimezone(UTC)
 
 
-def _complaints(deliveries: Sequence[Delivery]) -> list[str]:
+def _fails(deliveries: Sequence[Delivery], *, dry_run: bool) -> bool:
+    # What is tried by hand is to work everywhere.
+    return failed(deliveries) or (dry_run and not all(each.up_to_date for each in deliveries))
+
+
+def _behind(config: Config, deliveries: Sequence[Delivery], *, dry_run: bool) -> list[str]:
     behind = sorted(delivery.branch for delivery in deliveries if not delivery.up_to_date)
-    lines = [_rewritten(delivery) for delivery in deliveries if delivery.audit_kept is not None]
-    if behind:
-        of = f"{len(behind)} of {len(deliveries)} branches ({', '.join(behind)})"
-        lines.insert(0, f"doorctl: not up to date: {of}")
-    return lines
+    if not behind:
+        return []
+    of = f"{len(behind)} of {len(deliveries)} branches ({', '.join(behind)})"
+    line = f"doorctl: not up to date: {of}"
+    if _fails(deliveries, dry_run=dry_run) or config.sync is None:
+        return [line]
+    since = min(each.behind_since for each in deliveries if each.behind_since is not None)
+    hours = config.sync.branch_behind_h
+    again = f"each run tries again and fails once a branch has been behind for {hours:g} hours"
+    return [f"{line}, the first since {since:%Y-%m-%d %H:%M}; {again}"]
 
 
 def _unsent(why: str) -> None:
@@ -259,6 +269,8 @@ def _summary(refreshed: Refreshed) -> str:
         f"epoch {refreshed.epoch}: {counted(refreshed.patrons, 'patron')} in the register, "
         f"{refreshed.changed} sealed again, {refreshed.removed} taken out"
     )
+    if refreshed.returned:
+        line += f", {refreshed.returned} came back as they were"
     if not refreshed.left_out:
         return line
     return f"{line}\n{counted(refreshed.left_out, 'identifier')} left out: neither CPR nor CARD"
@@ -316,7 +328,7 @@ def _as_dict(
 ) -> dict[str, Any]:
     return {
         "dry_run": dry_run,
-        **picked(refreshed, "epoch", "patrons", "changed", "removed", "left_out"),
+        **picked(refreshed, "epoch", "patrons", "changed", "returned", "removed", "left_out"),
         "set_aside": len(refreshed.set_aside),
         "branches": [
             {
@@ -326,7 +338,7 @@ def _as_dict(
                 "result": delivery.result,
                 "kind": KINDS[delivery.snapshot] if delivery.result is Result.SENT else None,
                 **picked(delivery.volume, "cards", "removed"),
-                **picked(delivery, "epoch", "why", "audit_head", "audit_kept"),
+                **picked(delivery, "epoch", "why", "late", "audit_head", "audit_kept"),
             }
             for delivery in deliveries
         ],

@@ -25,12 +25,17 @@ _PUT = """
     VALUES (:ref, :fingerprint, :lines, :cards, :epoch, :epoch, :other_days)
     ON CONFLICT (patron_ref) DO UPDATE SET fingerprint = excluded.fingerprint,
     lines = excluded.lines, cards = excluded.cards, changed_epoch = excluded.changed_epoch,
-    other_days = excluded.other_days
+    other_days = excluded.other_days, taken_out = NULL, taken_out_on = NULL
 """
 _TAKE_OUT = """
-    UPDATE patrons SET fingerprint = NULL, lines = x'', cards = 0, changed_epoch = ?,
+    UPDATE patrons SET taken_out = fingerprint, fingerprint = NULL, cards = 0, changed_epoch = ?,
     other_days = '{}'
     WHERE patron_ref = ? AND fingerprint IS NOT NULL
+"""
+_DROP_ROWS = "UPDATE patrons SET taken_out = NULL, lines = x'' WHERE fingerprint IS NULL"
+_DATE_REMOVALS = """
+    UPDATE patrons SET taken_out_on = :day
+    WHERE fingerprint IS NULL AND coalesce(taken_out_on, :day) >= :day
 """
 _VOLUME = """
     SELECT (SELECT coalesce(sum(cards), 0) FROM register WHERE changed_epoch > :after),
@@ -48,6 +53,10 @@ _RAISE_FLOOR = """
     UPDATE outbox SET floor_epoch = max(floor_epoch, (
         SELECT coalesce(max(changed_epoch), 0) FROM taken_out WHERE changed_epoch <= :through
     ))
+"""
+_LAST_OVERDUE = """
+    SELECT coalesce(max(changed_epoch), 0) FROM taken_out
+    WHERE taken_out_on <= date(:day, '-' || :term_days || ' days')
 """
 _HEADS = """
     SELECT day, head FROM audit_heads WHERE branch = :branch
@@ -148,7 +157,13 @@ def _lay_out(database: sqlite3.Connection) -> None:
         database.execute(statement)
 
 
-migrations = Layout("outbox", {"release_0_2": _lay_out})
+def _keep_rows(database: sqlite3.Connection) -> None:
+    # Of a patron who was taken out: the fingerprint that the kept lines have, and since when.
+    database.execute("ALTER TABLE patrons ADD COLUMN taken_out BLOB")
+    database.execute("ALTER TABLE patrons ADD COLUMN taken_out_on TEXT")
+
+
+migrations = Layout("outbox", {"release_0_2": _lay_out, "release_0_3": _keep_rows})
 
 
 class OutboxStore(Writer):
@@ -168,6 +183,16 @@ class OutboxStore(Writer):
         """Return patron_ref -> fingerprint of everyone in the register."""
         return dict(self._fetch("SELECT patron_ref, fingerprint FROM register"))
 
+    def taken_out(self) -> dict[str, bytes]:
+        """Return patron_ref -> fingerprint of those taken out whose lines are kept."""
+        kept = "SELECT patron_ref, taken_out FROM taken_out WHERE taken_out IS NOT NULL"
+        return dict(self._fetch(kept))
+
+    def lines_of(self, ref: str) -> tuple[bytes, ...]:
+        """Return the kept lines of a patron."""
+        ((lines,),) = self._fetch("SELECT lines FROM patrons WHERE patron_ref = :ref", ref=ref)
+        return tuple(lines.splitlines(keepends=True))
+
     def record(
         self, revisions: Iterable[Revision], removed: Iterable[str], terms: Terms
     ) -> Standing:
@@ -180,7 +205,10 @@ class OutboxStore(Writer):
             )
             takings = connection.executemany(_TAKE_OUT, ((epoch, ref) for ref in removed))
             if max(0, puts.rowcount) + max(0, takings.rowcount) > 0:
-                floor_epoch = before.floor_epoch if terms.keep_rows(before.terms) else epoch
+                same = terms.keep_rows(before.terms)
+                floor_epoch = before.floor_epoch if same else epoch
+                if not same:
+                    connection.execute(_DROP_ROWS)
                 standing = (epoch, floor_epoch, *astuple(terms.seal), terms.minimum_age)
                 connection.execute(_STAND, standing)
             connection.execute("UPDATE outbox SET other_ages = ?", (json.dumps(terms.other_ages),))
@@ -267,6 +295,14 @@ class OutboxStore(Writer):
         with self.transaction() as connection:
             connection.execute(_RAISE_FLOOR, {"through": through})
             connection.execute(_FORGET, {"through": through})
+
+    def forget_overdue(self, on: date, term_days: int) -> None:
+        """Forget the patrons who were taken out so many days ago, whoever knows it or not."""
+        with self.transaction() as connection:
+            connection.execute(_DATE_REMOVALS, {"day": on.isoformat()})
+        ((through,),) = self._fetch(_LAST_OVERDUE, day=on.isoformat(), term_days=term_days)
+        if through:
+            self.forget_removed(through)
 
     def alarms(self) -> bytes | None:
         """Return what the last run kept of its alarms; None for nothing."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, datetime
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -102,13 +102,20 @@ class Outbox(Protocol):
     def fingerprints(self) -> dict[str, bytes]:
         """Return patron_ref -> fingerprint of everyone in the register."""
 
+    def taken_out(self) -> dict[str, bytes]:
+        """Return patron_ref -> fingerprint of those taken out whose lines are kept."""
+
+    def lines_of(self, ref: str) -> tuple[bytes, ...]:
+        """Return the lines of one of those."""
+
     def record(
         self, revisions: Iterable[Revision], removed: Iterable[str], terms: Terms
     ) -> Standing:
         """Put patrons in and take others out, under the next epoch; without any, do nothing.
 
-        Another seal or age limit than before raises the floor to the new epoch; `other_ages` do
-        not. What `revisions` raises passes through and undoes all.
+        The lines of those taken out are kept, and useless after another seal or age limit than
+        before, which raises the floor to the new epoch; `other_ages` do not. What `revisions`
+        raises passes through and undoes all.
         """
 
     def outrank(self, epoch: int) -> int:
@@ -162,6 +169,12 @@ class Outbox(Protocol):
 
     def forget_removed(self, through: int) -> None:
         """Forget patrons taken out up to an epoch that every branch holds; raises the floor."""
+
+    def forget_overdue(self, on: date, term_days: int) -> None:
+        """Forget patrons taken out so many days ago though some branch never said that it knows.
+
+        Such a branch gets all rows when it is back. `on` is a day that has certainly come.
+        """
 
 
 # Beside pushes, sender and branch exchange a short signed message and its answer. It is signed as
@@ -341,9 +354,11 @@ class Delivery:
     `epoch` is None if it failed; `audit_head`, `key_id` and `minimum_age`, its own age limit, are
     None where the branch was not reached.
 
-    If `refused`, it will fail the same way until a person does something. `audit_kept` is where its
-    log ended in an earlier run, if a run found it without that and nobody confirmed it: it was
-    rolled back or written anew.
+    If `refused`, it will fail the same way until a person does something; if `away`, a later run
+    may do better. Once all deliveries have ended, `behind_since` is when the branch was first found
+    not up to date, and `late` says that this is longer than the sender is patient. `audit_kept` is
+    where its log ended in an earlier run, if a run found it without that and nobody confirmed it:
+    it was rolled back or written anew.
     """
 
     branch: str
@@ -353,6 +368,9 @@ class Delivery:
     volume: Volume = NOTHING
     why: str = ""
     refused: bool = False
+    away: bool = False
+    behind_since: datetime | None = None
+    late: bool = False
     audit_head: str | None = None
     audit_kept: str | None = None
     key_id: str | None = None
@@ -618,5 +636,20 @@ def _writing(directory: Path) -> Iterator[None]:
 
 
 def _failed(branch: Branch, answer: Answer) -> Delivery:
-    why, refused = getattr(answer, "why", "answered out of turn"), isinstance(answer, Refused)
-    return Delivery(branch.name, Result.FAILED, why=why, refused=refused)
+    return Delivery(
+        branch.name,
+        Result.FAILED,
+        why=getattr(answer, "why", "answered out of turn"),
+        refused=isinstance(answer, Refused),
+        away=isinstance(answer, Away),
+    )
+
+
+def failed(deliveries: Sequence[Delivery]) -> bool:
+    """Tell whether a run that ended so is one that failed, for a person to look at.
+
+    Of many branches one is always away: that alone is none until it is late. Where no branch at all
+    is up to date it is: this machine may be cut off.
+    """
+    behind = [delivery for delivery in deliveries if not delivery.up_to_date]
+    return len(behind) == len(deliveries) or any(one.late or not one.away for one in behind)

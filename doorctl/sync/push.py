@@ -139,6 +139,12 @@ def _day(day: date | None) -> str:
 
 # Seal those who have changed, in parallel, and write their rows as they go over the wire.
 
+KEPT_DAYS = 7
+"""How long a patron who was taken out is kept, sealed, for a branch that never says that it knows.
+
+A halved export is mended within a week, which is also how far a branch's guard looks back. Later
+the rows of somebody who has left serve nobody; such a branch is sent everything when it is back.
+"""
 
 KEPT = "the branches keep this patron as before"
 OUT = "this patron is taken out and not let in"
@@ -152,8 +158,10 @@ WAITING = "Until these lines are mended, no patron who is missing is taken out:"
 class Refreshed:
     """What a run found; `set_aside` has wrong rows, each with the name of its file.
 
-    `fates` tell of each patron of a wrong row what becomes of them at the branches. If `waits`, no
-    patron who is missing from the export is taken out, for a row might be theirs.
+    `changed` patrons were sealed; `returned` had been taken out and are as they were then, so that
+    their rows still serve. `fates` tell of each patron of a wrong row what becomes of them at the
+    branches. If `waits`, no patron who is missing from the export is taken out, for a row might be
+    theirs.
     """
 
     epoch: int
@@ -161,6 +169,7 @@ class Refreshed:
     changed: int
     removed: int
     left_out: int
+    returned: int = 0
     set_aside: Sequence[tuple[str, WrongRow]] = ()
     fates: Mapping[str | None, str] = field(default_factory=dict)
     waits: bool = False
@@ -188,8 +197,8 @@ def refresh(
     _refuse_surprises(export, same_terms=same_terms and not new_ages)
     fingerprints = Fingerprints(key, terms, sealing.on, flags_weak=sealing.flags_weak)
     difference = differ(export, outbox.fingerprints(), fingerprints, same_terms=same_terms)
-    rows = seal_rows([patron for patron, _ in difference.changed], sealing)
-    revisions: Iterable[Revision] = _revised(difference, rows, terms, sealing.on)
+    revising = _Revising(outbox, terms, sealing)
+    revisions: Iterable[Revision] = revising.revisions(difference.changed)
     removed = difference.removed
     if difference.kept:
         revisions = list(revisions)
@@ -197,11 +206,19 @@ def refresh(
         if new_ages:
             revisions += _never_old_enough(difference.kept, outbox, terms, new_ages)
     after = outbox.record(revisions, removed, terms)
-    left_out = sum(patron.left_out for patron in export.patrons)
-    changed, gone = len(difference.changed), len(removed)
-    found = Refreshed(after.epoch, after.patrons, changed, gone, left_out, export.set_aside)
+    outbox.forget_overdue(sealing.on, KEPT_DAYS)
     fates = _fates(export, difference.kept, removed)
-    return replace(found, fates=fates, waits=export.whole and same_terms and None in fates)
+    return Refreshed(
+        after.epoch,
+        after.patrons,
+        changed=len(difference.changed) - revising.returned,
+        removed=len(removed),
+        left_out=sum(patron.left_out for patron in export.patrons),
+        returned=revising.returned,
+        set_aside=export.set_aside,
+        fates=fates,
+        waits=export.whole and same_terms and None in fates,
+    )
 
 
 def _fates(
@@ -214,13 +231,29 @@ def _fates(
     return fates
 
 
-def _revised(
-    difference: Difference, rows: Iterator[SealedRow], terms: Terms, on: date
-) -> Iterator[Revision]:
-    for patron, fingerprint in difference.changed:
-        lines = tuple(encode(row) for row in islice(rows, len(patron.identifiers)))
-        days = other_days(patron, terms.other_ages, on)
-        yield Revision(patron.patron_ref, fingerprint, lines, days)
+@dataclass
+class _Revising:
+    """Makes the revisions of those who changed; `returned` counts whose rows are kept ones."""
+
+    outbox: Outbox
+    terms: Terms
+    sealing: Sealing
+    returned: int = 0
+
+    def revisions(self, changed: Sequence[tuple[FeedPatron, bytes]]) -> Iterator[Revision]:
+        kept = self.outbox.taken_out()
+        back = {each.patron_ref for each, mark in changed if kept.get(each.patron_ref) == mark}
+        self.returned = len(back)
+        rows = seal_rows([each for each, _ in changed if each.patron_ref not in back], self.sealing)
+        for patron, fingerprint in changed:
+            ref = patron.patron_ref
+            lines = self.outbox.lines_of(ref) if ref in back else _next_lines(patron, rows)
+            days = other_days(patron, self.terms.other_ages, self.sealing.on)
+            yield Revision(ref, fingerprint, lines, days)
+
+
+def _next_lines(patron: FeedPatron, rows: Iterator[SealedRow]) -> tuple[bytes, ...]:
+    return tuple(encode(row) for row in islice(rows, len(patron.identifiers)))
 
 
 def _displaced(kept: Collection[str], revisions: Iterable[Revision], outbox: Outbox) -> list[str]:
@@ -365,6 +398,15 @@ class Book(Struct):
             if delivery.audit_kept is not None
         }
         self.stand("audit_rewritten", lost)
+
+    def judged(self, delivery: Delivery, now: datetime, patience: timedelta) -> Delivery:
+        """Return a delivery of this run with since when the branch is behind, and whether too long.
+
+        After `delivered`.
+        """
+        since = self.behind.get(delivery.branch)
+        late = since is not None and now - since >= patience
+        return replace(delivery, behind_since=since, late=late)
 
     def tell(
         self, way: str, now: datetime, rest: timedelta, send: Callable[[str, str], object]

@@ -181,7 +181,9 @@ def push(
             for delivery in deliver(branches, outbox, sender, pool):
                 on_delivery(delivery)
                 deliveries.append(delivery)
-        book.delivered(deliveries, moment.local, timedelta(hours=sync.branch_behind_h))
+        patience = timedelta(hours=sync.branch_behind_h)
+        book.delivered(deliveries, moment.local, patience)
+        deliveries = [book.judged(each, moment.local, patience) for each in deliveries]
     return refreshed, deliveries
 
 

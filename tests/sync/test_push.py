@@ -36,6 +36,7 @@ from doorctl.sync.delivery import (
     Terms,
     Volume,
     deliver,
+    failed,
     insist,
 )
 from doorctl.sync.document import Kind
@@ -619,3 +620,28 @@ def test_a_branch_that_is_away_is_asked_four_times(
 
     assert insist(iter(answers).__next__, pauses.append) == final
     assert tuple(pauses) == waited
+
+
+AWAY = Delivery("syd", Result.FAILED, why="away", away=True)
+
+
+@pytest.mark.parametrize(
+    ("deliveries", "fails"),
+    [
+        ([delivered("oest", Result.UNCHANGED, 1)], False),
+        ([delivered("oest", Result.UNCHANGED, 1), AWAY], False),
+        ([delivered("oest", Result.UNCHANGED, 1), replace(AWAY, late=True)], True),
+        ([delivered("oest", Result.SENT, 1), replace(AWAY, away=False)], True),
+        ([delivered("oest", Result.SENT, 1), replace(AWAY, away=False, refused=True)], True),
+        ([delivered("oest", Result.SENT, 1), AWAY, replace(AWAY, late=True)], True),
+        ([AWAY], True),
+        ([AWAY, AWAY], True),
+    ],
+)
+def test_when_a_run_has_failed(deliveries: list[Delivery], fails: bool) -> None:
+    """Not for a branch that is away among others, before it is late; else a person has to look.
+
+    Bug (operations review): with one dead branch of many each run failed, so that a failed unit
+    said nothing more.
+    """
+    assert failed(deliveries) is fails

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -29,6 +31,7 @@ from doorctl.services.installation import keys_in_use
 from doorctl.store.keys import key_id
 from doorctl.store.outbox import OutboxStore
 from doorctl.sync.delivery import Delivery
+from doorctl.sync.push import Book, Refreshed
 from doorctl.wiring import sync
 from tests.fakes.clock import FakeClock
 from tests.notices.mail_server import Mailroom, mail_server
@@ -57,6 +60,8 @@ class Server:
     config: Config
     clock: FakeClock = field(default_factory=lambda: FakeClock(wall=MONDAY))
     unsent: list[str] = field(default_factory=list)
+    sealed: int = 0
+    found: Refreshed | None = None
 
     def export(self, *patrons: dict[str, Any]) -> None:
         """Have the library system export these, now."""
@@ -66,15 +71,21 @@ class Server:
 
     def push(self, *, dry_run: bool = False) -> list[Delivery]:
         """Push as systemd's timer does."""
-        return sync.push(
+        self.sealed = 0
+
+        def sealing(done: int, _total: int) -> None:
+            self.sealed = done
+
+        self.found, deliveries = sync.push(
             self.config,
             sync.Wishes(dry_run=dry_run),
             self.clock,
-            on_progress=lambda *_: None,
+            on_progress=sealing,
             on_refreshed=lambda _: None,
             on_delivery=lambda _: None,
             on_unsent=self.unsent.append,
-        )[1]
+        )
+        return deliveries
 
     def take(self) -> None:
         """Have the branch say that it holds nothing, and take what comes."""
@@ -240,6 +251,79 @@ def test_a_week_with_faults_is_told(town: Server) -> None:
     (aside, *_) = [one for one in sent if "rows_set_aside" in one]
     assert "line 37: pincode: found another text; give 4 digits as text" in " ".join(aside.split())
     assert "Gør: Ret lånerne i bibliotekssystemet" in aside
+
+
+@pytest.mark.parametrize(
+    ("rest", "took"), [(20, set()), (33, {"syd"})], ids=["nobody takes it", "one branch does"]
+)
+def test_a_halved_export_costs_no_sealing(town: Server, rest: int, took: set[str]) -> None:
+    """Half of everybody is missing, and refused; the whole export then seals nobody anew.
+
+    Bug (operations review): all other sealed rows were dropped before any branch had taken that.
+    """
+    town.export(*ALL)
+    town.push()
+    assert town.sealed == 40
+    town.pass_hours(1)
+    town.export(*ALL[:rest])
+    assert {one.branch for one in town.push() if one.up_to_date} == took
+    town.pass_hours(24)
+
+    town.export(*ALL)
+    deliveries = town.push()
+
+    assert [one.up_to_date for one in deliveries] == [True, True]
+    assert town.found is not None
+    assert (town.sealed, town.found.changed, town.found.returned) == (0, 0, 40 - rest)
+    assert {one.volume.cards for one in deliveries} == {40 - rest}
+    with closing(sqlite3.connect(town.directory / "state" / "outbox.db")) as outbox:
+        missing = "SELECT count(*) FROM patrons WHERE fingerprint IS NULL"
+        assert outbox.execute(missing).fetchone() == (0,)
+
+
+def test_a_branch_that_is_away_fails_no_run_before_its_time(town: Server) -> None:
+    """Exit 0 and a line on stderr; exit 1 once `branch_behind_h` are over, or where all are away.
+
+    Bug (operations review): with one dead branch of many the unit was a failed one after each run.
+    """
+    file = town.directory / "sync.toml"
+    real = file.read_text()
+    dead = Script()
+    dead.say(503, {"error": "busy"}, Retry_After="120")
+
+    def push(*more: str) -> tuple[int, str]:
+        words = ["sync", "push", "--config", str(file), "--set", "clock.trust=always", *more]
+        done = CliRunner().invoke(app, words)
+        return done.exit_code, "".join(
+            line for line in done.stderr.splitlines() if "not up to date" in line
+        )
+
+    with serving(dead) as port:
+        nord = f'[[sync.targets]]\nbranch = "nord"\nurl = "http://127.0.0.1:{port}"\n'
+        file.write_text(real + nord)
+        town.export(*ALL)
+        code, line = push()
+        assert (code, line.partition(", the first since")[0]) == (
+            0,
+            "doorctl: not up to date: 1 of 3 branches (nord)",
+        )
+        assert line.endswith(
+            "; each run tries again and fails once a branch has been behind for 12 hours"
+        )
+        assert push("--full")[0] == 0
+        assert push("--dry-run") == (1, "doorctl: not up to date: 1 of 3 branches (nord)")
+
+        with closing(OutboxStore(town.directory / "state" / "outbox.db")) as outbox:
+            book = msgspec.json.decode(outbox.alarms() or b"", type=Book)
+            book.behind["nord"] -= timedelta(hours=13)
+            outbox.keep_alarms(msgspec.json.encode(book))
+        assert push() == (1, "doorctl: not up to date: 1 of 3 branches (nord)")
+        assert town.posted[-1] == "branch_behind"
+
+        file.write_text(real.partition("[[sync.targets]]")[0] + nord.replace("nord", "vest"))
+        assert push() == (1, "doorctl: not up to date: 1 of 1 branches (vest)")
+    file.write_text(real)
+    assert push() == (0, "")
 
 
 def test_a_mistake_in_a_way_fails_no_push(server: Server) -> None:
