@@ -399,7 +399,7 @@ NOT_BEGUN = "upgrade-not-begun"
 """The file beside ``releases`` in which the package says which release was not tried, and why."""
 
 
-def upgrade_not_begun(releases: Path = Path(sys.prefix).parent) -> str | None:
+def upgrade_not_begun(releases: Path = Path(sys.prefix).resolve().parent) -> str | None:
     """Return which release of the package's was not even tried, and why; None where none was not.
 
     `releases` is the folder of the release that runs. OSError: the file can't be read.
