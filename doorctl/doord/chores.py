@@ -60,9 +60,10 @@ A door whose scheduler dies at each start is then away for only seconds in ten m
 KEPT_GRACE_S, FREED_GRACE_S = 0.4, 0.7
 """How late the loop may lock before the kernel ends it, to be locked a second after the release.
 
-Where the kernel keeps a dead process's outputs, systemd still has to lock: 0.3 to 0.7 s on an
-emulated Pi (tests/pi). Where it frees them, the pin falls at once and the loop may have more. Both
-are longer than the 0.3 s for which an SD card stalls; the loop itself never waits for one.
+Where the kernel keeps a dead process's outputs, a shell still has to lock (`lock_when_dead`): 0.2 s
+on an emulated Pi (tests/pi), on a starved one 0.6. Where it frees them, the pin falls at once and
+the loop may have more. Both are longer than the 0.3 s for which an SD card stalls; the loop itself
+never waits for one.
 """
 
 KEEP_TIME_EVERY_S = 600.0
