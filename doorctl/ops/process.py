@@ -399,13 +399,13 @@ NOT_BEGUN = "upgrade-not-begun"
 """The file beside ``releases`` in which the package says which release was not tried, and why."""
 
 
-def upgrade_not_begun(releases: Path = Path(sys.prefix).resolve().parent) -> str | None:
+def upgrade_not_begun(release: Path = Path(sys.prefix)) -> str | None:
     """Return which release of the package's was not even tried, and why; None where none was not.
 
-    `releases` is the folder of the release that runs. OSError: the file can't be read.
+    `release` is the one that runs, or the link to it. OSError: the file can't be read.
     """
     try:
-        return (releases.parent / NOT_BEGUN).read_text("utf-8", "replace").strip()
+        return (release.resolve().parents[1] / NOT_BEGUN).read_text("utf-8", "replace").strip()
     except (FileNotFoundError, NotADirectoryError):
         return None
 

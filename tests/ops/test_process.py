@@ -459,10 +459,14 @@ def test_a_disk_is_low_by_what_is_free_on_it(tmp_path: Path) -> None:
 
 def test_a_release_that_was_not_tried_is_told_as_the_package_says_it(tmp_path: Path) -> None:
     """Beside the releases; where there are none, as in a checkout, nothing is told."""
-    assert upgrade_not_begun(tmp_path / "releases") is None
+    release, link = tmp_path / "releases/1", tmp_path / "current"
+    release.mkdir(parents=True)
+    link.symlink_to("releases/1")
+    assert upgrade_not_begun(release) is None
     (tmp_path / NOT_BEGUN).write_text("release 2: no system bus\n", encoding="utf-8")
-    assert upgrade_not_begun(tmp_path / "releases") == "release 2: no system bus"
-    assert upgrade_not_begun(tmp_path / NOT_BEGUN / "file") is None
+    assert upgrade_not_begun(release) == upgrade_not_begun(link) == "release 2: no system bus"
+    assert upgrade_not_begun(tmp_path / NOT_BEGUN / "a/b") is None
+    assert upgrade_not_begun() is None
 
 
 def test_the_proof_leaves_nothing(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ class Machine:
 
     def not_begun(self) -> str | None:
         """Return what the door raises an alarm about."""
-        return upgrade_not_begun(self.root / "opt/doorctl/releases")
+        return upgrade_not_begun(self.root / "opt/doorctl/current")
 
     def touched(self) -> list[str]:
         """Return what was asked for that starts or stops something, or may."""
