@@ -280,11 +280,13 @@ def leave_word(gpio: Gpio, factory: Factory, environment: Mapping[str, str]) -> 
 
 DEAD_MANS_SWITCH = """\
 trap '' HUP INT TERM
+gpioset --version >/dev/null
 read -r _
 for _ in 1 2 3 4 5 6 7 8 9; do gpioset -t 0 -c "$0" "$1" && exit; sleep 0.05; done
 """
-"""Nothing is written into its pipe, so `read` ends as soon as nobody can. The kernel gives a dead
-process's files back one by one; so long the line may be in use."""
+"""Nothing is written into its pipe, so `read` ends as soon as nobody can. The program was used once
+before, so that it is in memory and no card has to be read. The kernel gives a dead process's files
+back one by one; so long the line may be in use."""
 
 
 def lock_when_dead(
