@@ -282,9 +282,12 @@ class Dialogue:
         shown = [each for each in self._due() if each.name not in self._given]
         click.echo()
         for number, question in enumerate(shown, 1):
-            text = self._say(question.text).partition(";")[0]
             value = self._known.get(question.name, question.key.default)
-            click.echo(f"{number:3} {text}: {self._spoken(value) or '-'}")
+            answer = "-" if value == [] else self._spoken(value)
+            whole = self._say(question.text)
+            # What an empty answer means stands behind the semicolon.
+            text = whole.partition(";")[0] if answer else whole
+            click.echo(f"{number:3} {text}{'' if text.endswith('?') else ':'} {answer}")
         click.echo()
         last = self._say("Enter: write all this to {path}, and start. A number: answer that again")
         while typed := self._typed(last.format(path=self._path), ""):
@@ -316,7 +319,8 @@ class Dialogue:
             if typed == BACK:
                 raise BackError
             if typed == offered and stands:
-                self._asked.add(name)
+                if not self._is_refused(name, value, self._answers):
+                    self._asked.add(name)
             else:
                 self._take(name, rules.parsed(key, typed))
         if name == "gpio.relay_pin":
@@ -351,18 +355,24 @@ class Dialogue:
     def _take(self, name: str, value: object) -> None:
         """Keep an answer, or say what is wrong with it."""
         answers = rules.settled({**self._answers, name: value}, self._base)
-        try:
-            self._plan(answers)
-        except ConfigError as error:
-            for what in (problem.what for problem in error.problems if problem.where == name):
-                self._refuse(Question(name, "").key, value, what)
-                return
+        if self._is_refused(name, value, answers):
+            return
         self._answers = answers
         self._asked.add(name)
         if name == "setup.language":
             self._say = language(str(value)).words.gettext
         else:
             self._keep()
+
+    def _is_refused(self, name: str, value: object, answers: Answers) -> bool:
+        """Say what is wrong with one answer among all; tells whether there is anything."""
+        try:
+            self._plan(answers)
+        except ConfigError as error:
+            for what in (problem.what for problem in error.problems if problem.where == name):
+                self._refuse(Question(name, "").key, value, what)
+                return True
+        return False
 
     def _refuse(self, key: Key, value: object, what: Sentence) -> None:
         """Say why an answer can't be used, and which can."""
@@ -442,6 +452,8 @@ class Dialogue:
         except DoorctlError as error:
             click.echo(str(error), err=True)
             if self._yes("Answer again where the mail server is?", default=True):
+                # Another encryption has another port.
+                del self._answers["alarms.email.port"]
                 self._forget(*rules.MAIL_SERVER)
 
     def _click_relay(self) -> None:

@@ -34,7 +34,7 @@ ALLOWED_KEYS = frozenset(
         *("event", "at", "level", "state", "kind", "why", "hint", "count", "by", "pid", "version"),
         *("verdict", "reason", "attempt", "energised", "monotonic_ns", "shape"),
         *("epoch", "result", "patrons", "clock", "deleted", "complete", "postponed", "cutoff"),
-        *("cause", "until", "minutes", "dropped"),
+        *("cause", "until", "minutes", "dropped", "cards"),
     }
 )
 """Keys that a line may hold; others are left out, so that a mistake can't show a person."""

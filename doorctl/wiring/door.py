@@ -392,7 +392,7 @@ class _Door:
             version=doorctl.__version__,
             pid=os.getpid(),
             epoch=stores.register.epoch,
-            patrons=stores.register.patrons,
+            cards=stores.register.patrons,
             clock=stores.clock.moment().state.value,
         )
         self.supervisor.ready()

@@ -544,7 +544,8 @@ def answer_rest(terminal: Terminal, bench: Bench) -> None:
     terminal.type("Fil med lånere", f"{bench.base}/feed.ndjson")
     terminal.type("Bibliotekssystem")
     terminal.type("Certifikat til personalets sider", "self-signed")
-    terminal.type("Sidernes navn", "langaa.example")
+    terminal.type("Sidernes navn", "")
+    terminal.type("mangler, .*; angiv det også", "langaa.example")
     terminal.type("Mailserver")
     terminal.type("webhook")
     terminal.type("sikkerhedskopier")
@@ -743,6 +744,7 @@ def test_a_question_is_asked_again_by_its_number_or_from_the_next(bench: Bench) 
     assert rows["1"] == "The branch's name, as patrons read it: Langå"
     (resident,) = [number for number, row in rows.items() if "live in the municipality" in row]
     assert rows[resident].endswith(": no")
+    assert "Mail server for alarms; empty for no mail: " in rows.values()
     assert not bench.config.exists()
     terminal.type("", resident)
     terminal.type(r"Do only people .*\[no\]", "yes")
@@ -801,7 +803,7 @@ def test_a_mail_server_is_greeted_at_its_port(bench: Bench) -> None:
     terminal.type(r"Mail server.*\[127.0.0.1\]")
     terminal.type(r"How mail to it.*\[tls\]", "none")
     with mail_server(Mailroom()) as port:
-        terminal.type(r"server's port.*\[1\]", str(port))
+        terminal.type(r"server's port.*\[25\]", str(port))
         terminal.type("Address that alarms come from", "doorctl@example.org")
     terminal.interrupt()
     assert terminal.end() == 1

@@ -68,6 +68,8 @@ def test_lgpio_without_a_pi(door: Door) -> None:
 def test_status_running(door: Door) -> None:
     """`status` tells of the daemon and of the databases, for scripts with ``--json``."""
     ready = door.start()
+    assert ready["cards"] == 13
+    assert "patrons" not in ready
     door.let_in(ENTITLED)
 
     done = door.call("status", "--json")
