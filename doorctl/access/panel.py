@@ -229,6 +229,7 @@ CODES: Mapping[Reason, int] = MappingProxyType(
         Reason.RESTRICTED: ACCOUNT,
         Reason.NOT_RESIDENT: RULES,
         Reason.UNDER_AGE: RULES,
+        Reason.NOT_INTRODUCED: RULES,
         Reason.NOT_PERMITTED: RULES,
         Reason.WEAK_PIN: NEW_PIN,
     }

@@ -108,6 +108,7 @@ class Reason(Enum):
     NOT_RESIDENT = "not_resident"
     BLOCKED = "blocked"
     UNDER_AGE = "under_age"
+    NOT_INTRODUCED = "not_introduced"
     EXPIRED = "expired"
     BANNED = "banned"
     CLOSED = "closed"
@@ -143,6 +144,10 @@ SENTENCES: dict[Reason, tuple[str, str]] = {
     Reason.NOT_RESIDENT: ("Bor ikke i kommunen.", "Does not live in the municipality."),
     Reason.BLOCKED: ("Spærret i bibliotekssystemet.", "Blocked in the library system."),
     Reason.UNDER_AGE: ("For ung til selvbetjening.", "Too young for self-service."),
+    Reason.NOT_INTRODUCED: (
+        "Mangler aftale eller introduktion til selvbetjening.",
+        "Has no agreement or introduction for self-service yet.",
+    ),
     Reason.EXPIRED: ("Kortet er udløbet eller sat i bero.", "The card has expired or is on hold."),
     Reason.BANNED: ("Har karantæne fra biblioteket.", "Banned by the library."),
     Reason.CLOSED: ("Biblioteket er lukket nu.", "The library is closed now."),

@@ -55,6 +55,8 @@ class Policy:
         duress: a PIN whose last digit is one higher opens as well and raises a silent alarm, which
             costs a second right PIN for each patron: two of 10 000 open.
         weak_pin: what happens after a PIN that a row calls weak; nothing where none is required.
+        require_tags: tags of which a patron has to have each, such as a signed agreement's.
+        age_exception_tags: tags for whose patrons no age limit counts, such as a parent's consent.
         first_card: kinds of passes, and tags of patrons, of which one has to come in on each local
             day before anybody else does by self-service; empty for no such rule.
     """
@@ -69,6 +71,8 @@ class Policy:
     duress: bool = False
     weak_pin: WeakPin = WeakPin.WARN
     first_card: frozenset[str] = frozenset()
+    require_tags: frozenset[str] = frozenset()
+    age_exception_tags: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,8 @@ def _resident(policy: Policy, _case: Case, patron: Patron) -> Reason | None:
 
 
 def _age(policy: Policy, case: Case, patron: Patron) -> Reason | None:
+    if patron.tags & policy.age_exception_tags:
+        return None
     if case.cache_minimum_age < policy.minimum_age and _has_age_limit(case, patron):
         # A row without a date means "old enough for the limit of then": for another limit in doubt.
         return Reason.CACHE_TOO_OLD
@@ -166,6 +172,10 @@ def _age(policy: Policy, case: Case, patron: Patron) -> Reason | None:
 def _has_age_limit(case: Case, patron: Patron) -> bool:
     """Tell whether the row was sealed for the cache's limit; one from an answer may not be."""
     return patron.pushed or case.cache_applied_at is not None
+
+
+def _tagged(policy: Policy, _case: Case, patron: Patron) -> Reason | None:
+    return None if policy.require_tags <= patron.tags else Reason.NOT_INTRODUCED
 
 
 def _expired(_policy: Policy, case: Case, patron: Patron) -> Reason | None:
@@ -273,6 +283,7 @@ CHECKS: tuple[Check[Patron], ...] = (
     Check("resident", _resident),
     Check("age", _age),
     Check("expired", _expired),
+    Check("tags", _tagged),
     Check("hours", _hours),
     Check("first_card", _first_card),
     Check("cache_age", _cache_age),

@@ -202,6 +202,9 @@ WATCHED: Mapping[Reason, Watch] = MappingProxyType(
         Reason.UNDER_AGE: Watch(
             *_RULE, "Look whether the export has birthdays, and at policy.minimum_age."
         ),
+        Reason.NOT_INTRODUCED: Watch(
+            *_RULE, "Look whether the export has the patrons' tags, and at policy.require_tags."
+        ),
         Reason.EXPIRED: Watch(
             *_RULE, "Look whether the export still has the patrons' expiry dates right."
         ),

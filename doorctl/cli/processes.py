@@ -357,11 +357,18 @@ def check_config(
 
 def _notes(config: Config) -> list[str]:
     """Return what settings mean that are easily taken for something else."""
-    if config.lms.kind != "sip2":
-        return []
-    from doorctl.sources.library import meaning_of_flags
+    notes = [] if config.policy.require_pin else [WITHOUT_PIN]
+    if config.lms.kind == "sip2":
+        from doorctl.sources.library import meaning_of_flags
 
-    return [meaning_of_flags(config.lms, config.policy.deny_blocks)]
+        notes.append(meaning_of_flags(config.lms, config.policy.deny_blocks))
+    return notes
+
+
+WITHOUT_PIN = (
+    "policy.require_pin is false: whoever has a card comes in, and whoever has a picture of its "
+    "barcode or of a phone's screen, which an imager reads as the card itself"
+)
 
 
 def _checked(path: Path, **found: Any) -> dict[str, Any]:

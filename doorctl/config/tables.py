@@ -254,6 +254,9 @@ Tag = Annotated[str, Meta(pattern=r"^\S(.{0,30}\S)?\Z")]
 BlockCode = Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,8}\Z")]
 
 
+PatronTag = Annotated[str, Meta(pattern=r"\A(?! )[^\x00-\x1f\x7f]{1,64}(?<! )\Z")]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Who may come in."""
@@ -272,6 +275,10 @@ class Policy:
     code_entry: bool = key(False)
     first_card: tuple[Tag, ...] = key(
         (), allowed="a list of names of 1 to 32 characters", max_length=16
+    )
+    require_tags: tuple[PatronTag, ...] = list_key("tags of 1 to 64 characters", 16, ["agreement"])
+    age_exception_tags: tuple[PatronTag, ...] = list_key(
+        "tags of 1 to 64 characters", 16, ["parental_consent"]
     )
     max_cache_age_h: float = key(72.0, gt=0, le=8760)
 
@@ -305,7 +312,6 @@ StopBits = Literal[1, 2]
 Factory = Literal["lgpio", "mock"]
 BcmPin = Annotated[int, Meta(ge=0, le=27)]
 KeyByte = Annotated[str, Meta(pattern=rf"^([!-~]|{'|'.join(CONTROLS)}|0x[0-9A-Fa-f]{{2}})\Z")]
-PatronTag = Annotated[str, Meta(pattern=r"\A(?! )[^\x00-\x1f\x7f]{1,64}(?<! )\Z")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

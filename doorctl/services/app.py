@@ -127,6 +127,8 @@ def access_policy(config: Config) -> Policy:
         duress=policy.duress,
         weak_pin=WeakPin(policy.weak_pin),
         first_card=frozenset(policy.first_card),
+        require_tags=frozenset(policy.require_tags),
+        age_exception_tags=frozenset(policy.age_exception_tags),
     )
 
 

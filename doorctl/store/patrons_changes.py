@@ -35,6 +35,7 @@ _COUNTS = (
     "newly_non_resident",
     "newly_expired",
     "newly_under_age",
+    "newly_untagged",
     "newly_restricted",
     "newly_weak",
     "pins_lost",
@@ -51,15 +52,27 @@ _BLOCKED = """(
 )"""
 _NON_RESIDENT = "(needs_resident AND NOT {row}.resident)"
 _WEAK = "(refuses_weak AND {row}.weak_pin)"
+_UNTAGGED = """(
+    required <> '[]' AND EXISTS (
+        SELECT 1 FROM json_each(required) AS tag
+        WHERE tag.value NOT IN (SELECT value FROM json_each({row}.tags))
+    )
+)"""
 _CLOSED = f"""(
     NOT {{row}}.active OR {{row}}.restricted OR {_NON_RESIDENT} OR {_WEAK} OR {_BLOCKED}
+    OR {_UNTAGGED}
 )"""
 # What it says for one day.
 _OVER = """(
     coalesce({row}.valid_until < day, 0)
     OR coalesce({row}.hold_from <= day AND coalesce({row}.hold_until >= day, 1), 0)
 )"""
-_YOUNG = "coalesce({row}.enter_from > day, 0)"
+_YOUNG = """(
+    coalesce({row}.enter_from > day, 0) AND NOT EXISTS (
+        SELECT 1 FROM json_each({row}.tags) AS tag
+        WHERE tag.value IN (SELECT value FROM json_each(of_any_age))
+    )
+)"""
 _DATED = f"({_OVER} OR {_YOUNG})"
 
 # Most dates lie outside the days ahead, and are not looked at one by one.
@@ -85,7 +98,7 @@ _NOTE = f"""
 """  # noqa: S608 -- constants of ours
 _DIFFERENT = " OR ".join(
     f"old.{name} IS NOT new.{name}"
-    for name in REGISTER.but("row_key", "patron_ref", "tags", "epoch").split(", ")
+    for name in REGISTER.but("row_key", "patron_ref", "epoch").split(", ")
 )
 _OPENS_TODAY = f"(NOT {_CLOSED} AND EXISTS (SELECT 1 FROM ahead WHERE n = 0 AND NOT {_DATED}))"  # noqa: S608
 # A day that lies before or behind those that were noted counts as one that was not open. Who is
@@ -99,8 +112,8 @@ _SOON = f"EXISTS (SELECT 1 FROM ahead WHERE {{dated}} AND {_WAS_OPEN.format(days
 _WATCH = (
     """
     CREATE TEMP TABLE IF NOT EXISTS watching (
-        at, needs_resident, needs_pin, refuses_weak, denied, known, denies_other, held, let_in,
-        moved
+        at, needs_resident, needs_pin, refuses_weak, denied, known, denies_other, required,
+        of_any_age, held, let_in, moved
     )
     """,
     "CREATE TEMP TABLE IF NOT EXISTS crowds (patron_ref TEXT PRIMARY KEY, cards) WITHOUT ROWID",
@@ -141,6 +154,7 @@ _WATCH = (
             THEN {_SOON.format(dated=_OVER.format(row="now"))} ELSE 0 END AS ending,
         CASE WHEN now.enter_from > {_FIRST}
             THEN {_IN_WEEK.format(dated=_YOUNG.format(row="now"))} ELSE 0 END AS newly_under_age,
+        now.row_key IS NOT NULL AND {_UNTAGGED.format(row="now")} AS newly_untagged,
         coalesce(now.restricted, 0) AS newly_restricted,
         coalesce({_WEAK.format(row="now")}, 0) AS newly_weak,
         needs_pin AND now.row_key IS NOT NULL AND noted.pin_check IS NOT NULL
@@ -166,7 +180,7 @@ _COUNT_CROWDED = f"""
 """  # noqa: S608 -- as said
 _BEGIN = """
     INSERT INTO watching
-    SELECT ?, ?, ?, ?, ?, ?, ?, cache.patrons + (
+    SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, cache.patrons + (
         SELECT count(*) FROM shut_out
         WHERE NOT EXISTS (SELECT 1 FROM patrons WHERE patrons.row_key = shut_out.row_key)
     ), 0, 0 FROM cache
@@ -202,11 +216,17 @@ def watch(connection: sqlite3.Connection, policy: Policy, at: datetime) -> None:
         policy.require_resident,
         policy.require_pin,
         policy.require_pin and policy.weak_pin is WeakPin.REFUSE,
-        orjson.dumps(sorted(policy.deny_blocks)).decode(),
-        orjson.dumps(sorted(KNOWN_BLOCKS)).decode(),
+        _listed(policy.deny_blocks),
+        _listed(KNOWN_BLOCKS),
         policy.deny_other_blocks,
+        _listed(policy.require_tags),
+        _listed(policy.age_exception_tags),
     )
     connection.execute(_BEGIN, rules)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return orjson.dumps(sorted(names)).decode()
 
 
 def counted(connection: sqlite3.Connection) -> Changes:

@@ -430,6 +430,7 @@ def _reasons(changes: Changes) -> str:
         (changes.newly_non_resident, "not resident"),
         (changes.newly_expired, "expired, inactive or on hold, now or within a week"),
         (changes.newly_under_age, "too young"),
+        (changes.newly_untagged, "without a tag that is required"),
         (changes.newly_restricted, "restricted"),
         (changes.newly_weak, "with a weak PIN"),
         (changes.pins_lost, "without a PIN"),
@@ -502,6 +503,7 @@ class Changes:
     newly_non_resident: int = 0
     newly_expired: int = 0
     newly_under_age: int = 0
+    newly_untagged: int = 0
     newly_restricted: int = 0
     newly_weak: int = 0
     pins_lost: int = 0

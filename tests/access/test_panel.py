@@ -88,7 +88,12 @@ TOLD_AS = {
     UNREADABLE: {Reason.CARD_UNREADABLE},
     OURS: {Reason.FAULT, Reason.CACHE_TOO_OLD, Reason.CLOCK_UNTRUSTED},
     4: {Reason.BLOCKED, Reason.BANNED, Reason.EXPIRED, Reason.RESTRICTED},
-    5: {Reason.NOT_RESIDENT, Reason.UNDER_AGE, Reason.NOT_PERMITTED},
+    5: {
+        Reason.NOT_RESIDENT,
+        Reason.UNDER_AGE,
+        Reason.NOT_INTRODUCED,
+        Reason.NOT_PERMITTED,
+    },
     NEW_PIN: {Reason.WEAK_PIN},
 }
 

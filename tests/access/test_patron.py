@@ -123,7 +123,8 @@ def test_an_identifier_is_known_under_every_key_that_there_was() -> None:
 
 FIXED_NAMES = [
     "ok", "unknown_card", "wrong_pin", "pin_unknown", "pin_timeout", "throttled", "not_resident",
-    "blocked", "under_age", "expired", "banned", "closed", "not_permitted", "restricted",
+    "blocked", "under_age", "not_introduced", "expired", "banned", "closed", "not_permitted",
+    "restricted",
     "cache_too_old", "clock_untrusted", "weak_pin", "card_unreadable", "fault",
 ]  # fmt: skip
 
@@ -150,6 +151,7 @@ def test_what_is_told_after_the_proof_is_in_no_group() -> None:
     after_proof = {
         *("ok", "not_resident", "blocked", "under_age", "expired", "banned", "closed"),
         *("not_permitted", "restricted", "cache_too_old", "clock_untrusted", "weak_pin"),
+        "not_introduced",
     }
 
     assert set(map(Reason, after_proof)) == set(Reason) - BEFORE_PROOF - UNJUDGED

@@ -102,6 +102,12 @@ VALIDITY = (
     Option(Patron("1001", hold_from=day(0)), Reason.EXPIRED, DOUBT),
     always(Patron("1001", hold_from=day(-10)), Reason.EXPIRED),
 )
+REQUIRED = frozenset({"agreement", "introduced"})
+TAGS = (
+    always(REQUIRED | {"slow"}),
+    always(frozenset({"introduced"}), Reason.NOT_INTRODUCED),
+    always(frozenset[str](), Reason.NOT_INTRODUCED),
+)
 HOURS = (
     always((Mode.SELF_SERVICE, False)),
     always((Mode.STAFFED, False)),
@@ -128,14 +134,15 @@ Options = tuple[Option[object], ...]
 
 def patrons() -> Iterator[tuple[Patron, Options]]:
     """Yield every patron that the options can make."""
-    for row in product(RESTRICTED, BLOCKS, RESIDENT, ENTER_FROM, VALIDITY):
-        restricted, blocks, resident, enter_from, validity = row
+    for row in product(RESTRICTED, BLOCKS, RESIDENT, ENTER_FROM, VALIDITY, TAGS):
+        restricted, blocks, resident, enter_from, validity, tags = row
         patron = replace(
             validity.value,
             restricted=restricted.value,
             blocks=blocks.value,
             resident=resident.value,
             enter_from=enter_from.value,
+            tags=tags.value,
         )
         yield patron, row
 
@@ -149,7 +156,8 @@ def circumstances() -> Iterator[tuple[Policy, Case, Options]]:
             max_age, applied_at = cache.value
             mode, no_entry = hours.value
             case = Case(None, now, pin.value, throttled.value, banned.value, applied_at)
-            yield Policy(max_cache_age=max_age), replace(case, mode=mode, no_entry=no_entry), row
+            policy = Policy(max_cache_age=max_age, require_tags=REQUIRED)
+            yield policy, replace(case, mode=mode, no_entry=no_entry), row
 
 
 def first_refusal(answers: Options, state: ClockState) -> Reason:
@@ -174,18 +182,18 @@ def test_first_refusal_of_the_ordered_list_wins() -> None:
 
     So does each further value that is answered as another one, beside all combinations of these.
     """
-    theirs = (RESTRICTED, BLOCKS, RESIDENT, ENTER_FROM, VALIDITY)
+    theirs = (RESTRICTED, BLOCKS, RESIDENT, ENTER_FROM, VALIDITY, TAGS)
     others = (THROTTLED, PINS, BANNED, HOURS, CACHE)
     everybody = [(patron, row, further(row, theirs)) for patron, row in patrons()]
     for policy, asked, row in circumstances():
         throttled, pin, banned, hours, cache = row
         most = 1 - further(row, others)
-        for patron, (restricted, blocks, resident, age, validity), beside in everybody:
+        for patron, (restricted, blocks, resident, age, validity, tags), beside in everybody:
             if beside > most:
                 continue
             case = replace(asked, patron=patron)
-            order = (throttled, pin, restricted, banned, blocks, resident)
-            expected = first_refusal((*order, age, validity, hours, cache), asked.moment.state)
+            order = (throttled, pin, restricted, banned, blocks, resident, age, validity, tags)
+            expected = first_refusal((*order, hours, cache), asked.moment.state)
             assert expected is reason_of(policy, case), (policy, case)
 
 
@@ -200,7 +208,7 @@ def test_the_table_is_in_the_documented_order() -> None:
     """The order of the checks is a promise to staff, who read the first refusal."""
     expected = [
         "throttle", "pin", "restricted", "banned", "blocked", "resident", "age", "expired",
-        "hours", "first_card", "cache_age", "weak_pin",
+        "tags", "hours", "first_card", "cache_age", "weak_pin",
     ]  # fmt: skip
 
     assert [check.name for check in CHECKS] == expected
@@ -665,3 +673,56 @@ def test_an_unset_clock_refuses_nobody_without_dates(patron: Patron) -> None:
 
     assert len(reasons) == 1
     assert reasons != {Reason.CLOCK_UNTRUSTED}
+
+
+CONSENT = frozenset({"parental_consent"})
+
+
+@pytest.mark.parametrize(
+    ("tags", "age", "reason"),
+    [
+        (frozenset[str](), {"enter_from": day(1)}, Reason.UNDER_AGE),
+        (CONSENT, {"enter_from": day(1)}, Reason.OK),
+        (CONSENT | {"slow"}, {"enter_from": day(900)}, Reason.OK),
+        (frozenset({"slow"}), {"enter_from": day(1)}, Reason.UNDER_AGE),
+        (CONSENT, {"enter_from": day(1), "resident": False}, Reason.NOT_RESIDENT),
+        (frozenset[str](), {}, Reason.OK),
+    ],
+)
+@pytest.mark.parametrize("sealed_for", [14, 0])
+def test_a_parent_s_consent_is_an_exception_from_the_age_limit(
+    tags: frozenset[str], age: dict[str, Any], reason: Reason, sealed_for: int
+) -> None:
+    """By any tag of `age_exception_tags`, whatever limit the rows were sealed for, by any clock."""
+    policy = Policy(minimum_age=14, age_exception_tags=CONSENT | {"guardian"})
+    for state in ClockState:
+        case = Case(
+            replace(PATRON, tags=tags, **age),
+            moment(state),
+            PROVED,
+            cache_minimum_age=sealed_for,
+            cache_applied_at=UTC_NOW,
+        )
+        excepted = bool(tags & CONSENT)
+        if excepted or (state is not UNTRUSTED and sealed_for):
+            assert reason_of(policy, case) is reason
+        else:
+            assert reason_of(policy, case) is not Reason.OK or reason is Reason.OK
+
+
+def test_by_default_no_tag_is_required() -> None:
+    """Who came in without one goes on doing so; no tag lifts the age limit."""
+    for tags in (frozenset[str](), CONSENT):
+        case = Case(replace(PATRON, tags=tags), moment(), PROVED)
+        assert reason_of(Policy(), case) is Reason.OK
+        young = replace(case, patron=replace(PATRON, tags=tags, enter_from=day(1)))
+        assert reason_of(Policy(), young) is Reason.UNDER_AGE
+
+
+def test_a_pass_needs_no_tag() -> None:
+    """It adds rights and takes none."""
+    policy = Policy(require_tags=REQUIRED)
+    case = replace(WELCOME, patron=PATRON)
+
+    assert reason_of(policy, case) is Reason.NOT_INTRODUCED
+    assert reason_of(policy, replace(case, held=PASS)) is Reason.OK

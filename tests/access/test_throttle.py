@@ -388,6 +388,7 @@ def test_a_reason_that_everybody_meets_is_told_soon_and_once(reason: Reason) -> 
         (Reason.PIN_TIMEOUT, 5),
         (Reason.NOT_RESIDENT, 5),
         (Reason.UNDER_AGE, 5),
+        (Reason.NOT_INTRODUCED, 5),
     ],
 )
 def test_a_usual_evening_is_not_told(reason: Reason, one_in: int) -> None:

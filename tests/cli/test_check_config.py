@@ -207,3 +207,12 @@ def test_a_script_reads_what_is_wrong_or_good(tmp_path: Path) -> None:
     assert "visits.retention_days" in {problem["where"] for problem in told["problems"]}
     assert (good["good"], good["problems"], set(good["branch"])) == (True, [], {"id", "name"})
     assert set(told) == set(good)
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_a_door_without_a_pin_is_told_what_opens_it(*, required: bool) -> None:
+    """A picture of a barcode is a copied card; the file is good all the same."""
+    done = checked(shipped("demo.toml"), sets=[f"policy.require_pin={str(required).lower()}"])
+
+    assert done.exit_code == 0
+    assert ("policy.require_pin is false" in done.stdout) is not required

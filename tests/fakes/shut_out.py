@@ -17,6 +17,7 @@ COUNTED = {
     "resident": "newly_non_resident",
     "expired": "newly_expired",
     "age": "newly_under_age",
+    "tags": "newly_untagged",
     "restricted": "newly_restricted",
     "weak_pin": "newly_weak",
 }

@@ -25,6 +25,7 @@ CODES = st.frozensets(st.sampled_from(["O", "U", "E", "W", "Q", "", "two words",
 DAYS = st.none() | st.sampled_from(
     [NOON.date() + number * DAY for number in (-2, -1, 0, 1, 4, 7, 8, 59, 60, 61)]
 )
+TAGS = ("x", "y", "xy")
 PATRONS = st.builds(
     Patron,
     st.just("a"),
@@ -38,6 +39,7 @@ PATRONS = st.builds(
     hold_from=DAYS,
     hold_until=DAYS,
     weak_pin=st.booleans(),
+    tags=st.sampled_from([frozenset[str](), *map(frozenset, TAGS)]),
 )
 POLICIES = st.builds(
     Policy,
@@ -46,10 +48,12 @@ POLICIES = st.builds(
     deny_blocks=CODES,
     deny_other_blocks=st.booleans(),
     weak_pin=st.sampled_from(WeakPin),
+    require_tags=st.sampled_from([frozenset[str](), frozenset[str](), *map(frozenset, TAGS)]),
+    age_exception_tags=st.sampled_from([frozenset[str](), frozenset("y")]),
 )
 
 
-OPENING = Patron("a", bytes(32), resident=True)
+OPENING = Patron("a", bytes(32), resident=True, tags=frozenset("xy"))
 REGISTERS = st.dictionaries(
     st.integers(0, 5), st.sampled_from([OPENING, OPENING, OPENING]) | PATRONS, max_size=6
 )
@@ -211,6 +215,25 @@ def test_a_register_that_nobody_confirms_notes_nobody(cache: Cache) -> None:
     """It goes as a whole by its age, and by no push."""
     cache.writer.expire(NOON + DAY)
     assert _kept(cache) == [key_of(2)]
+
+
+def test_a_push_without_the_tags_that_are_required_shuts_everybody_out() -> None:
+    """An export that has lost them counts as a mass refusal; so does one without the consents."""
+    grown = Patron("a", bytes(32), resident=True, tags=frozenset("x"))
+    young = replace(grown, enter_from=TODAY + 900 * DAY, tags=frozenset("xy"))
+    before = {**dict.fromkeys(range(5), grown), 5: young}
+    policy = Policy(require_tags=frozenset("x"), age_exception_tags=frozenset("y"))
+    for lost, untagged, too_young in (("y", 0, 1), ("x", 6, 0), ("xy", 6, 1)):
+        after = {key: replace(row, tags=row.tags - set(lost)) for key, row in before.items()}
+        pushes = [
+            Pushed(register, frozenset(), timedelta(), approved=False)
+            for register in (before, after)
+        ]
+        seen, expected = counted(pushes, policy)
+        assert seen == expected
+        assert (seen[1].newly_untagged, seen[1].newly_under_age) == (untagged, too_young)
+        assert seen[1].shut_out == max(untagged, too_young)
+        assert counted(pushes, Policy())[0][1].newly_untagged == 0
 
 
 @pytest.mark.parametrize("required", [True, False])

@@ -44,7 +44,7 @@ def test_share_and_floor_are_the_technicians() -> None:
 
 def test_each_reason_has_its_words() -> None:
     """In the order of the export's fields; those that shut nobody out are not listed."""
-    names = [field.name for field in fields(Changes)][3:12]
+    names = [field.name for field in fields(Changes)][3:13]
     counts = {name: place for place, name in enumerate(names, start=1)}
     with pytest.raises(PushGuardedError) as refused:
         guard()(_changes(shut_out=501, **counts))
@@ -52,7 +52,8 @@ def test_each_reason_has_its_words() -> None:
     assert str(refused.value) == (
         "with the pushes of seven days it would shut out 501 of 10000 cards (1 removed; 2 blocked; "
         "3 not resident; 4 expired, inactive or on hold, now or within a week; 5 too young; "
-        "6 restricted; 7 with a weak PIN; 8 without a PIN; 9 with another PIN), more than 5 % and "
+        "6 without a tag that is required; 7 restricted; 8 with a weak PIN; 9 without a PIN; 10 "
+        "with another PIN), more than 5 % and "
         "more than 10; nothing was changed; look at the export; if it is right, do it once more "
         "with --approved-by"
     )

@@ -36,6 +36,7 @@ CHECKS: Mapping[str, str] = {
     "resident": "The patron lives in the municipality",
     "age": "The patron is old enough",
     "expired": "The card is valid and not on hold",
+    "tags": "The patron has what the branch requires, such as a signed agreement",
     "hours": "The branch is open to patrons",
     "first_card": "Whom the branch waits for has come in that day",
     "cache_age": "The copy of the patron register is new enough",
@@ -126,6 +127,15 @@ _HELP: Mapping[Reason, Help] = {
         "Nothing. The door lets the patron in by itself from the birthday on.",
         "You are too young to come in alone. Come with a grown-up who has a card, or while staff "
         "are there.",
+    ),
+    Reason.NOT_INTRODUCED: Help(
+        "The branch requires something that the library system does not have of the patron, such "
+        "as a signed agreement or an introduction.",
+        "Come while staff are there, to sign the agreement or be shown round.",
+        "Note it on the patron in the library system, by the tag that policy.require_tags names. "
+        "It takes some minutes until the door knows.",
+        "Before you can come in by yourself there is an agreement to sign or an introduction to "
+        "have. We can do that now.",
     ),
     Reason.EXPIRED: Help(
         "The card has run out, is not active, or is on hold in the library system.",
@@ -218,8 +228,8 @@ CODE_HELP: Mapping[int, Help] = {
         "Look the card up here: it says which of them it is.",
     ),
     5: Help(
-        "A rule of the house is in the way: where the patron lives, the age limit, or the hours of "
-        "a pass.",
+        "A rule of the house is in the way: where the patron lives, the age limit, an agreement "
+        "that is missing, or the hours of a pass.",
         "You can't come in by yourself at that time. You are welcome while staff are there.",
         "Look the card up here: it says which rule it is.",
     ),
