@@ -182,7 +182,7 @@ def settled(answers: Answers, base: Answers) -> Answers:
     """Return answers without those that nothing asks for any more, after another one was changed.
 
     What the configuration `base` holds of them goes back to its default, where the question that
-    they hang on was emptied: hours of Tuesday alone would close the other days.
+    they hang on was emptied: mail's addresses without a server would be refused.
     """
     result = {**answers}
     for question in QUESTIONS:

@@ -30,7 +30,7 @@ from doorctl.config import load
 from doorctl.services.setup import flat
 from tests.e2e.door import COMMANDS
 from tests.fakes.waiting import LIMIT_S
-from tests.notices.mail_server import Mailroom, mail_server
+from tests.notices.mail_server import PASSWORD, USER, Mailroom, mail_server
 from tests.rootplay.play import CARD, ROW
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="setup writes what is root's")
@@ -365,6 +365,10 @@ SYSTEMCTL = """#!/bin/sh
 echo "$@" >>{base}/told
 case "$1" in
 restart)
+    if [ -e {base}/door.pid ]; then
+        kill $(cat {base}/door.pid)
+        while kill -0 $(cat {base}/door.pid) 2>/dev/null; do sleep 0.1; done
+    fi
     setsid {python} -m doorctl run --config {base}/etc/doorctl.toml >{base}/log 2>&1 </dev/null &
     echo $! >{base}/door.pid
     until grep -q '"ready"' {base}/log; do sleep 0.1; done;;
@@ -807,6 +811,35 @@ def test_a_mail_server_is_greeted_at_its_port(bench: Bench) -> None:
         terminal.type("Address that alarms come from", "doorctl@example.org")
     terminal.interrupt()
     assert terminal.end() == 1
+
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
+def test_a_test_alarm_that_fails_is_answered_again(bench: Bench) -> None:
+    """With the secret, which was mistyped; then it is sent, and the exit code is 0."""
+    answers = ("branch.name=L", "branch.id=langaa", "reader.port=/dev/x", "reader.baud=9600")
+    gpio = ("gpio.relay_pin=17", "gpio.relay_active_high=true", "policy.require_resident=true")
+    mail = ("host=127.0.0.1", "security=none", "sender=a@b.example", 'to=["c@d.example"]')
+    fixed = [f"alarms.email.{each}" for each in mail]
+    more = ("setup.feed=", "backup.recipients=[]", "setup.test_alarm=true")
+    room = Mailroom()
+    with mail_server(room, account=True) as port:
+        fixed.append(f"alarms.email.port={port}")
+        terminal = bench.begin(*given(*answers, *gpio, *more, *fixed))
+        terminal.type("Account on the mail server", USER)
+        terminal.type("Enter: write all this")
+        terminal.type("Secret for alarms.email.password_file, unseen: ", "wrong")
+        terminal.type(r"alarm send. failed. Answer its questions again\? \[yes\]")
+        terminal.type(r"Account on the mail server \[doorctl\]")
+        terminal.type("Enter: write all this")
+        terminal.type("Enter keeps the one that is there", PASSWORD)
+        terminal.until("test: sent")
+        terminal.type("Now a card and its PIN")
+        assert terminal.end() == 0
+    assert len(room.messages) == 1
+    assert (bench.base / "etc/mail.password").read_text() == f"{PASSWORD}\n"
+    record = (bench.base / "etc/setup-record.txt").read_text()
+    assert re.search(r"^test alarm +good$", record, re.MULTILINE)
+    assert PASSWORD not in record + terminal.shown
 
 
 def test_a_worn_card_does_not_lose_the_right_speed(bench: Bench) -> None:

@@ -162,6 +162,21 @@ def test_every_rule_that_setup_can_break_is_among_these() -> None:
     assert rules >= OF_OTHER_KEYS
 
 
+def test_an_answer_that_is_emptied_takes_what_hung_on_it_along() -> None:
+    """So that a mail server can be taken away again: in the dialogue, and in what was written.
+
+    What hangs on nothing that was changed stays, as do the hours beside a day that is closed.
+    """
+    mail = {"alarms.email.host": "mail.example", "alarms.email.to": ["vagt@b.example"]}
+    days = {"hours.monday": ["08:00-22:00"], "hours.sunday": ["08:00-12:00"]}
+    none = {"alarms.email.host": ""}
+
+    assert setup.settled(mail | none, {}) == none
+    assert setup.settled(none, mail | days) == none | {"alarms.email.to": []}
+    assert setup.settled({"branch.id": "b"}, mail | days) == {"branch.id": "b"}
+    assert setup.settled(days | {"hours.monday": []}, {}) == days | {"hours.monday": []}
+
+
 @pytest.mark.parametrize(
     ("device", "data", "said"),
     [
