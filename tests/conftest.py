@@ -6,6 +6,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,12 @@ QUICK = {
     *("test_alarms.py", "test_masked.py", "test_moments.py"),
 }
 """What `pytest -m quick` runs of this folder: the pure rooms and what the door does with them."""
+
+DEAR = (
+    *("browser", "demo", "rootplay", "e2e", "faults", "web", "cli", "services", "wiring"),
+    *("simulation", "mutation", "planted", "packaging", "docs", "systemd", "ops"),
+)
+"""What starts browsers, processes and databases, the dearest first; all else takes moments."""
 
 RAM, ROOM_BYTES = Path("/dev/shm"), 4_000_000_000  # noqa: S108 - directories have names of their own
 
@@ -85,8 +92,40 @@ def pytest_collection() -> Iterator[None]:
     gc.freeze()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the quick tests by their folder."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the quick tests by their folder, and put first what is dear to begin."""
     for item in items:
-        if item.path.relative_to(Path(__file__).parent).parts[0] in QUICK:
+        if folder(item) in QUICK:
             item.add_marker("quick")
+    workers = getattr(config, "workerinput", {}).get("workercount", 1)
+    if workers > 1:
+        items[:] = dealt(items, workers)
+
+
+def folder(item: pytest.Item) -> str:
+    """Return where it lies, right below this folder."""
+    return item.path.relative_to(Path(__file__).parent).parts[0]
+
+
+def dealt(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """Return the tests so that each of xdist's workers begins with a share of those of `DEAR`.
+
+    Each is given as many, in this order. Who has done them takes of another's last ones: not in the
+    midst of a file whose tests share what takes seconds to start.
+    """
+    files = [list(file) for _, file in groupby(items, lambda item: item.path)]
+    dear = sorted((file for file in files if folder(file[0]) in DEAR), key=_rank)
+    rest = [item for file in files if folder(file[0]) not in DEAR for item in file]
+    shares: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    for file in dear:
+        min(shares, key=len).extend(file)
+    for number, share in enumerate(shares):
+        left = sum(map(len, shares[number:])) + len(rest)
+        size = max(0, left // (workers - number) - len(share))
+        share.extend(rest[:size])
+        del rest[:size]
+    return [item for share in shares for item in share] + rest
+
+
+def _rank(file: list[pytest.Item]) -> tuple[int, int]:
+    return DEAR.index(folder(file[0])), -len(file)
