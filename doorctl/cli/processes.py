@@ -395,6 +395,8 @@ def _lacking(config: Config, path: Path) -> list[str]:
     with as_root():
         shared = tuple(unshared(storage.directory, storage.door_directory))
     more = [UNHEARD] if config.sync is not None and not config.alarms.wanted else []
+    if config.sync is None and (leaves := config.controller.lacking):
+        more.append(NAMELESS.format(keys=", ".join(f"controller.{leaf}" for leaf in leaves)))
     app = App.of(config)
     with suppress(StoreError):
         # `init` begins it.
@@ -405,6 +407,10 @@ def _lacking(config: Config, path: Path) -> list[str]:
 UNHEARD = (
     "[alarms]: none is set, so nobody hears when exports stop, a branch refuses or a run fails; "
     "give alarms.email or alarms.webhook"
+)
+NAMELESS = (
+    "{keys}: empty, so the letter of an access request, the notice at the door and the record of "
+    "processing don't say who answers for the data; fill [controller]"
 )
 WEEKLESS = (
     'hours.source: "staff", and no usual week is set, so the door is closed to patrons until it '

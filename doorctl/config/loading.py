@@ -25,6 +25,7 @@ from doorctl.config.tables import (
     Branch,
     ClockTrust,
     Control,
+    Controller,
     Door,
     Gpio,
     Keypad,
@@ -70,6 +71,7 @@ class Config:
     """
 
     branch: Branch
+    controller: Controller = field(default_factory=Controller)
     storage: Storage = field(default_factory=Storage)
     secrets: Secrets = field(default_factory=Secrets)
     seal: Seal = field(default_factory=Seal)

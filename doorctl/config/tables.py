@@ -116,6 +116,12 @@ def phone_key(example: str) -> Any:
     return key("", example=example, allowed=allowed, pattern=r"^[0-9+ ()-]{0,32}\Z")
 
 
+def text_key(example: str, most: int) -> Any:
+    """Describe a key for a line of text, which may be left empty."""
+    allowed = f'text of at most {most} characters, or "" for none'
+    return key("", example=example, allowed=allowed, pattern=rf"^[^\x00-\x1f]{{0,{most}}}\Z")
+
+
 def id_key() -> Any:
     """Describe a key for the short name of a branch."""
     return key(example="oest", allowed="1 to 32 of a-z, 0-9 and -", pattern=r"^[a-z0-9-]{1,32}\Z")
@@ -168,6 +174,36 @@ class Branch:
         allowed='text of at most 200 characters, or "" for none',
         max_length=200,
     )
+
+
+Processor = Annotated[str, Meta(pattern=r"^[^\x00-\x1f]{1,120}\Z")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controller:
+    """Who answers for the data, and by which law: what letter, notice and record say of it."""
+
+    name: str = text_key("Randers Kommune, CVR 29 18 96 68", 120)
+    address: str = text_key("Laksetorvet 1, 8900 Randers C", 120)
+    mail: str = text_key("bibliotek@randers.dk", 120)
+    phone: str = phone_key("89 15 15 15")
+    processors: tuple[Processor, ...] = list_key(
+        "texts of 1 to 120 characters", 20, ["Driftsfirmaet A/S, drift af Pi'en"]
+    )
+    basis: tuple[Literal["a", "b", "c", "d", "e", "f"], ...] = key(
+        ("c", "e"),
+        example=["c", "e"],
+        allowed="a list of 1 to 6 of a to f, the letters of article 6(1)",
+        min_length=1,
+        max_length=6,
+    )
+
+    @property
+    def lacking(self) -> tuple[str, ...]:
+        """The keys that are empty, and which the law wants told."""
+        return tuple(
+            leaf for leaf in ("name", "address", "mail", "phone") if not getattr(self, leaf)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,7 @@ from doorctl.core.language import ENGLISH, Languages
 from doorctl.core.masked import SHORT_TEXT
 from doorctl.core.ports import EventLog
 from doorctl.services.app import App
+from doorctl.web.controller import filled
 from doorctl.web.words import MODES, WEEKDAYS, Words
 
 # Forms that browsers send: how they are read, within limits of size and time.
@@ -719,7 +720,8 @@ def shared_routes(frame: Frame) -> tuple[BaseRoute, ...]:
         page = await request.aside(handbook, request.words.language.code, name)
         if page is None:
             return request.page("missing.html", HTTPStatus.NOT_FOUND)
-        return request.page("help.html", name=name, heading=page[0], text=page[1])
+        text = filled(page[1], request.words, frame.app.config)
+        return request.page("help.html", name=name, heading=page[0], text=text)
 
     async def language(request: PageRequest) -> Response:
         form = await request.form()

@@ -68,6 +68,17 @@ def test_a_sender_that_tells_nobody_is_told() -> None:
     assert "[alarms]" not in heard.stderr
 
 
+def test_a_branch_without_a_controller_is_told() -> None:
+    """Each key that is empty, on stderr; the file is good all the same, and the door starts."""
+    whole = checked(shipped("demo.toml"))
+    half = checked(shipped("demo.toml"), sets=("controller.name=", "controller.mail="))
+
+    assert (whole.exit_code, whole.stderr) == (0, "")
+    assert half.exit_code == 0
+    assert "controller.name, controller.mail: empty, so the letter" in half.stderr
+    assert "controller" not in checked(shipped("sync.toml")).stderr
+
+
 IN = "keeps out: 1 charge denied unless another place from 5 on, a debt at its limit or an expiry"
 
 

@@ -102,9 +102,9 @@ xyzzy = 5
 [dor]
 ! dor: unknown table; did you mean [door]?
 [xyzzy]
-! xyzzy: unknown table; there are branch, storage, secrets, seal, reader, keypad, gpio, door,
-  policy, hours, hours.staffed, hours.exceptions, closing, outputs, visits, clock, control, web,
-  web.tls, web.push, panel, metrics, signin, signin.oidc, lms, alarms, alarms.email,
+! xyzzy: unknown table; there are branch, controller, storage, secrets, seal, reader, keypad, gpio,
+  door, policy, hours, hours.staffed, hours.exceptions, closing, outputs, visits, clock, control,
+  web, web.tls, web.push, panel, metrics, signin, signin.oidc, lms, alarms, alarms.email,
   alarms.webhook, alarms.heartbeat, backup, sync, sync.targets
 [[door]]
 ! door: found [a table]; give a table: [door]

@@ -23,6 +23,7 @@ from types import MappingProxyType
 import pytest
 
 from doorctl.access.patron import Patron, Reason, SealedRow
+from doorctl.config.tables import Controller
 from doorctl.core.errors import DoorctlError, InputError, StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import Action, Deed
@@ -439,6 +440,9 @@ def test_no_reason_is_told_by_its_key(reason: Reason) -> None:
         assert not re.search(rf"\b{reason.value}\b", told(html, "da"))
 
 
+UNREACHED = replace(NOWHERE.config.branch, dpo="")
+
+
 def test_a_ban_and_a_row_of_the_register_are_told_in_words() -> None:
     """Codes, lists, flags and days are words, empty values are left out; the annex has them all."""
     blocks = '["E", "X9"]'
@@ -470,7 +474,12 @@ def test_article_15_is_answered_from_the_branchs_own_settings() -> None:
     )
     said = told(shown(Export(), app=App(strict, FakeClock(wall=EVENING))), "da")
     free = replace(NOWHERE.config.policy, require_pin=False, require_resident=False, minimum_age=0)
-    config = replace(NOWHERE.config, policy=free)
+    config = replace(
+        NOWHERE.config,
+        policy=free,
+        controller=Controller(),
+        branch=UNREACHED,
+    )
     open_to_all = told(shown(Export(), app=App(config, FakeClock(wall=EVENING))), "da")
 
     assert [f"{one}. " in said for one in "abcdefgh"] == [True] * 8
@@ -486,6 +495,29 @@ def test_article_15_is_answered_from_the_branchs_own_settings() -> None:
     for rule in ("pinkoden.", "Den åbner for dem"):
         assert (rule in said, f" {rule}" in open_to_all.split("h. ")[1]) == (True, False)
     assert "[navn, mail, telefon]" in open_to_all
+
+
+def test_a_letter_has_no_gap_once_the_controller_is_set() -> None:
+    """Controller, processors and legal basis are the configuration's; else gaps are marked.
+
+    Bug (mission review): three gaps in brackets stayed, for no key named what belongs there.
+    """
+    sets = ("controller.processors=[]", 'controller.basis=["e"]')
+    own = configured(NOWHERE.config.storage.directory, *sets)
+    letter, alone = (
+        shown(Export(), app=App(one, FakeClock(wall=EVENING))) for one in (NOWHERE.config, own)
+    )
+    blank = replace(NOWHERE.config, controller=Controller(), branch=UNREACHED)
+    gaps = shown(Export(), app=App(blank, FakeClock(wall=EVENING)))
+
+    assert ("<mark>" in letter, "[" in told(letter, "da") + told(letter, "en")) == (False, False)
+    assert "Dataansvarlig: Demokommunen, CVR 12 34 56 78, Rådhuspladsen 1" in told(letter, "da")
+    assert "databeskyttelsesforordningens artikel 6, stk. 1, litra c og e" in told(letter, "da")
+    assert "article 6(1)(c) and (e) of the Regulation" in told(letter, "en")
+    assert "Processors: Driftsfirmaet A/S." in told(letter, "en")
+    assert "Databehandlere: ingen." in told(alone, "da")
+    assert "stk. 1, litra e, og" in told(alone, "da")
+    assert gaps.count("<mark>") == 6
 
 
 def test_who_of_the_staff_it_was_is_not_told() -> None:

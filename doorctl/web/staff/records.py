@@ -45,6 +45,7 @@ from doorctl.services.branch import as_dict, audit_entries, verify_audit
 from doorctl.services.subject import Named
 from doorctl.store.door_log import CARD_HEX_DIGITS
 from doorctl.store.tables import ATTEMPTS, from_ms
+from doorctl.web.controller import basis, processors
 from doorctl.web.frame import BLANK, PLACES, Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.accounts import PERMISSIONS, ROLES
@@ -410,6 +411,8 @@ def letter(export: Export, app: App, at: datetime, first: str = DANISH) -> dict[
         "texts": [(words, told(words, export, app.config.branch)) for words in spoken],
         "annex": annex(spoken[0], export),
         "config": app.config,
+        "basis": basis,
+        "processors": processors,
         "held_days": LONGEST.days,
         "at": at,
     }

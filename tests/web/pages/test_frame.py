@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import weakref
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -24,6 +25,7 @@ from doorctl.accounts.account import Permission, Person, Role, Token
 from doorctl.core.errors import InputError, NotRunningError, StoreError, StuckError
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
+from doorctl.web.controller import GAPS
 from doorctl.web.frame import (
     LONGEST_QUERY,
     MOST_AT_ONCE,
@@ -34,6 +36,7 @@ from doorctl.web.frame import (
     PageRequest,
     Templates,
     Turns,
+    handbook,
     own_path,
     page_of,
     parsed,
@@ -46,7 +49,7 @@ from tests.docs.handbook import NAMES
 from tests.services.branches import initialised
 from tests.web.addresses import addresses
 from tests.web.pages.doorstep import NAME, RIGHT, WRONG, Doorstep
-from tests.web.pages.staging import FakeRefused, FakeSessions, browser, browser_of, frame
+from tests.web.pages.staging import NOWHERE, FakeRefused, FakeSessions, browser, browser_of, frame
 
 KINDS = {
     ".css": "text/css; charset=utf-8",
@@ -317,6 +320,26 @@ def test_its_contents_are_its_front_page() -> None:
     front = browser(lambda _: (), role=None).get("/help").text
 
     assert [name for name in NAMES if f'href="/help/{name}"' not in front] == ["index"]
+
+
+@pytest.mark.parametrize("language", ["da", "en"])
+def test_the_handbooks_gaps_are_filled_from_the_configuration(language: str) -> None:
+    """Notice, record and assessment name controller, processors, adviser, basis and days.
+
+    What is filled in is text; of what nothing is set, the gap stays.
+    """
+    gaps = GAPS[language]
+    _, text = handbook(language, "dpo") or ("", "")
+    own = replace(NOWHERE.config.controller, name="A&B, CVR 1", phone="")
+    half = App(replace(NOWHERE.config, controller=own), NOWHERE.clock)
+    asking = (browser(lambda _: (), app, None, language) for app in (NOWHERE, half))
+    whole, lacking = (one.get("/help/dpo").text for one in asking)
+
+    assert [gap for gap in gaps.values() if gap not in text] == []
+    assert [gap for gap in gaps.values() if gap in whole] == []
+    assert "bibliotek@demokommunen.example" in whole
+    assert [name for name, gap in gaps.items() if gap in lacking] == ["controller"]
+    assert re.search("A&amp;B (registrerer|records)", lacking)
 
 
 @pytest.mark.parametrize(
