@@ -384,6 +384,7 @@ a slip, right, slips | A 1111 . A 4711 . A 1111 . A 1111 . A 4711 . | wrong_pin 
 a thief | STRANGER 4711 . STOLEN 1944 . B 8052 . | unknown_card blocked ok
 a thief with fourteen cards | !thief:14 B 8052 . | unknown_card*14 ok
 a duress | A 4712 . | ok | duress | | alarm duress
+a agreement first | A 4711 . !load:slow A 4711 . | not_introduced ok | tagged
 a wheelchair | !load:slow A 4711 . B 8052 . | ok ok | longer | | long 5
 # a codes: test_people.test_a_code_that_is_typed_opens_without_a_card
 b moved out and home | A 471 !load:moved 1 . A 471 !load:home 1 . | not_resident ok
@@ -456,6 +457,7 @@ PRESETS = {
     "week": (*SELF_SERVICE, "hours.source=staff"),
     "held": (*WIRED, "door.held_open_s=2", "door.prewarn_s=1"),
     "six": ("policy.pin_length=6",),
+    "tagged": ('policy.require_tags=["slow"]',),
     "line": ("keypad.port=",),
     "closing": (
         OLD,
