@@ -134,10 +134,10 @@ def as_written(line: Line) -> str:
     return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
 
 
-LIMIT_S = 20.0
+LIMIT_S = 60.0
 """Longest wait for a line, or for the end: a busy machine is slow."""
 
-START_LIMIT_S = 60.0
+START_LIMIT_S = 120.0
 
 LOOK_S = 0.01
 """Between two looks at the door log."""
@@ -477,7 +477,7 @@ def _driven(sight: Sight, what: str, high: bool) -> Sight:
     return replace(sight, lit=lit, beeps=sight.beeps + (high and what == "buzzer"))
 
 
-PROMPT_LIMIT_S = 5.0
+PROMPT_LIMIT_S = 20.0
 """Longest wait for the door to ask for a PIN."""
 
 KEY_S = 0.25

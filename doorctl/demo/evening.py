@@ -224,7 +224,7 @@ LONGEST_PIN = 12
 SILENCE_S = 0.3
 """How long the door must stay silent: an answer takes a few milliseconds."""
 
-ANSWER_LIMIT_S = 20.0
+ANSWER_LIMIT_S = 60.0
 """Longer than the PIN's time-out and the reader's own wait together."""
 
 

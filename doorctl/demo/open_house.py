@@ -257,7 +257,7 @@ HOSTS = (HOST, "localhost")
 """Host names for a browser on this machine; any other name was made to point here."""
 
 HEAD_LIMIT_S = 30.0
-START_LIMIT_S = 30.0
+START_LIMIT_S = 120.0
 
 LOOK_S = 0.05
 """Between two looks of a page at the door: sooner than anybody sees."""

@@ -93,7 +93,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> str:
     """What ``doorctl demo --once`` writes into a pipe; nothing of it is left behind."""
     tmp = tmp_path_factory.mktemp("once")
     with started(tmp, {"LANG": "C.UTF-8"}, "--once") as process:
-        output, errors = process.communicate(timeout=LIMIT_S)
+        output, errors = process.communicate(timeout=LONGEST_S)
     assert (process.returncode, errors) == (0, "")
     assert_nothing_is_left(tmp, output)
     return output

@@ -112,7 +112,8 @@ def inbox() -> Inbox:
 @pytest.fixture
 def line(port: FakeSerialPort, inbox: Inbox) -> Iterator[SerialLine]:
     """A line to that device, not yet started."""
-    line = SerialLine("reader", port.path, 9600, inbox.events.put, inbox.events.qsize)
+    put, size = inbox.events.put, inbox.events.qsize
+    line = SerialLine("reader", port.path, 9600, put, size, fresh_s=LIMIT_S)
     yield line
     line.stop()
 
