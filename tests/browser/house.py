@@ -107,7 +107,8 @@ def keep_records(config: Config, card: bytes) -> None:
             branch.change(request, "manager")
     now_ms = to_ms(datetime.now().astimezone())
     with closing(sqlite3.connect(config.storage.branch_db)) as connection, connection:
-        kinds = "door_forced", "push_guarded", "disk_low", "backup_old", "undervoltage"
+        # Of no kind that a door which is well takes back at its start.
+        kinds = "door_forced", "push_guarded", "card_guessed", "backup_old", "purge_limited"
         for number, kind in enumerate(kinds):
             said = now_ms - 7_200_000, now_ms - 60_000 * (number + 1)
             connection.execute(_ALARM, (kind, "web" if number % 2 else "door", *said, SCRIPT))

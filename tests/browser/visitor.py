@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from playwright.sync_api import Browser, Page, Response, ViewportSize, expect
+from playwright.sync_api import Browser, Locator, Page, Response, ViewportSize, expect
 
 from doorctl.accounts.account import Role
 from tests.browser.house import PASSWORD, House
-from tests.fakes.waiting import LIMIT_S
+from tests.fakes.waiting import LIMIT_S, until
 
 NAMES: Final = ("chromium-headless-shell", "chromium", "chromium-browser")
 """Debian's without a window, which takes two thirds of the processor (measured), its whole one, and
@@ -48,6 +48,29 @@ return axe.run({resultTypes: ['violations'], preload: false, ...options}).then(
 )}
 """
 
+IN_SIGHT: Final = """
+one => {
+    const box = one.getBoundingClientRect();
+    const seen = Math.min(box.bottom, innerHeight) - Math.max(box.top, 0);
+    const whole = box.width > 0 && box.left > -1 && box.right < innerWidth + 1;
+    const at = document.elementFromPoint(box.left + box.width / 2, Math.max(box.top, 0) + 2);
+    return whole && box.top > -1 && seen > Math.min(box.height, innerHeight / 2) - 1
+        && one.checkVisibility({visibilityProperty: true, opacityProperty: true})
+        && (one.contains(at) || at?.contains(one) === true);
+}
+"""
+
+AS_IT_CAME: Final = """
+() => {
+    const had = document.activeElement;
+    had?.blur();
+    scrollTo(0, 0);
+    if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
+    (had !== document.body && had || document.querySelector('[autofocus]'))?.focus();
+}
+"""
+"""What a browser does with a page that has come: its fragment and its focus are scrolled to."""
+
 LIMIT_MS: Final = 1000 * LIMIT_S
 """Longest wait for anything; a test asserts that it comes, not when."""
 
@@ -66,10 +89,13 @@ class View:
     name: str
     width: int
     scripts: bool = True
-    height: int = 900
+    height: int = 800
     dark: bool = False
     touch: bool = False
 
+
+SIZES: Final = ((1280, 800), (390, 844), (800, 480), (480, 800))
+"""Of the windows in which each answer is in sight: a desk's, a telephone's, both screens'."""
 
 VIEWS: Final = (
     View("1280", 1280),
@@ -78,6 +104,19 @@ VIEWS: Final = (
     View("scriptless", 1280, scripts=False),
 )
 LANGUAGES: Final = ("da", "en")
+
+
+def in_sight(answer: Locator) -> None:
+    """Wait until somebody who neither scrolls nor clicks reads an answer in the window as it is.
+
+    It begins in the window, nothing covers it, and all of it is there, or half a window of it.
+    """
+    answer.wait_for()
+    try:
+        until(lambda: answer.evaluate(IN_SIGHT))
+    except AssertionError as error:
+        where = f"{answer.page.viewport_size} of {answer.page.url}"
+        raise AssertionError(f"out of sight: {answer} in {where}") from error
 
 
 @dataclass
@@ -95,9 +134,26 @@ class Visitor:
         assert answer is not None
         return answer
 
-    def resize(self, width: int, height: int = 900) -> None:
+    def resize(self, width: int, height: int = 800) -> None:
         """Make the window so many pixels wide and high."""
         self.page.set_viewport_size(ViewportSize(width=width, height=height))
+
+    def sees(self, place: str, text: str | None = None) -> None:
+        """Wait for an answer :func:`in_sight`: the first at a place, with a text in it."""
+        found = self.page.locator(place)
+        in_sight((found if text is None else found.filter(has_text=text)).first)
+
+    def sees_in_every_window(self, place: str) -> None:
+        """Look for an answer as :meth:`sees`, in each of the :data:`SIZES` as the page came."""
+        # What a form asked for may still be on its way.
+        self.page.locator(place).first.wait_for()
+        before = self.page.viewport_size
+        assert before is not None
+        for width, height in SIZES:
+            self.resize(width, height)
+            self.page.evaluate(AS_IT_CAME)
+            self.sees(place)
+        self.resize(before["width"], before["height"])
 
     def too_wide(self) -> int:
         """Return by how many pixels the page is wider than the window."""

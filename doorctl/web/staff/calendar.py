@@ -214,7 +214,7 @@ class CalendarPages:
         done = "cleared" if form.text("open") == USUAL else "set"
         month, dates = _first(form.text("month")) or min(shown), sorted(shown)
         told = "".join(f"&day={day}" for day in dates)
-        return request.go(f"{PAGE}?month={month:%Y-%m}&done={done}{told}#d-{dates[0]}")
+        return request.go(f"{PAGE}?month={month:%Y-%m}&done={done}{told}")
 
     def _change(self, app: App, shown: Mapping[date, str], form: Form) -> None:
         """Change all the dates, if each still is what the form showed of it, or none."""

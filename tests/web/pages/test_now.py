@@ -161,10 +161,10 @@ def test_last_night_is_told_since_the_house_was_closed(client: Clients, app: App
     told = re.findall(r"<li><b>(.*?)</b> (.*?)</li>", night)
 
     assert re.findall(r'href="/log(.*?)">(.*?)</a>', night) == [
-        ("?span=tonight&amp;outcome=granted", "2 kom ind"),
-        ("?span=tonight&amp;outcome=refused", "1 afvist"),
-        ("?span=tonight", "2 hændelser"),
-        ("?span=tonight", "Se hele natten"),
+        ("?span=tonight&amp;outcome=granted#attempts-heading", "2 kom ind"),
+        ("?span=tonight&amp;outcome=refused#attempts-heading", "1 afvist"),
+        ("?span=tonight#attempts-heading", "2 hændelser"),
+        ("?span=tonight#attempts-heading", "Se hele natten"),
     ]
     assert "Siden 24.11.2026 kl. 22.00" in night
     assert [at for at, _ in told] == ["07.45", "02.00", "22.35"]
