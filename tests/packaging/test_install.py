@@ -68,15 +68,16 @@ def machine(tmp_path: Path) -> Machine:
 
 def test_it_is_installed_used_removed_and_purged(machine: Machine) -> None:
     """The page's commands end well, by its own answers, and what was written stays to the end."""
-    (block,) = [one for one in blocks(README.read_text("utf-8")) if "./doorctl_VERSION" in one.text]
-    page = block.text.replace("./doorctl_VERSION_arm64.deb", "-qy ./package.deb")
-    page = page.replace("reboot\n", "").replace(
+    page = blocks(README.read_text("utf-8"))
+    (block,) = [one for one in page if "doorctl_VERSION_arm64" in one.text]
+    lines = block.text.replace("./doorctl_VERSION_arm64.deb", "-qy ./package.deb")
+    lines = lines.replace("reboot\n", "").replace(
         "doorctl setup", f"{ANSWERED}doorctl setup --answers a"
     )
     clock = "mkdir -p /run/systemd/timesync; touch /run/systemd/timesync/synchronized\n"
     said = machine(
         clock
-        + page
+        + lines
         + f"systemd-analyze verify {UNITS}\n"
         + "ls /etc/systemd/system/*.wants/doorctl*\n"
         + "doorctl demo --once >demo\n"
