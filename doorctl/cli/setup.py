@@ -270,7 +270,15 @@ class Dialogue:
             line = {f"{table}.{leaf}" for leaf in rules.LINE} if table in self._found else {name}
             self._asked -= line - self._given
             self._found.discard(table)
+            if name == "hours.monday":
+                # Where it is offered, Enter can't mean always open.
+                others = {each: at for each, at in self._answers.items() if each != name}
+                self._answers = self._settled(others)
         self._keep()
+
+    def _settled(self, answers: Answers) -> Answers:
+        fixed = {name: value for name, value in answers.items() if name in self._given}
+        return rules.settled(answers, self._base) | fixed
 
     def _keep(self) -> None:
         """Keep what was answered, but for what is to be asked again."""
@@ -354,7 +362,7 @@ class Dialogue:
 
     def _take(self, name: str, value: object) -> None:
         """Keep an answer, or say what is wrong with it."""
-        answers = rules.settled({**self._answers, name: value}, self._base)
+        answers = self._settled({**self._answers, name: value})
         if self._is_refused(name, value, answers):
             return
         self._answers = answers

@@ -731,9 +731,10 @@ def test_a_question_is_asked_again_by_its_number_or_from_the_next(bench: Bench) 
     Without a device the line is asked for with an example, and those that are there.
     """
     (bench.base / "root/dev/ttyAMA0").touch()
-    terminal = bench.begin(
-        *given("backup.recipients=[]", "controller.name=", "setup.test_alarm=false")
-    )
+    week = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+    asked = (f"hours.{day}=?" for day in week)
+    fixed = ("backup.recipients=[]", "controller.name=", "setup.test_alarm=false")
+    terminal = bench.begin(*given(*asked, *fixed))
     terminal.type("The branch's name", "<")
     terminal.type("The branch's name", "Langa")
     terminal.type("Its short name", "<")
@@ -749,6 +750,11 @@ def test_a_question_is_asked_again_by_its_number_or_from_the_next(bench: Bench) 
     terminal.type(r"Is the relay on.*\[no\]", "yes")
     terminal.type(r"The relay's pin .*\[17\]")
     terminal.type("Let the relay")
+    terminal.type("Self-service on Mondays", "08:00-22:00")
+    terminal.type("Self-service on Tuesdays")
+    terminal.type("Self-service on Wednesdays", "<")
+    terminal.type("Self-service on Tuesdays", "<")
+    terminal.type("Self-service on Mondays; [^[]*closed: ")
     terminal.type("Do only people who live", "no")
     terminal.type("File of patrons", "")
     terminal.type("Mail server")
@@ -769,6 +775,7 @@ def test_a_question_is_asked_again_by_its_number_or_from_the_next(bench: Bench) 
     assert terminal.end() == 1
     kept = flat(tomllib.loads(bench.kept.read_text("utf-8")))
     assert (kept["branch.name"], kept["policy.require_resident"]) == ("Langå", True)
+    assert [name for name in kept if name.startswith("hours.")] == []
 
 
 def test_a_feed_is_tried_where_it_is_asked_for_and_again_where_it_fails(bench: Bench) -> None:
