@@ -712,7 +712,13 @@ TYPED = (
     *("gpio.exit_button_pin=", "gpio.fire_pin=", "hours.monday=[]", "lms.kind=", "setup.by=x"),
     *(f"hours.{day}=[]" for day in ("tuesday", "wednesday", "thursday", "friday")),
     *("hours.saturday=[]", "hours.sunday=[]"),
-    *("setup.certificate=keep", "alarms.webhook.url=", "setup.account=", "setup.boot_lines=false"),
+    *(
+        "setup.certificate=keep",
+        "controller.name=",
+        "alarms.webhook.url=",
+        "setup.account=",
+        "setup.boot_lines=false",
+    ),
 )
 """Answers on the command line, where the questions of a test are others."""
 
@@ -733,7 +739,7 @@ def test_a_question_is_asked_again_by_its_number_or_from_the_next(bench: Bench) 
     (bench.base / "root/dev/ttyAMA0").touch()
     week = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
     asked = (f"hours.{day}=?" for day in week)
-    fixed = ("backup.recipients=[]", "controller.name=", "setup.test_alarm=false")
+    fixed = ("backup.recipients=[]", "setup.test_alarm=false")
     terminal = bench.begin(*given(*asked, *fixed))
     terminal.type("The branch's name", "<")
     terminal.type("The branch's name", "Langa")
