@@ -33,6 +33,7 @@ echo "$(date +%s.%N) $verb $*" >>"$home/calls"
 case $verb-$* in
   is-active-*door.service) alive && grep -q '"event":"ready"' "$home/log" ;;
   is-active-*) false ;;
+  show-*ActiveState*door.service) ! alive || echo ActiveState=active ;;
   stop-*door.service)
     # One that has ended by itself is stopped already, as systemd has it.
     alive && kill -TERM "$(cat "$home/pid")" 2>/dev/null
