@@ -146,7 +146,7 @@ def _passes(today: date, card: bytes) -> Iterator[Request[object]]:
     until = today + timedelta(days=100)
     evenings = frozenset({1, 3})
     for kind, label in ((PassKind.ASSOCIATION, "Skakklubben"), (PassKind.CLASS, SCRIPT)):
-        new = Pass(0, kind, today, until, evenings, 1080, 1320, label=label, companions_max=4)
+        new = Pass(0, kind, today, until, evenings, 1080, 1320, label=label, companions_max=2)
         yield deeds.issue_pass(new, card if kind is PassKind.ASSOCIATION else _someone(77))
 
 
