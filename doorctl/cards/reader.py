@@ -259,6 +259,10 @@ class KeypadLine:
         if now_s - self._last_s >= BURST_GAP_S:
             self._digits = 0
         self._last_s = now_s
+        if KEYS.issuperset(data):
+            self._digits += len(data)
+            self._last = 0
+            return keys(data), frozenset()
         heard = bytes(byte for byte in data if not self._ends_line(byte))
         unknown = (byte for byte in heard if byte not in KEYS and byte not in self._also)
         return keys(heard, self._also), frozenset(map(key_shape, unknown))

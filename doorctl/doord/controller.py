@@ -370,11 +370,12 @@ class Controller:
 
     def _hear_keypad(self, data: bytes) -> None:
         pressed, unknown = self.keypad.receive(data, self.clock.monotonic_s())
-        for shape in sorted(each.value for each in unknown - self._unknown_keys):
-            self.log.emit("key_unknown", shape=shape)
-        self._unknown_keys |= unknown
         for key in pressed:
             self._take_reading(key)
+        if new := unknown - self._unknown_keys:
+            self._unknown_keys |= new
+            for shape in sorted(each.value for each in new):
+                self.log.emit("key_unknown", shape=shape)
 
     def _hear_panel(self, pressed: PanelKeyPressed) -> None:
         now_s = self.clock.monotonic_s()
@@ -412,24 +413,36 @@ class Controller:
     def _take_readings(self) -> None:
         while True:
             typing = self._attempt.phase is Phase.TYPING or self._attempt.company is not None
-            awaited = typing or self._tries_again(self.clock.monotonic_s())
+            awaited = typing or self._card_to_try_again() is not None
             reading = self.cards.next_reading(awaiting_pin=awaited)
             if reading is None:
                 return
             self._take_reading(reading)
 
     def _take_reading(self, reading: CardRead | CardUnreadable | KeyPressed) -> None:
-        now_s = self.clock.monotonic_s()
         match reading:
-            case CardRead():
-                self._take_card(reading, now_s)
             case KeyPressed():
-                self._take_key(reading, now_s)
-            case CardUnreadable() if now_s - self._unreadable_s >= UNREADABLE_GAP_S:
-                self._unreadable_s = now_s
-                self._take(reading)
+                self._take_key(reading)
+            case CardRead():
+                self._take_card(reading)
+            case CardUnreadable():
+                now_s = self.clock.monotonic_s()
+                if now_s - self._unreadable_s >= UNREADABLE_GAP_S:
+                    self._unreadable_s = now_s
+                    self._take(reading)
 
-    def _take_card(self, card: CardRead, now_s: float) -> None:
+    def _take_key(self, key: KeyPressed) -> None:
+        if self._attempt_is_over() and key.key.isdigit():
+            card = self._card_to_try_again()
+            if card is not None:
+                self._take(card)
+        self._take(key)
+        # After the relay: the last digit costs no more than it must.
+        if self._presented is not None and not self._presented.typed:
+            self._presented = replace(self._presented, typed=True)
+
+    def _take_card(self, card: CardRead) -> None:
+        now_s = self.clock.monotonic_s()
         judged = self._attempt.card is not None and self._attempt.card.may_be(card)
         before = self._presented or Presented(card, -inf)
         self._presented = before.then(card, now_s, judged=judged)
@@ -438,21 +451,15 @@ class Controller:
         elif not self._presented.lies or now_s - self._answered[1] >= ANSWER_S:
             self._take(card)
 
-    def _take_key(self, key: KeyPressed, now_s: float) -> None:
-        if self._presented is not None:
-            if key.key.isdigit() and self._tries_again(now_s):
-                self._take(self._presented.card)
-            self._presented = replace(self._presented, typed=True)
-        self._take(key)
-
-    def _tries_again(self, now_s: float) -> bool:
-        """Tell whether a digit begins the next attempt, because the refused card has not left."""
+    def _card_to_try_again(self) -> CardRead | None:
+        """Return the card that was refused and has not left: a digit begins its next attempt."""
+        now_s, presented = self.clock.monotonic_s(), self._presented
         reason, answered_s = self._answered
-        presented, attempt = self._presented, self._attempt
         if reason is Reason.OK or now_s - answered_s >= ANSWER_S or presented is None:
-            return False
-        waits = attempt.phase is Phase.IDLE and attempt.code_pad is None
-        return waits and self.rules.policy.require_pin and presented.stays(now_s)
+            return None
+        waits = self._attempt_is_over() and self._attempt.code_pad is None
+        stays = waits and self.rules.policy.require_pin and presented.stays(now_s)
+        return presented.card if stays else None
 
     def _take(self, reading: CardRead | CardUnreadable | KeyPressed) -> None:
         standing = self.daily.standing
