@@ -28,7 +28,7 @@ ROOM_LIMITS = {
     "web": 5_400,
     "services": 4_870,
     "store": 4_720,
-    "cli": 2_870,
+    "cli": 2_890,
     "doord": 2_430,
     "access": 2_340,
     "sync": 2_010,

@@ -26,7 +26,7 @@ from doorctl.cli.options import (
 )
 from doorctl.core.errors import StoreError
 from doorctl.core.identity import owner_of
-from doorctl.privacy.subject import Erasure
+from doorctl.privacy.subject import Decision, Erasure
 from doorctl.services import cards as on_cards
 from doorctl.services import subject as rights
 from doorctl.services.app import App
@@ -36,6 +36,8 @@ from doorctl.store.connection import changing, create_private
 from doorctl.wiring.sync import refuse_beside_web
 
 SOURCE = "Erase the person in the library system too: the next push brings back whom it still has."
+
+DECISIONS = [one.value for one in (Decision.UPHELD, Decision.REJECTED)]
 
 UNKNOWN_REF = "No patron of that number is in the register now; it holds once one is."
 
@@ -170,10 +172,18 @@ def subject() -> None:
     show_default=True,
     help="The letter's first language.",
 )
+@click.option("--objection", is_flag=True, help="The letter about the last objection instead.")
 @why_of_deed
 @of_person
 def export(
-    app: App, who: Named, why: str, *, as_json: bool, file: Path | None, language: str
+    app: App,
+    who: Named,
+    why: str,
+    *,
+    as_json: bool,
+    file: Path | None,
+    language: str,
+    objection: bool,
 ) -> None:
     """Write a letter with all that is held of a person.
 
@@ -192,9 +202,14 @@ def export(
         return
     # Starlette and Jinja come with these; no other command here needs them.
     from doorctl.web.frame import Templates
-    from doorctl.web.staff.records import letter
+    from doorctl.web.staff.records import letter, objection_letter
 
-    text = Templates().render("subject_letter.html", letter(held, app, local, language))
+    page, made = (
+        ("objection_letter.html", objection_letter)
+        if objection
+        else ("subject_letter.html", letter)
+    )
+    text = Templates().render(page, made(held, app, local, language))
     if file == Path("-"):
         click.echo(text, nl=False)
         return
@@ -242,6 +257,36 @@ def unrestrict(app: App, who: Named, why: str) -> None:
     """End a restriction; the door uses the person's data again."""
     rights.unrestrict(app, who, why)
     click.echo("The restriction is ended.")
+
+
+@subject.command("object")
+@named
+@click.option("--why", required=True, metavar="R", help="Its reference, such as the case's number.")
+@of_person
+def object_to(app: App, who: Named, why: str) -> None:
+    """Record that a person objects (article 21); their data are restricted until it is decided.
+
+    Then give the person the letter: doorctl subject export --objection.
+    """
+    known = rights.object_to(app, who, why)
+    click.echo("The objection is on record; the data are kept unused until it is decided.")
+    if not known:
+        click.echo(UNKNOWN_REF)
+
+
+@subject.command()
+@named
+@click.option("--decision", required=True, type=click.Choice(DECISIONS), help="What came of it.")
+@click.option("--why", required=True, metavar="R", help="On what grounds; it is in the letter.")
+@of_person
+def decide(app: App, who: Named, decision: str, why: str) -> None:
+    """Decide a person's objection. Rejected, the restriction ends that it brought."""
+    rights.decide(app, who, Decision(decision), why)
+    if Decision(decision) is Decision.REJECTED:
+        click.echo("The objection is rejected; the restriction that it brought is ended.")
+    else:
+        click.echo("The objection is upheld; the data stay unused. Now erase them (article 17).")
+        click.echo(SOURCE)
 
 
 def _left(done: Erasure) -> str:

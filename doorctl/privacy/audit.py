@@ -232,6 +232,8 @@ class Action(Enum):
     SUBJECT_ERASED = ERASED, "Erased a person"
     SUBJECT_RESTRICTED = "subject_restricted", "Restricted a person's data"
     SUBJECT_UNRESTRICTED = "subject_unrestricted", "Lifted the restriction of a person's data"
+    SUBJECT_OBJECTED = "subject_objected", "Recorded an objection and restricted the data"
+    OBJECTION_DECIDED = "objection_decided", "Decided an objection"
     STATISTICS_READ = "statistics_read", "Read the statistics"
     AUDIT_READ = "audit_read", "Read the audit log"
     CARD_SEARCHED = "card_searched", "Searched the door log for a card"

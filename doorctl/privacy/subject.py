@@ -24,6 +24,14 @@ CARD, PATRON = "row_key", "patron_ref"
 """The columns that say whose a row is: the sealed card, and the library system's number."""
 
 
+class Decision(Enum):
+    """What came of a person's objection (article 21)."""
+
+    PENDING = "pending"
+    UPHELD = "upheld"
+    REJECTED = "rejected"
+
+
 class Shown(Enum):
     """How a value is read."""
 

@@ -39,13 +39,13 @@ from doorctl.core.masked import SHORT_TEXT
 from doorctl.core.moments import Moment
 from doorctl.core.ports import Unshown
 from doorctl.privacy.audit import Action, Deed, Details
-from doorctl.privacy.subject import Subject
+from doorctl.privacy.subject import Decision, Subject
 from doorctl.rpc.control import Answers, Call, Done
 from doorctl.store.accounts import Books
 from doorctl.store.branch import BranchRecords, LastOverride
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.records import AuditTrail
-from doorctl.store.subject import restrict, unrestrict
+from doorctl.store.subject import decide, object_to, restrict, unrestrict
 
 ArgumentsP = ParamSpec("ArgumentsP")
 ResultT = TypeVar("ResultT")
@@ -339,6 +339,25 @@ def subject_unrestrict(
     """Use a person's data again; refused where they are not restricted."""
     unrestrict(branch.writer, subject, moment)
     return Outcome(None, {}, tuple(sorted(subject.row_keys)), subject.patron_ref, why)
+
+
+@deed(Action.SUBJECT_OBJECTED, Permission.SUBJECT_RIGHTS)
+def subject_object(
+    branch: OpenBranch, moment: Moment, subject: Subject, by: str, why: str
+) -> Outcome[None]:
+    """Record an objection under its reference `why`; refused where one is not decided yet."""
+    object_to(branch.writer, subject, why, by, moment)
+    return Outcome(None, {}, tuple(sorted(subject.row_keys)), subject.patron_ref, why)
+
+
+@deed(Action.OBJECTION_DECIDED, Permission.SUBJECT_RIGHTS)
+def subject_decide(
+    branch: OpenBranch, moment: Moment, subject: Subject, decision: Decision, why: str
+) -> Outcome[None]:
+    """Decide a person's objection, for the reason `why`; refused where there is none."""
+    decide(branch.writer, subject, decision, why, moment)
+    details = {"decision": decision.value}
+    return Outcome(None, details, tuple(sorted(subject.row_keys)), subject.patron_ref, why)
 
 
 def _listed(days: Iterable[date]) -> str:

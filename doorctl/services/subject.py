@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 
+from doorctl.core.errors import InputError
 from doorctl.core.masked import refuse_purpose
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.subject import (
@@ -14,6 +15,7 @@ from doorctl.privacy.subject import (
     PATRONS,
     UNIX_EPOCH,
     VISITS,
+    Decision,
     Erasure,
     Export,
     Keeper,
@@ -136,6 +138,28 @@ def unrestrict(app: App, named: Named, why: str = "") -> None:
     change(app, deeds.subject_unrestrict(_meant(app, named, why), why))
 
 
+def object_to(app: App, named: Named, why: str) -> bool:
+    """Record a person's objection (article 21), and keep the data unused until it is decided.
+
+    `why` is its reference, such as the number of the case; it stands on record and in the letter.
+    Returns and raises as :func:`restrict`; a restriction that stands already is no hindrance.
+    """
+    subject = _meant(app, named, why, reasoned=True)
+    change(app, deeds.subject_object(subject, app.by, why))
+    return bool(subject.row_keys)
+
+
+def decide(app: App, named: Named, decision: Decision, why: str) -> None:
+    """Decide a person's objection; `why` says on what grounds, and stands in the letter.
+
+    Where it is rejected, the restriction ends that it brought; upheld, that stays. Raises as
+    :func:`restrict`, or InputError if there is no objection that is not decided.
+    """
+    if decision is Decision.PENDING:
+        raise InputError("an objection is upheld or rejected")
+    change(app, deeds.subject_decide(_meant(app, named, why, reasoned=True), decision, why))
+
+
 def _keeper(
     call: Call[SubjectRequest, Done[PartErased]],
     alone: Callable[[App, SubjectRequest], PartErased],
@@ -184,8 +208,8 @@ def _patron_alone(app: App, request: SubjectRequest) -> PartErased:
         return erase_patron(writer, request.subject)
 
 
-def _meant(app: App, named: Named, why: str) -> Subject:
-    refuse_purpose(why, "reason", optional=True)
+def _meant(app: App, named: Named, why: str, *, reasoned: bool = False) -> Subject:
+    refuse_purpose(why, "reason", optional=not reasoned)
     with _books(app) as books:
         return _subject(app, named, books)[0]
 

@@ -139,6 +139,8 @@ _FORGET_TIME = "DELETE FROM settings WHERE key = ?"
 _BY_TIME = (
     "DELETE FROM bans WHERE min(coalesce(lifted_ms, until_ms), coalesce(until_ms, lifted_ms)) < ?",
     "DELETE FROM passes WHERE revoked_ms < ?",
+    # One that was upheld stays as long as what it asks for: until erasure, or its end.
+    "DELETE FROM objections WHERE decided_ms < ? AND decision <> 'upheld'",
     "DELETE FROM tombstones WHERE until_ms < ?",
     # A lockdown counts even when it is over, until somebody lifts it.
     """

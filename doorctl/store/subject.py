@@ -18,6 +18,7 @@ from doorctl.privacy.subject import (
     PATRON,
     PATRONS,
     VISITS,
+    Decision,
     HeldRow,
     HeldVisit,
     PartErased,
@@ -31,7 +32,15 @@ from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import WatchedReader, Writer, translated
 from doorctl.store.door_log import HELD, TAKE_BACK_WRONG_PIN
 from doorctl.store.records import AuditTrail
-from doorctl.store.tables import RESTRICTIONS, WRONG_PINS, from_ms, person_tables, select, to_ms
+from doorctl.store.tables import (
+    OBJECTIONS,
+    RESTRICTIONS,
+    WRONG_PINS,
+    from_ms,
+    person_tables,
+    select,
+    to_ms,
+)
 
 if TYPE_CHECKING:
     # Web does without.
@@ -153,15 +162,79 @@ def restrict(writer: BranchRecordsWriter, subject: Subject, by: str, moment: Mom
 
 
 def unrestrict(writer: BranchRecordsWriter, subject: Subject, moment: Moment) -> None:
-    """End the restriction of a person's data; InputError where there is none."""
+    """End the restriction of a person's data, and with it an objection that was upheld.
+
+    Raises InputError: there is none, or it stands for an objection that is not decided.
+    """
     where, values = belongs(RESTRICTIONS, subject)
     with writer.together(moment) as connection:
+        if _is_undecided(connection, subject):
+            raise InputError("the person's objection is not decided; its decision ends it")
+        own, whose = belongs(OBJECTIONS, subject)
+        connection.execute(f"DELETE FROM objections WHERE decision = 'upheld' AND ({own})", whose)  # noqa: S608 -- as said
         if not connection.execute(f"DELETE FROM restrictions WHERE {where}", values).rowcount:  # noqa: S608 -- as said
             raise InputError(
                 "the person's data are not restricted here; if the door says so all the same, "
                 "the library system does"
             )
         writer.rewrite_after()
+
+
+# An objection (article 21) restricts the data until it is decided (article 18(1)(d)).
+
+_OBJECT = """
+    INSERT INTO objections
+    (row_key, patron_ref, made_ms, reference, decision, reason, decided_ms, restricts, by)
+    VALUES (?, ?, ?, ?, 'pending', '', NULL, ?, ?)
+"""
+_DECIDE = "UPDATE objections SET decision = ?, reason = ?, decided_ms = ? WHERE "
+
+
+def object_to(
+    writer: BranchRecordsWriter, subject: Subject, reference: str, by: str, moment: Moment
+) -> None:
+    """Put a person's objection on record, and restrict the data unless they are already.
+
+    Raises InputError: no card or number is named, or one is on record that is not decided.
+    """
+    at_ms = to_ms(known(moment))
+    with writer.together(moment) as connection:
+        if _is_undecided(connection, subject):
+            raise InputError("the person's objection is on record already; decide it")
+        where, values = belongs(RESTRICTIONS, subject)
+        stands = connection.execute(f"SELECT 1 FROM restrictions WHERE {where}", values).fetchone()  # noqa: S608 -- as said
+        if stands is None:
+            restrict(writer, subject, by, moment)
+        # A number names all cards; without it each reading of the card is one.
+        ref, more = subject.patron_ref, (at_ms, reference, stands is None, by)
+        keys = sorted(subject.row_keys) if ref is None else [None]
+        connection.executemany(_OBJECT, [(key, ref, *more) for key in keys])
+
+
+def decide(
+    writer: BranchRecordsWriter, subject: Subject, decision: Decision, reason: str, moment: Moment
+) -> None:
+    """Decide a person's objection. Where it is rejected, the restriction ends that it brought.
+
+    Raises InputError: none is on record that is not decided.
+    """
+    where, values = belongs(OBJECTIONS, subject)
+    pending = f"decision = 'pending' AND ({where})"
+    with writer.together(moment) as connection:
+        found = connection.execute(f"SELECT restricts FROM objections WHERE {pending}", values)  # noqa: S608 -- as said
+        brought = found.fetchall()
+        if not brought:
+            raise InputError("there is no objection of the person's that could be decided")
+        told = (decision.value, reason, to_ms(known(moment)))
+        connection.execute(f"{_DECIDE}{pending}", (*told, *values))
+        if decision is Decision.REJECTED and any(restricts for (restricts,) in brought):
+            unrestrict(writer, subject, moment)
+
+
+def _is_undecided(connection: sqlite3.Connection, subject: Subject) -> bool:
+    where, values = belongs(OBJECTIONS, subject)
+    sql = f"SELECT 1 FROM objections WHERE decision = 'pending' AND ({where})"  # noqa: S608 -- as said
+    return connection.execute(sql, values).fetchone() is not None
 
 
 # The register and the door log: the connection that writes them erases a person there.

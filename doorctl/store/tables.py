@@ -102,9 +102,7 @@ REGISTER = Table(
     "patrons",
     (
         *(_KEY, _PIN, *_OF_A_PATRON),
-        Column(
-            "epoch", _INT, "Nummeret på opdateringen, der bragte det", "The push that brought it"
-        ),
+        Column("epoch", _INT, "Opdateringen, der bragte det", "The push that brought it"),
         _TWICE,
     ),
     "Lånerregistret: det, døren afgør adgang efter",
@@ -155,9 +153,7 @@ SHUT_OUT = Table(
     (
         _KEY,
         Column("at", _TEXT, "Hvornår", "When"),
-        Column(
-            "days", _INT, "De dage, kortet ville have virket", "The days on which it would work"
-        ),
+        Column("days", _INT, "De dage, kortet ville have virket", "The days it would work on"),
         _PIN,
     ),
     "Kort, som en opdatering inden for de sidste syv dage lukker ude nu eller inden for 60 dage",
@@ -245,6 +241,25 @@ RESTRICTIONS = Table(
         "CREATE INDEX restrictions_by_card ON restrictions (row_key)",
         "CREATE INDEX restrictions_by_patron ON restrictions (patron_ref)",
     ),
+)
+OBJECTIONS = Table(
+    BRANCH,
+    "objections",
+    tuple(
+        replace(column, twice=False, since=(0, 3))
+        for column in (
+            *(_NUMBER, *_WHOSE, _BY),
+            Column("made_ms", _INT, "Skrevet ind", "Recorded", Shown.TIME),
+            Column("reference", _TEXT, "Sagens nummer hos kommunen", "Reference"),
+            Column("decision", _TEXT, "Afgørelse", "Decision"),
+            Column("reason", _TEXT, "Begrundelse", "Reason"),
+            Column("decided_ms", "INTEGER", "Afgjort", "Decided", Shown.TIME),
+            Column("restricts", _INT, "Begrænset for dens skyld", "Restricted for it", Shown.FLAG),
+        )
+    ),
+    "Indsigelser",
+    "Objections",
+    rule=_NAMES_A_PERSON,
 )
 WRONG_PINS_ELSEWHERE = Table(
     BRANCH,
@@ -506,7 +521,8 @@ _OF_VISITS = (
 
 TABLES = (
     *(REGISTER, LEARNT, ASKED, SHUT_OUT, CACHE),
-    *(BANS, PASSES, RESTRICTIONS, WRONG_PINS_ELSEWHERE, OVERRIDES, DAYS, DAY_SOURCES, WEEK),
+    *(BANS, PASSES, RESTRICTIONS, OBJECTIONS, WRONG_PINS_ELSEWHERE),
+    *(OVERRIDES, DAYS, DAY_SOURCES, WEEK),
     *(ACCOUNTS, SESSIONS, ALARMS, AUDIT, *_OF_BRANCH),
     *(ATTEMPTS, THROTTLES, WRONG_PINS, EVENTS, HOLDS, *_OF_VISITS),
 )
@@ -623,7 +639,6 @@ def _keep_twice(table: Table) -> Iterator[str]:
 # Times are stored as milliseconds.
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
 _MILLISECOND = timedelta(milliseconds=1)
 ValueT = TypeVar("ValueT")
 ResultT = TypeVar("ResultT")

@@ -177,13 +177,16 @@ def test_every_page_that_asks_for_no_account_is_known() -> None:
     }
 
 
+ALONE = {"demo.html", "panel.html", "subject_letter.html", "objection_letter.html"}
+
+
 def test_every_page_has_the_way_out() -> None:
-    """In the frame of each, for whoever is signed in; the letter and fragments stand in none."""
+    """In the frame of each, for whoever is signed in; letters and fragments stand in none."""
     frames = (PRODUCT / "web" / "templates").glob("*.html")
     alone = {path.name for path in frames if "<html" in path.read_text("utf-8")}
     layout = (PRODUCT / "web" / "templates" / "layout.html").read_text("utf-8")
 
-    assert alone - {"demo.html", "panel.html", "subject_letter.html"} == {"layout.html"}
+    assert alone - ALONE == {"layout.html"}
     assert re.search(r'{% if person %}.*action="/sign-out".*{% endif %}', layout, re.DOTALL)
 
 

@@ -520,6 +520,25 @@ def test_a_letter_has_no_gap_once_the_controller_is_set() -> None:
     assert gaps.count("<mark>") == 6
 
 
+def test_looks_at_lists_are_counted_by_the_day_and_do_not_drown_the_others() -> None:
+    """A look at the person has its own row and comes first; a day's looks at a list are one.
+
+    Bug (pages review): 68 rows of looks at the door log stood unfolded in the letter.
+    """
+    listed = [
+        Lookup(EVENING - timedelta(days=day, minutes=minute), Action.VISITS_LISTED.value)
+        for day in (1, 0)
+        for minute in range(34)
+    ]
+    revealed = Lookup(EVENING, Action.VISIT_REVEALED.value, "sag 2026-17")
+    said = told(shown(Export(lookups=(*listed, revealed))), "da")
+
+    assert said.count("Så dørloggen") == 2
+    assert said.count("34 gange") == 2
+    assert said.index("sag 2026-17") < said.index("34 gange")
+    assert re.search(r"oplysninger om dig 1 gang .*\n*.*under et dæknavn i lister.* 68 gange", said)
+
+
 def test_who_of_the_staff_it_was_is_not_told() -> None:
     """Article 15 is about the person's data; who wrote it is their colleague's (C-579/21)."""
     assert "eva" not in shown(Export((ban(),)))

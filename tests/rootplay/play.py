@@ -73,6 +73,8 @@ ASKED: Mapping[str, str] = MappingProxyType(
         "subject erase": CARD,
         "subject restrict": CARD,
         "subject unrestrict": CARD,
+        "subject object": f"{CARD} --why trial",
+        "subject decide": f"{CARD} --decision rejected --why trial",
         "statistics": "",
         "purge": "--prove",
         "audit list": "",

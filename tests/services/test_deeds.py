@@ -21,7 +21,7 @@ from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.privacy.audit import EMPTY, Action, Deed
-from doorctl.privacy.subject import Subject
+from doorctl.privacy.subject import Decision, Subject
 from doorctl.rpc.control import Question, ask
 from doorctl.services import deeds
 from doorctl.services.deeds import DEEDS, MARGIN_S, OpenBranch, Request, ask_web, branch_answers
@@ -130,6 +130,11 @@ REQUESTS: tuple[tuple[Request[Any], ...], ...] = (
     (deeds.note(LOOK),),
     (deeds.subject_restrict(WHO, BY, "sag 7"),),
     (deeds.subject_restrict(WHO, BY, ""), deeds.subject_unrestrict(WHO, "sag 8")),
+    (deeds.subject_object(WHO, BY, "sag 9"),),
+    (
+        deeds.subject_object(WHO, BY, "sag 9"),
+        deeds.subject_decide(WHO, Decision.REJECTED, "grounds"),
+    ),
     (ADD_KAJ,),
     (ADD_KAJ, ADD_MIA, deeds.set_role("kaj", Role.DPO)),
     (ADD_KAJ, ADD_MIA, deeds.disable_account("kaj")),
@@ -159,6 +164,8 @@ FIXED = {
     "note": ("deed", "patron_explained", "number day"),
     "subject_restrict": ("subject by why", "subject_restricted", ""),
     "subject_unrestrict": ("subject why", "subject_unrestricted", ""),
+    "subject_object": ("subject by why", "subject_objected", ""),
+    "subject_decide": ("subject decision why", "objection_decided", "decision"),
     "add_account": ("account hashed", "account_added", "account role"),
     "set_role": ("name role", "account_changed", "account role"),
     "disable_account": ("name", "account_disabled", "account"),

@@ -33,8 +33,10 @@ from doorctl.privacy.subject import (
     OF_LETTER,
     PATRON,
     Column,
+    Decision,
     Export,
     HeldRow,
+    Lookup,
     Shown,
     Table,
     value,
@@ -44,7 +46,7 @@ from doorctl.services.app import App, zone
 from doorctl.services.branch import as_dict, audit_entries, verify_audit
 from doorctl.services.subject import Named
 from doorctl.store.door_log import CARD_HEX_DIGITS
-from doorctl.store.tables import ATTEMPTS, from_ms
+from doorctl.store.tables import ATTEMPTS, OBJECTIONS, from_ms
 from doorctl.web.controller import basis, processors
 from doorctl.web.frame import BLANK, PLACES, Form, Frame, PageRequest
 from doorctl.web.staff import filled_in
@@ -71,6 +73,7 @@ DETAILS: Mapping[str, str] = {
     "cells": "counts",
     "cleared": "exceptions taken back",
     "codes_left": "recovery code used, left",
+    "decision": "decision",
     "deleted": "visits deleted",
     "epoch": "push no.",
     "full": "whole register",
@@ -87,6 +90,12 @@ DETAILS: Mapping[str, str] = {
 }
 """What a deed's details are called, in English; `from` to `until` are times of a hold."""
 
+DECISIONS: Mapping[int | str, str] = {
+    Decision.PENDING.value: "not decided",
+    Decision.UPHELD.value: "upheld",
+    Decision.REJECTED.value: "rejected",
+}
+
 VALUES: Mapping[str, Mapping[int | str, str]] = {
     "mode": {mode.value: text for mode, text in MODES.items() if mode is not None},
     "kind": {
@@ -94,6 +103,7 @@ VALUES: Mapping[str, Mapping[int | str, str]] = {
         "snapshot": "the whole register",
         "changes": "what has changed",
     },
+    "decision": DECISIONS,
     "role": {role.value: name for role, (name, _) in ROLES.items()},
     "needs": {permission.value: text for permission, text in PERMISSIONS.items()},
     "page": {place.path: place.name for place in PLACES},
@@ -340,8 +350,34 @@ BLOCKS: Mapping[str, str] = {
 }
 """The library system's codes of blocks, in English."""
 
+LISTS: Final = frozenset(
+    {Action.VISITS_LISTED.value, Action.BANS_LISTED.value, Action.PASSES_LISTED.value}
+)
+"""Looks at lists."""
+
+OUTCOMES: Mapping[Decision, str] = {
+    Decision.PENDING: "Your data are kept and used for nothing until the objection is decided: the "
+    "door does not let you in meanwhile.",
+    Decision.UPHELD: "Your objection is upheld: the data are used for nothing any more, the door "
+    "does not let you in, and the data are erased.",
+    Decision.REJECTED: "Your objection is rejected: the data are used again, and the door lets you "
+    "in as before.",
+}
+
 TECHNICAL: Final = frozenset(
-    {CARD, "pin_check", "twice", "epoch", "boot_id", "boot_ms", "clock", "by", "days", "attempt"}
+    {
+        CARD,
+        "pin_check",
+        "twice",
+        "epoch",
+        "boot_id",
+        "boot_ms",
+        "clock",
+        "by",
+        "days",
+        "attempt",
+        "restricts",
+    }
 )
 """Columns that stand in the annex alone."""
 
@@ -361,6 +397,7 @@ def told(words: Words, export: Export, branch: Branch) -> dict[str, Any]:
     called = {ALL_BRANCHES: words.say("all libraries of the municipality"), branch.id: branch.name}
     called |= {code: f"{words.say(text)} ({code})" for code, text in BLOCKS.items()}
     called |= {kind.value: words.say(text) for kind, text in KINDS.items()}
+    called |= {str(name): words.say(text) for name, text in DECISIONS.items()}
     counts = Counter(row.table.name for row in export.rows)
     return {
         "visits": list(zip(times, (_outcome(words, visit) for visit in visits), strict=True)),
@@ -371,9 +408,60 @@ def told(words: Words, export: Export, branch: Branch) -> dict[str, Any]:
         "looks": [
             (words.moment(at.at), words.say(Action(at.what).words), why(words, at.why))
             for at in export.lookups
+            if not _is_listing(at)
         ],
+        "lists": _lists(words, export),
+        "listed": sum(map(_is_listing, export.lookups)),
+        "objection": objection["decision"] if (objection := _objection(export)) else "",
         "stones": export.tombstones,
         "counts": counts,
+    }
+
+
+def _lists(words: Words, export: Export) -> list[tuple[str, str, str]]:
+    """Return how often staff looked at each list in which the person stood, by the day.
+
+    One afternoon's page of the door log is a look at everybody on it each time it is loaded.
+    """
+    days = Counter(
+        (at.at.astimezone(words.zone).date(), at.what) for at in export.lookups if _is_listing(at)
+    )
+    return [
+        (
+            words.short_day(day),
+            words.say(Action(what).words),
+            words.count("{n} time", "{n} times", times),
+        )
+        for (day, what), times in sorted(days.items())
+    ]
+
+
+def _is_listing(look: Lookup) -> bool:
+    """Tell whether a look was at a list with the person among others, for no reason of its own."""
+    return look.what in LISTS and not look.why
+
+
+def _objection(export: Export) -> dict[str, Any] | None:
+    """Return the person's last objection by its columns."""
+    found = [row.by_column for row in export.rows if row.table is OBJECTIONS]
+    return found[-1] if found else None
+
+
+def objection_words(words: Words, decision: str) -> str:
+    """Return what came of an objection, as the person reads it."""
+    return words.say(OUTCOMES[Decision(decision)])
+
+
+def objection_letter(export: Export, app: App, at: datetime, first: str = DANISH) -> dict[str, Any]:
+    """Return what the letter about a person's last objection takes; InputError without one."""
+    if (objection := _objection(export)) is None:
+        raise InputError("the person has no objection on record")
+    decided = objection["decided_ms"]
+    return {
+        **letter(export, app, at, first),
+        "objection": objection,
+        "made": from_ms(objection["made_ms"]),
+        "decided": None if decided is None else from_ms(decided),
     }
 
 
@@ -412,6 +500,7 @@ def letter(export: Export, app: App, at: datetime, first: str = DANISH) -> dict[
         "annex": annex(spoken[0], export),
         "config": app.config,
         "basis": basis,
+        "objection_words": objection_words,
         "processors": processors,
         "held_days": LONGEST.days,
         "at": at,
@@ -466,7 +555,7 @@ def _value(words: Words, called: Mapping[str, str], column: Column, stored: Any)
         return _SHOWN_AS[column.shown](words, stored)
     if column.name in {"blocks", "branches", "tags"}:
         return ", ".join(called.get(name, name) for name in json.loads(stored))
-    if column.name == "kind":
+    if column.name in {"kind", "decision"}:
         return called.get(stored, stored)
     return words.short_day(date.fromisoformat(stored)) if _is_day(stored) else str(stored)
 
@@ -490,6 +579,8 @@ def people_pages(frame: Frame) -> tuple[BaseRoute, ...]:
         "export": _export_person,
         "restrict": _restrict,
         "unrestrict": _unrestrict,
+        "object": _object,
+        "decide": _decide,
         "erase": _erase,
     }
     return (
@@ -518,6 +609,10 @@ async def _export_person(request: PageRequest, form: Form) -> Response:
         about = {"branch": branch, "at": at, **export.as_dict(request.words.zone)}
         text = json.dumps(about, ensure_ascii=False)
         file = request.file(f"doorctl-{now:%Y-%m-%d}.json", text, "application/json")
+    elif form.text("as") == "objection":
+        told = objection_letter(export, request.app, now)
+        page = request.page("objection_letter.html", **told)
+        file = request.file(f"indsigelse-{now:%Y-%m-%d}.html", bytes(page.body), "text/html")
     else:
         page = request.page("subject_letter.html", **letter(export, request.app, now))
         file = request.file(f"oplysninger-{now:%Y-%m-%d}.html", bytes(page.body), "text/html")
@@ -533,6 +628,20 @@ async def _restrict(request: PageRequest, form: Form) -> Response:
 async def _unrestrict(request: PageRequest, form: Form) -> Response:
     await request.do(subject.unrestrict, *_about(form))
     return request.done(PEOPLE, "unrestricted")
+
+
+async def _object(request: PageRequest, form: Form) -> Response:
+    known = await request.do(subject.object_to, *_about(form))
+    return request.done(PEOPLE, "objected" if known else "not_yet")
+
+
+async def _decide(request: PageRequest, form: Form) -> Response:
+    named, why = _about(form)
+    wanted = form.text("decision")
+    if wanted not in DECISIONS:
+        raise InputError("an objection is upheld or rejected")
+    await request.do(subject.decide, named, Decision(wanted), why)
+    return request.done(PEOPLE, wanted)
 
 
 async def _erase(request: PageRequest, form: Form) -> Response:

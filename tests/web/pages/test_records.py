@@ -486,6 +486,54 @@ def test_data_are_restricted_and_used_again(oest: App) -> None:
     ]
 
 
+def test_an_objection_restricts_until_it_is_decided(oest: App) -> None:
+    """Recorded with its reference, decided on grounds; both on the audit log, each with a letter.
+
+    Bug (mission review): the letter named the right to object, and there was no act for it.
+    """
+    asking = dpo(oest)
+
+    def letter() -> str:
+        return asking.post("/people/export", data={**BY_REF, "as": "objection"}).text
+
+    assert "Der er ikke skrevet nogen indsigelse" in letter()
+    assert asking.post("/people/object", data=BY_REF).headers["location"].endswith("=objected")
+    assert asking.post("/people/object", data=BY_REF).status_code == 422
+    found = asking.post("/people/find", data=BY_CARD).text
+    assert "En indsigelse er ikke afgjort." in found
+    assert "Behandlingen er begrænset." in found
+    assert "ikke afgjort" in found
+    assert asking.post("/people/unrestrict", data=BY_REF).status_code == 422
+    assert "indtil indsigelsen er afgjort" in letter()
+
+    grounds = {**BY_REF, "why": "vold mod personale", "decision": "rejected"}
+    assert asking.post("/people/decide", data=grounds | {"decision": ""}).status_code == 422
+    decided = asking.post("/people/decide", data=grounds)
+    assert decided.headers["location"] == "/people?done=rejected"
+    assert asking.post("/people/decide", data=grounds).status_code == 422
+    assert "Behandlingen er begrænset." not in asking.post("/people/find", data=BY_REF).text
+    assert "Din indsigelse er ikke taget til følge" in letter()
+    assert "vold mod personale" in letter()
+    assert [one for one in recorded(oest) if one[0] is not Action.SUBJECT_EXPORTED] == [
+        *BEFORE,
+        (Action.SUBJECT_OBJECTED, "sag 2026-17", "dpo"),
+        (Action.OBJECTION_DECIDED, "vold mod personale", "dpo"),
+    ]
+
+
+def test_an_upheld_objection_keeps_the_data_unused(oest: App) -> None:
+    """Until they are erased; a restriction that stood before outlasts a rejection."""
+    asking = dpo(oest)
+    asking.post("/people/object", data=BY_REF)
+    asking.post("/people/decide", data={**BY_REF, "decision": "upheld"})
+    assert "Behandlingen er begrænset." in asking.post("/people/find", data=BY_REF).text
+    assert asking.post("/people/unrestrict", data=BY_REF).status_code == 303
+    asking.post("/people/restrict", data=BY_REF)
+    asking.post("/people/object", data=BY_REF)
+    asking.post("/people/decide", data={**BY_REF, "decision": "rejected"})
+    assert "Behandlingen er begrænset." in asking.post("/people/find", data=BY_REF).text
+
+
 def test_a_restriction_of_nobody_known_is_told_as_such(oest: App) -> None:
     """It holds once a push brings a patron of that number."""
     asking = dpo(oest)

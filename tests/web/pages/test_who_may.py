@@ -51,7 +51,10 @@ WHO = {
     "SEE_STATISTICS": ["GET /statistics", "GET /statistics.csv"],
     "SUBJECT_RIGHTS": [
         "GET /people",
-        *(f"POST /people/{do}" for do in ("find", "export", "restrict", "unrestrict", "erase")),
+        *(
+            f"POST /people/{do}"
+            for do in ("find", "export", "restrict", "unrestrict", "object", "decide", "erase")
+        ),
     ],
     "HOLD": ["GET /holds", "POST /holds", "GET /holds/{number}", "POST /holds/{number}/lift"],
     "SEE_AUDIT": ["GET /audit", "POST /audit/verify", "POST /audit/export"],
