@@ -31,8 +31,8 @@ iterations = 1
 port = "replaced"
 
 [keypad]
-digit_timeout_s = 20.0
-total_timeout_s = 30.0
+digit_timeout_s = 60.0
+total_timeout_s = 300.0
 
 [gpio]
 factory = "mock"
