@@ -462,6 +462,7 @@ class TestCommands:
         [
             ("restrict", Action.SUBJECT_RESTRICTED),
             ("unrestrict", Action.SUBJECT_UNRESTRICTED),
+            ("object", Action.SUBJECT_OBJECTED),
             ("erase", Action.SUBJECT_ERASED),
         ],
     )
@@ -525,3 +526,20 @@ def call(config: Config, *words: str, typed: str = "") -> Result:
     options = [part for one in overrides for part in ("--set", one)]
     where = ["--config", str(shipped("demo.toml"))]
     return CliRunner().invoke(command, [*words[1:], *where, *options], input=f"{typed}\n")
+
+
+def test_an_objection_is_decided_by_command_and_erased_with_the_person(owned: Config) -> None:
+    """All cards are restricted until it is rejected; each step is exported, erasure takes all."""
+    assert call(owned, "object", CPR, "--why", "sag 2026-17").exit_code == 0
+    pending = held(rights.export(App.of(owned), BY_CARD))
+    assert call(owned, "unrestrict", CARD).exit_code == 1
+    decided = call(owned, "decide", CARD, "--decision", "rejected", "--why", "threats to staff")
+    rejected = rights.export(App.of(owned), BY_REF)
+
+    assert (pending["objections"], "restrictions" in pending) == (1, True)
+    assert (decided.exit_code, "rejected" in decided.output) == (0, True)
+    assert "restrictions" not in held(rejected)
+    (row,) = [row.by_column for row in rejected.rows if row.table.name == "objections"]
+    assert (row["decision"], row["reason"]) == ("rejected", "threats to staff")
+    assert call(owned, "erase", CARD).exit_code == 0
+    assert rights.export(App.of(owned), BY_REF).empty
