@@ -90,7 +90,7 @@ COMMANDS = {
         "processes:support_bundle",
         "Write what a helper needs to see; nothing personal.",
     ),
-    "alarm": ("processes:alarm", "Send a test alarm out of the house."),
+    "alarm": ("processes:alarm", "Send a test alarm out of the house, or end one that stands."),
     "upgrade": ("processes:upgrade", "Take a release into use that apt has put there."),
     "relay-off": ("processes:relay_off", "Lock the door, whatever happened to the daemon."),
 }

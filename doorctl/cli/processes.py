@@ -154,9 +154,9 @@ def status(app: App, as_json: bool) -> None:
 def check(config_path: Path, overrides: tuple[str, ...]) -> None:
     """Say in one line for Nagios, Icinga or Zabbix how the door is.
 
-    Any user of this machine may ask. Exit 0 OK, 1 WARNING: an alarm stands or the register is old
-    or missing, 2 CRITICAL: the door does not answer or does not decide, 3 UNKNOWN: that can't be
-    found out, such as by a configuration that can't be read.
+    Any user of this machine may ask. Exit 0 OK, 1 WARNING: an alarm stands, the register is old or
+    web is silent, 2 CRITICAL: no patron is let in, 3 UNKNOWN: that can't be found out, such as by
+    a configuration that can't be read. What was over in a moment is told for a day.
     """
     from doorctl.core.errors import DoorctlError
     from doorctl.services.check import Health, plugin_line
@@ -169,6 +169,9 @@ def check(config_path: Path, overrides: tuple[str, ...]) -> None:
     click.echo(line)
     raise SystemExit(health)
 
+
+SILENT_S = 120
+"""From when on `status` says that web is silent, as `check` does."""
 
 DOOR = {
     "locked": "The door is locked.",
@@ -212,7 +215,12 @@ def _sentences(state: dict[str, Any]) -> Iterator[str]:
 
 def _of_door(state: dict[str, Any]) -> Iterator[str]:
     decides = "decides" if state["deciding"] else "does NOT decide: its loop stands still"
-    yield f"The door process runs ({state['version']}, process {state['pid']}) and {decides}."
+    release = state.get("release") or state["version"]
+    yield f"The door process runs ({release}, process {state['pid']}) and {decides}."
+    if state.get("package") not in {None, release}:
+        yield f"But release {state['package']} is installed: journalctl -t doorctl says why."
+    if (web_s := state.get("web_age_s")) is not None and web_s >= SILENT_S:
+        yield f"The web process has given no sign of life for {_age(web_s)}."
     free = state["released"] and state["door"] == "locked"
     yield DOOR["released" if free else state["door"]]
     yield LINES[state["reader"]].format("card reader")
@@ -621,7 +629,7 @@ def support_bundle(config: Config, file: Path, yes: bool) -> None:
 
 @click.group()
 def alarm() -> None:
-    """Alarms that leave the house."""
+    """Alarms that leave the house, and those that stand."""
 
 
 @alarm.command()
@@ -640,3 +648,19 @@ def send(config: Config, kind: str, why: str) -> None:
     if failed:
         raise NotSentError("; ".join(f"{name}: {reason}" for name, reason in failed.items()))
     click.echo(f"{kind}: sent")
+
+
+@alarm.command()
+@click.argument("kind")
+@with_app
+def end(app: App, kind: str) -> None:
+    """End the alarm KIND that stands.
+
+    `doorctl status` has its name. It is put on the audit log. While what it tells of goes on, it is
+    back in half a minute. Exit 1 if no such alarm stands.
+    """
+    from doorctl.services import deeds
+    from doorctl.services.branch import change
+
+    change(app, deeds.end_alarm(kind))
+    click.echo(f"{kind}: ended")

@@ -1,17 +1,15 @@
-"""Every alarm: its urgency, meaning and end; how often people are called, and which stand.
+"""Every alarm: its urgency, meaning and end, and which stand.
 
 Pure. The log gives an alarm's name; people who are called out at night need these two sentences.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
-from itertools import chain
 from types import MappingProxyType
 
 from doorctl.core.masked import without_numbers
@@ -38,6 +36,26 @@ LEAF_REST_S = 300.0
 make everybody tired of the alarm, must not hide what comes after it."""
 
 
+class Source(Enum):
+    """The process that raised an alarm; the values are fixed names in the table."""
+
+    DOOR = "door"
+    WEB = "web"
+
+
+class Lasts(Enum):
+    """How long an alarm stands."""
+
+    UNTIL_WELL = "until_well"
+    """Until its end is reported, by the kind that clears it."""
+
+    A_MOMENT = "a_moment"
+    """It is over: machines name it for :data:`MOMENT_SHOWN`, pages until it was seen."""
+
+    UNTIL_SEEN = "until_seen"
+    """Until a person has looked and said so, for no program can know."""
+
+
 @dataclass(frozen=True, slots=True)
 class AlarmKind:
     """The fixed facts about one kind of alarm: what it means and what to do, in English.
@@ -45,6 +63,8 @@ class AlarmKind:
     `clears` is the kind that this one ends. Of a `wordless` kind nothing may be said beyond these
     sentences. `rest_s` is the longest rest between two notices, None for the branch's own interval,
     :data:`NO_REST_S` for no rest and no hourly limit; an end rests no longer than its alarm.
+    While an alarm stands that `means_nobody_enters`, no patron is let in; None for the others, else
+    the process by whose word that is so: web says of its own writing what door says of its reading.
     """
 
     urgency: Urgency
@@ -53,12 +73,16 @@ class AlarmKind:
     clears: str | None = None
     wordless: bool = False
     rest_s: float | None = None
+    lasts: Lasts = Lasts.UNTIL_WELL
+    means_nobody_enters: Source | None = None
 
     @property
     def for_people(self) -> bool:
         """Whether a person is in danger: such an alarm never rests and never waits for others."""
         return self.rest_s == NO_REST_S
 
+
+A_MOMENT, UNTIL_SEEN, DOOR = Lasts.A_MOMENT, Lasts.UNTIL_SEEN, Source.DOOR
 
 NOTHING = "Do nothing."
 JOURNAL = "Read the journal: journalctl -u doorctl-door -u doorctl-web."
@@ -70,7 +94,7 @@ DOOR_SILENT, DOOR_ANSWERS = "door_silent", "door_answers"
 TEST = "test"
 
 
-_now, _today = partial(AlarmKind, NOW), partial(AlarmKind, TODAY)
+_now, _today, _note = (partial(AlarmKind, urgency) for urgency in Urgency)
 
 
 def _over(clears: str, means: str, act: str = NOTHING, *, rest_s: float | None = None) -> AlarmKind:
@@ -101,11 +125,13 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "Call 112, and do not ring the library.",
             wordless=True,
             rest_s=NO_REST_S,
+            lasts=A_MOMENT,
         ),
         "help_called": _now(
             "Somebody has called for help at the screen by the door.",
             "Send somebody, in danger call 112; acknowledge it once somebody is on the way.",
             rest_s=LEAF_REST_S,
+            lasts=A_MOMENT,
         ),
         "inputs_failing": _now(
             "The door contact or another input can't be read.",
@@ -115,55 +141,79 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
         "reader_lost": _now(
             "The card reader is gone, so nobody can be let in.",
             "Check its cable and plug it in again.",
+            means_nobody_enters=DOOR,
         ),
         "reader_lost_cleared": _over("reader_lost", "The card reader is back."),
         "keypad_lost": _now(
-            "The keypad is gone, so nobody can type a PIN.", "Check its cable and plug it in again."
+            "The keypad is gone, so nobody can type a PIN.",
+            "Check its cable and plug it in again.",
+            means_nobody_enters=DOOR,
         ),
         "keypad_lost_cleared": _over("keypad_lost", "The keypad is back."),
         "patron_cache_failing": _now(
             "The patron register can't be read, so no patron is let in.",
             "Run doorctl status and send the register again: doorctl sync push --full.",
+            means_nobody_enters=DOOR,
+        ),
+        "patron_cache_failing_cleared": _over(
+            "patron_cache_failing", "The patron register can be read again."
         ),
         "patrons_expired": _now(
             "No push has confirmed the patron register for 30 days, so it was deleted.",
             "Send the whole register again: doorctl sync push --full.",
+            means_nobody_enters=Source.WEB,
         ),
+        "patrons_expired_cleared": _over("patrons_expired", "There is a patron register again."),
         "store_damaged": _now(
             "A database was damaged; the damaged part is not used.",
             "Send the register again (doorctl sync push --full) and soon change the SD card.",
+            lasts=A_MOMENT,
         ),
         "self_test_failed": _now(
             "The morning's self-test found a fault.", "Run doorctl selftest on the machine."
+        ),
+        "self_test_failed_cleared": _over(
+            "self_test_failed", "The self-test finds no fault any more."
         ),
         "relay_unsafe": _today(
             "The relay can stay on if the door process dies.",
             "Run doorctl check-config and do what it says.",
         ),
+        "relay_unsafe_cleared": _over("relay_unsafe", "The relay can't stay on any more."),
         "calendar_unknown": _now(
             "The opening hours are not known, so the door is closed to patrons.",
             "Write today's hours or the usual week on the staff page, or mend [hours].",
+            means_nobody_enters=DOOR,
         ),
         "calendar_unknown_cleared": _over("calendar_unknown", "The opening hours are known again."),
         "clock_untrusted_at_opening": _now(
             "The clock is not set, so no patron is let in.",
             "See whether the network and timedatectl are right.",
+            means_nobody_enters=DOOR,
+        ),
+        "clock_untrusted_at_opening_cleared": _over(
+            "clock_untrusted_at_opening", "The clock is set again."
         ),
         DOOR_SILENT: _now(
             "The door process does not answer.",
             "Run systemctl status doorctl-door; else restart the Pi.",
+            means_nobody_enters=Source.WEB,
         ),
         DOOR_ANSWERS: _over(DOOR_SILENT, "The door process answers again."),
         "door_failed": _today(
             "The door process has failed and is started again.",
             "Run systemctl status doorctl-door.",
+            lasts=A_MOMENT,
         ),
         "web_failed": _today(
-            "The web process has failed; the door still works.", "Run systemctl status doorctl-web."
+            "The web process has failed; the door still works.",
+            "Run systemctl status doorctl-web.",
+            lasts=A_MOMENT,
         ),
         "upgrade_taken_back": _today(
             "A new release did not start well, so the one before is in use again.",
             "Read why: journalctl -t doorctl, and tell who sent it.",
+            lasts=A_MOMENT,
         ),
         "upgrade_not_begun": _today(
             "A new release could not be taken into use; the one before runs on.",
@@ -172,6 +222,11 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
         "upgrade_not_begun_cleared": _over(
             "upgrade_not_begun", "No release waits any more to be taken into use."
         ),
+        "release_differs": _today(
+            "Another release of doorctl runs than the package that is installed.",
+            "Read why: journalctl -t doorctl, and tell who sent it; or install it once more.",
+        ),
+        "release_differs_cleared": _over("release_differs", "The release that is installed runs."),
         "visit_log_failing": _today(
             "The door log can't be written; patrons are still let in.",
             "See whether the disk is full or read-only (df, dmesg).",
@@ -181,38 +236,57 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "The patron register was made for another age limit.",
             "Send the whole register again: doorctl sync push --full.",
         ),
+        "patrons_outdated_cleared": _over(
+            "patrons_outdated", "The patron register was made for this age limit."
+        ),
+        "patrons_unusable": _now(
+            "The patron register was made for a lower age limit, so no patron is let in.",
+            "Send the whole register again: doorctl sync push --full.",
+            means_nobody_enters=DOOR,
+        ),
+        "patrons_unusable_cleared": _over(
+            "patrons_unusable", "The patron register was made for an age limit that counts here."
+        ),
         "refusals_unusual": _today(
             "Unusually many are refused for the same reason.",
             "Read the door log, and try a card yourself.",
+            lasts=A_MOMENT,
         ),
         "push_guarded": _today(
             "A push would shut out too many patrons and was refused.",
             "Check the export; else approve it with --approved-by NAME.",
         ),
+        "push_guarded_cleared": _over("push_guarded", "A push was accepted again."),
         "push_widened": _today(
             "A push lets in many patrons who were refused before.",
             "Check whether the export lacks blocks or municipalities.",
+            lasts=A_MOMENT,
         ),
         "push_unusual": _today(
             "A push changes unusually many cards and was applied; soon it may shut patrons out.",
             "Check end dates and patron numbers (patronId) in the export.",
+            lasts=A_MOMENT,
         ),
         "push_conflict": _today(
             "Two pushes have the same number and other contents.",
             "Find out whether two servers send to this branch.",
         ),
+        "push_conflict_cleared": _over("push_conflict", "Pushes have numbers of their own again."),
         "push_approved": AlarmKind(
             NOTE,
             "A large change of the patron register was approved and applied.",
             "Ask whoever approved it, if you wonder.",
+            lasts=A_MOMENT,
         ),
         "branch_rolled_back": _now(
             "The branch's database is an older copy: passes that were revoked may count again.",
             "Look at passes and bans since the day that the audit log names, then acknowledge it.",
+            lasts=UNTIL_SEEN,
         ),
         "audit_rewritten": _now(
             "The audit log of a branch was written anew or rolled back.",
             "See who changed it, and why; then doorctl sync push --audit-confirmed BRANCH.",
+            lasts=UNTIL_SEEN,
         ),
         "export_old": _today(
             "No new export has come from the library system for 26 hours.",
@@ -240,10 +314,18 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
         ),
         "sync_failed_cleared": _over("sync_failed", "The patron register is sent again."),
         "register_old": _today(
-            "The patron register has not come for long; soon no patron is let in.",
+            "The patron register has not come for long; at its limit no patron is let in.",
             "See on the server why: doorctl sync push.",
         ),
         "register_old_cleared": _over("register_old", "The patron register has come again."),
+        "register_too_old": _now(
+            "The patron register is older than its limit, so no patron is let in.",
+            "See on the server why: doorctl sync push.",
+            means_nobody_enters=DOOR,
+        ),
+        "register_too_old_cleared": _over(
+            "register_too_old", "The patron register is new enough again."
+        ),
         "disk_low": _today(
             "The disk is nearly full.", "Delete what other programs have left there (df, du)."
         ),
@@ -251,6 +333,7 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
         "backup_failed": _today(
             "The backup could not be made or sent.",
             "Run doorctl backup on the machine, and do what it says.",
+            lasts=A_MOMENT,
         ),
         "backup_old": _today(
             "No backup has been made for 2 days.",
@@ -298,18 +381,33 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "The website has a kind of hours that the door does not know.",
             "Check today's hours; on the website, call it as the others are called.",
         ),
+        "website_unknown_category_cleared": _over(
+            "website_unknown_category", "The website has only kinds of hours that the door knows."
+        ),
         "holidays_failing": _today(
             "The public holidays could not be computed or stored.",
             "Write the next holiday on the staff page.",
         ),
+        "holidays_failing_cleared": _over(
+            "holidays_failing", "The public holidays are stored again."
+        ),
         "branch_failing": _today(
             "The branch's database can't be read or written.",
             "See whether the disk is full or broken, and restart doorctl-web.",
+            means_nobody_enters=DOOR,
         ),
-        "rounds_failing": _today("A standing task of the door or the web process failed.", JOURNAL),
+        "branch_failing_cleared": _over(
+            "branch_failing", "The branch's database can be read and written again."
+        ),
+        "rounds_failing": _today(
+            "A standing task of the door or the web process failed.", JOURNAL, lasts=A_MOMENT
+        ),
         "output_failing": _today(
             "Light, alarm or another output can't be switched.",
             "Switch it by hand, and check its relay or command.",
+        ),
+        "output_failing_cleared": _over(
+            "output_failing", "Light, alarm and other outputs are switched again."
         ),
         "lamps_failing": _today(
             "Lamps or buzzer at the reader do not work.", "Check the wires at the reader."
@@ -320,22 +418,27 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
         "card_guessed": _today(
             "A card was used with many wrong PINs and with the right one too.",
             "Find it in the door log; have its PIN changed, then unlock it.",
+            lasts=A_MOMENT,
         ),
         "overloaded": _today(
             "Cards come faster than they can be looked up.",
             "See whether the reader repeats a card.",
+            lasts=A_MOMENT,
         ),
         "stalled": _today(
             "The door process stood still; what was typed is void.",
             "Check power supply and SD card if it happens again.",
+            lasts=A_MOMENT,
         ),
         "process_stuck": _today(
             "Part of the door process is stuck, so it is started afresh.",
             "Read the journal, and see whether the SD card fails (dmesg), if it happens again.",
+            lasts=A_MOMENT,
         ),
         "clock_stepped": _now(
             "The clock jumped, so it is taken to be wrong, and no hours open the door.",
             "See which time server the Pi uses. If the clock is right, say so on the overview.",
+            means_nobody_enters=DOOR,
         ),
         "clock_stepped_cleared": _over("clock_stepped", "The clock is taken to be right again."),
         "clock_leapt": _now(
@@ -346,32 +449,42 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
         "purge_failed": _today(
             "Old visits could not be deleted.", "Run doorctl purge; check the disk."
         ),
+        "purge_failed_cleared": _over("purge_failed", "Old visits are deleted again."),
         "purge_incomplete": _today(
             "Traces of deleted visits are still in a file.",
             "It is tried again; close programs that read visits.db.",
+        ),
+        "purge_incomplete_cleared": _over(
+            "purge_incomplete", "The traces of deleted visits are gone."
         ),
         "purge_limited": _today(
             "More than a day of visits is too old at once, so they go by a day an hour.",
             "If the clock is wrong, pull the network cable, restart the Pi; else doorctl purge.",
         ),
+        "purge_limited_cleared": _over("purge_limited", "All old visits are deleted."),
         "control_failing": _today(
             "A process can't be asked: its socket was not made.",
             "See the storage directory's owner, mode.",
         ),
+        "control_failing_cleared": _over("control_failing", "The processes can be asked again."),
         "not_kept": AlarmKind(
             NOTE,
             "An answer of the library system was not kept.",
             "The next visit asks again; check the disk if it goes on.",
+            lasts=A_MOMENT,
         ),
         "log_dropped": _today(
-            "Log lines were lost because nobody read them.", "See whether journald runs."
+            "Log lines were lost because nobody read them.",
+            "See whether journald runs.",
+            lasts=A_MOMENT,
         ),
         NOT_SENT: _today(
             "An alarm could not be sent.", "Mend [alarms], and try it: doorctl alarm send test."
         ),
-        HELD_BACK: _today("So many alarms come that some have to wait.", JOURNAL),
-        UNLISTED: _today("An alarm that is not on the list.", JOURNAL),
-        TEST: AlarmKind(NOTE, "This is a test.", NOTHING),
+        "alarm_not_sent_cleared": _over(NOT_SENT, "Alarms are sent again."),
+        HELD_BACK: _today("So many alarms come that some have to wait.", JOURNAL, lasts=A_MOMENT),
+        UNLISTED: _today("An alarm that is not on the list.", JOURNAL, lasts=A_MOMENT),
+        TEST: AlarmKind(NOTE, "This is a test.", NOTHING, lasts=A_MOMENT),
     }
 )
 """Kind -> the facts about it, most urgent first; scripts rely on the names."""
@@ -387,26 +500,29 @@ ENDS: Mapping[str, str] = MappingProxyType(
 )
 """Kind -> the kind that ends it; all others are over once somebody has acknowledged them."""
 
+MOMENT_SHOWN = timedelta(hours=24)
+"""How long after a moment machines still name it: a day later a check has to say what is new."""
 
-# How often people are called. Nothing is lost for ever: what has to wait is counted and sent later.
 
-HOUR_S = 3600.0
+def is_shown(kind: str, last: datetime, now: datetime) -> bool:
+    """Tell whether machines still name an alarm that was raised last at `last`, both aware."""
+    return kind_of(kind).lasts is not Lasts.A_MOMENT or now - last < MOMENT_SHOWN
+
+
+def shuts_out(kind: str, source: Source) -> bool:
+    """Tell whether no patron is let in while an alarm stands that this process has raised."""
+    return kind_of(kind).means_nobody_enters is source
+
 
 ORDER = {urgency: place for place, urgency in enumerate(Urgency)}
-
-
-class Source(Enum):
-    """The process that raised an alarm; the values are fixed names in the table."""
-
-    DOOR = "door"
-    WEB = "web"
 
 
 @dataclass(frozen=True, slots=True)
 class RaisedAlarm:
     """One alarm as it was raised, or the latest of `times` of its kind; `at_s` is monotonic.
 
-    Only what web heard from the door has it as its `source`.
+    Only what web heard from the door has it as its `source`. Of a kind that several parts of a
+    process raise, `part` says which: it is over once all of them are well.
     """
 
     kind: str
@@ -414,6 +530,7 @@ class RaisedAlarm:
     at_s: float
     source: Source = Source.WEB
     times: int = 1
+    part: str = ""
 
     @property
     def listed(self) -> RaisedAlarm:
@@ -421,172 +538,6 @@ class RaisedAlarm:
         if self.kind in KINDS:
             return self
         return replace(self, kind=UNLISTED, why=f"{self.kind}: {self.why}")
-
-
-@dataclass(frozen=True, slots=True)
-class Ration:
-    """At most one notice of a kind in `interval_s`, and `most_per_hour` in all, at least 2.
-
-    The last notice of an hour lists what waits.
-    """
-
-    interval_s: float
-    most_per_hour: int
-
-
-@dataclass(slots=True)
-class _Record:
-    heard: RaisedAlarm
-    waiting: int = 0
-    since_s: float = 0.0
-    sent_s: float | None = None
-    # Whether people were notified and believe that this alarm stands.
-    reported: bool = False
-
-    def rests(self, now_s: float, rest_s: float) -> bool:
-        return self.sent_s is not None and now_s - self.sent_s < rest_s
-
-
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    at_s: float
-    kind: str
-    again: bool
-
-    @property
-    def patient(self) -> bool:
-        return KINDS[self.kind].urgency is not Urgency.NOW
-
-
-class Rationing:
-    """Decide which alarms are sent when. Not thread-safe; at most one record for each kind.
-
-    - The first of each kind goes at once; the next after its rest, with their number.
-    - An alarm about a person in danger goes at once, each time, and counts for nothing below.
-    - An end is sent after its alarm, if that was or will be. Raised again before, it has no end.
-    - In any hour at most `most_per_hour` go, no more than half of them of kinds that can wait, and
-    a quarter for each kind that comes again within `interval_s`.
-    - An acknowledged alarm is not sent again while it stands; its end is sent.
-    - Waiting alarms go later: kinds never sent first, then the most urgent; once an hour a notice
-    says that they wait.
-    """
-
-    def __init__(self, ration: Ration) -> None:
-        self.ration = ration
-        self._records: dict[str, _Record] = {}
-        self._sent: deque[_Sent] = deque()
-        self._summary_s: float | None = None
-        self._silenced: set[str] = set()
-
-    @property
-    def waits(self) -> bool:
-        """Whether notices still wait."""
-        return any(record.waiting for record in self._records.values())
-
-    def hear(self, heard: RaisedAlarm) -> None:
-        """Note an alarm; a kind that is not on the list counts as ``unlisted``."""
-        heard = heard.listed
-        if heard.kind in self._silenced:
-            return
-        if (raised := KINDS[heard.kind].clears) is not None:
-            self.listen(raised)
-            if not self._is_known(raised):
-                return
-        if (ending := self._records.get(ENDS.get(heard.kind, ""))) is not None:
-            ending.waiting = 0
-        record = self._records.setdefault(heard.kind, _Record(heard))
-        if not record.waiting:
-            record.since_s = heard.at_s
-        record.heard = heard
-        record.waiting += 1
-
-    def silence(self, kind: str) -> None:
-        """Drop the waiting and later alarms of a kind until its end; never a call for help."""
-        if kind_of(kind).for_people:
-            return
-        if kind in self._records:
-            self._records[kind].waiting = 0
-        if kind in ENDS:
-            self._silenced.add(kind)
-
-    def listen(self, kind: str) -> None:
-        """End the silence of a kind, if it was silenced."""
-        self._silenced.discard(kind)
-
-    def due(self, now_s: float) -> list[RaisedAlarm]:
-        """Return the notices to send now, in order, and count them as sent."""
-        while self._sent and now_s - self._sent[0].at_s >= HOUR_S:
-            self._sent.popleft()
-        notices = list(chain.from_iterable(iter(lambda: list(self._round(now_s)), [])))
-        return notices + self._summary(now_s)
-
-    def _is_known(self, kind: str) -> bool:
-        record = self._records.get(kind)
-        return record is not None and (record.reported or record.waiting > 0)
-
-    def _round(self, now_s: float) -> Iterator[RaisedAlarm]:
-        # An end may follow in the same turn, once its alarm is on the way.
-        for record in self._ready(now_s):
-            if self._has_room(notice := self._as_sent(record, now_s)):
-                yield self._take(record, notice)
-
-    def _ready(self, now_s: float) -> list[_Record]:
-        ready = [
-            record
-            for record in self._records.values()
-            if record.waiting and not record.rests(now_s, self._rest_s(record.heard.kind))
-            if not self._is_early(record.heard.kind)
-        ]
-        return sorted(ready, key=_rank)
-
-    def _is_early(self, kind: str) -> bool:
-        raised = KINDS[kind].clears
-        return raised is not None and self._records[raised].waiting > 0
-
-    def _rest_s(self, kind: str) -> float:
-        known_s = KINDS[kind].rest_s
-        return self.ration.interval_s if known_s is None else min(known_s, self.ration.interval_s)
-
-    def _as_sent(self, record: _Record, now_s: float) -> _Sent:
-        again = record.rests(now_s, self.ration.interval_s)
-        return _Sent(now_s, record.heard.kind, again)
-
-    def _has_room(self, candidate: _Sent) -> bool:
-        if KINDS[candidate.kind].for_people:
-            return True
-        most = self.ration.most_per_hour
-        if len(self._sent) >= most - 1:
-            return False
-        if candidate.patient and sum(sent.patient for sent in self._sent) >= most // 2:
-            return False
-        repeats = sum(sent.again and sent.kind == candidate.kind for sent in self._sent)
-        return not candidate.again or repeats < max(1, most // 4)
-
-    def _take(self, record: _Record, sent: _Sent) -> RaisedAlarm:
-        kind = KINDS[sent.kind]
-        due = replace(record.heard, times=record.waiting)
-        record.waiting, record.sent_s, record.reported = 0, sent.at_s, True
-        if kind.clears is not None:
-            self._records[kind.clears].reported = False
-        if not kind.for_people:
-            self._sent.append(sent)
-        return due
-
-    def _summary(self, now_s: float) -> list[RaisedAlarm]:
-        last_s = self._summary_s
-        waiting = self._ready(now_s)
-        if not waiting or (last_s is not None and now_s - last_s < HOUR_S):
-            return []
-        self._summary_s = now_s
-        why = ", ".join(f"{record.heard.kind} x {record.waiting}" for record in waiting)
-        times = sum(record.waiting for record in waiting)
-        return [RaisedAlarm(HELD_BACK, why, now_s, times=times)]
-
-
-def _rank(record: _Record) -> tuple[bool, bool, int, float]:
-    kind = KINDS[record.heard.kind]
-    again = record.sent_s is not None
-    return (not kind.for_people, again, ORDER[kind.urgency], record.since_s)
 
 
 # Which alarms stand: their records, and how the table is made to agree with the processes.
@@ -624,51 +575,44 @@ class AlarmRecord:
         return kind_of(self.kind)
 
 
-class Raised:
-    """The alarms that a process has raised and not ended yet. Thread-safe, never waits.
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """How the table differs from what both processes say.
 
-    It keeps only kinds that have an end; other alarms are moments, which do not stand.
+    `missing` has to be put on it. `disproved` is over, for the process that raised it has found
+    that all is well. So is `forgotten`, of which no process knows.
     """
 
-    def __init__(self) -> None:
-        # Each use below is one operation of dict, which no other thread can come between.
-        self._heard: dict[str, RaisedAlarm] = {}
-
-    def hear(self, heard: RaisedAlarm) -> None:
-        """Note an alarm or an end."""
-        if (ended := kind_of(heard.kind).clears) is not None:
-            self._heard.pop(ended, None)
-        elif heard.kind in ENDS:
-            first = self._heard.get(heard.kind, heard)
-            self._heard[heard.kind] = replace(heard, at_s=first.at_s)
-
-    def standing(self) -> tuple[RaisedAlarm, ...]:
-        """Return each standing alarm: its last reason, and when it was first raised."""
-        return tuple(self._heard.copy().values())
+    missing: tuple[AlarmRecord, ...] = ()
+    disproved: frozenset[str] = frozenset()
+    forgotten: frozenset[str] = frozenset()
 
 
 def differences(
-    kept: Sequence[AlarmRecord], raised: Collection[AlarmRecord], now: datetime
-) -> tuple[list[AlarmRecord], set[str]]:
+    kept: Sequence[AlarmRecord],
+    raised: Collection[AlarmRecord],
+    well: Mapping[Source, Collection[str]],
+    now: datetime,
+) -> Differences:
     """Compare the table's standing alarms with those of both processes, which have answered.
 
-    Returns what is missing in the table, and the kinds that are over.
-
-    A process that begins anew has forgotten its alarms: one that staff have acknowledged is over
-    then, else it stands, because a power cut must not make a forced door forgotten. Those younger
-    than :data:`ON_THE_WAY` at `now`, aware, are left as they are.
+    A process that begins anew has forgotten its alarms. What it finds `well` is over; of the rest,
+    one that staff have acknowledged is over, else it stands, because a power cut must not make a
+    forced door forgotten. Those younger than :data:`ON_THE_WAY` at `now`, aware, are left as they
+    are.
     """
     settled = now - ON_THE_WAY
     names = {alarm.kind for alarm in raised}
     standing = {alarm.kind for alarm in kept}
-    missing = [alarm for alarm in raised if alarm.kind not in standing and alarm.since <= settled]
-    over = {
-        row.kind
-        for row in kept
-        if row.kind in ENDS and row.kind not in names and row.last <= settled
-        if row.acknowledged_at is not None or row.kind == DOOR_SILENT
-    }
-    return missing, over
+    missing = (alarm for alarm in raised if alarm.kind not in standing and alarm.since <= settled)
+    unsaid = [
+        row for row in kept if row.kind in ENDS and row.kind not in names and row.last <= settled
+    ]
+    disproved = frozenset(row.kind for row in unsaid if row.kind in well.get(row.source, ()))
+    forgotten = frozenset(
+        row.kind for row in unsaid if row.acknowledged_at is not None or row.kind == DOOR_SILENT
+    )
+    return Differences(tuple(missing), disproved, forgotten - disproved)
 
 
 def to_be_kept(heard: RaisedAlarm, moment: Moment, now_s: float) -> AlarmRecord:

@@ -34,21 +34,36 @@ class EventLog(Protocol):
         """Write one line; keys that are not on the allow-list are left out."""
 
 
+WELL = "well"
+"""What the log is told where an alarm would be wrong now, with its `kind` and `part`.
+
+It is no line: it ends what was alarmed, by an earlier process too; else nobody hears of it.
+"""
+
+
 @dataclass(eq=False)
 class AlarmOnce:
-    """Tells the log of an alarm once, until all is well; then of its end, if its kind has one."""
+    """Tells the log of an alarm once, until all is well; then of its end, if its kind has one.
+
+    The first time that all is well ends what an earlier process has alarmed. `part` is for a kind
+    that several parts of a process raise.
+    """
 
     log: EventLog
     kind: str
-    stands: bool = False
+    part: str = ""
+    stands: bool | None = None
 
-    def tell(self, why: str | None) -> None:
-        """Take note of what is wrong; None for nothing."""
-        if why is not None and not self.stands:
-            self.log.emit("alarm", kind=self.kind, why=why)
-        elif why is None and self.stands and self.kind in ENDS:
-            self.log.emit("alarm", kind=ENDS[self.kind])
-        self.stands = why is not None
+    def tell(self, why: str | None, *, again: bool = False) -> None:
+        """Take note of what is wrong, None for nothing; `again` tells it though it stands."""
+        before, self.stands = self.stands, why is not None
+        part = {"part": self.part} if self.part else {}
+        if why is not None and (again or not before):
+            self.log.emit("alarm", kind=self.kind, why=why, **part)
+        elif why is None and before and self.kind in ENDS:
+            self.log.emit("alarm", kind=ENDS[self.kind], **part)
+        elif why is None and before is None:
+            self.log.emit(WELL, kind=self.kind, **part)
 
 
 @dataclass(frozen=True, slots=True)

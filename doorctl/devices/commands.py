@@ -140,6 +140,7 @@ class CommandOutputs:
     Args:
         failed: called with a name and why, from another thread, once until a command of this
             output has worked again; must not raise.
+        worked: called with a name after each command that worked; as `failed`.
     """
 
     def __init__(
@@ -148,9 +149,11 @@ class CommandOutputs:
         now_s: Callable[[], float],
         failed: Callable[[str, str], None],
         limit_s: float = LIMIT_S,
+        *,
+        worked: Callable[[str], None] = lambda _name: None,
     ) -> None:
         self._outputs = {name: _Output(name, command) for name, command in commands.items()}
-        self._failed = failed
+        self._failed, self._worked = failed, worked
         self._lock = Lock()
         self._stopping = False
         # Closing one end wakes the thread that watches a command: it can be read from then on.
@@ -193,6 +196,8 @@ class CommandOutputs:
                 output.failing = why is not None
             if tell:
                 self._failed(output.name, why or "")
+            elif why is None:
+                self._worked(output.name)
 
     def _ran(self, argv: Sequence[str]) -> str | None:
         try:

@@ -27,6 +27,7 @@ from doorctl.doord.self_test import as_answer
 from doorctl.doord.stores import DoorStores
 from doorctl.ops.clock import utc_now
 from doorctl.rpc.control import Answers, Question
+from doorctl.services.app import Release
 from doorctl.services.hours import TRUST_CLOCK, believes
 from doorctl.services.numbers import KEYS, NEW_CODE, PIN_CHECK, Numbers, OwnNumbers, Reading
 
@@ -150,7 +151,8 @@ ROW_KEY = re.compile("[0-9a-f]{32}")
 class DoorAnswers:
     """Answers questions about the running door; on the socket's threads.
 
-    `standing` returns the door's own alarms that stand, and must be thread-safe. What may be asked
+    `standing` returns the door's own alarms that stand, `web_seen_s` when web gave its last sign of
+    life, monotonic, None where there is no web; both must be thread-safe. What may be asked
     how often begins anew with each.
     """
 
@@ -161,6 +163,7 @@ class DoorAnswers:
     doorway: DoorDriver
     event_queue: EventQueue
     standing: Callable[[], tuple[RaisedAlarm, ...]]
+    web_seen_s: Callable[[], float | None] = lambda: None
 
     def __post_init__(self) -> None:
         self._rations = Rations(self.stores.clock.monotonic_s)
@@ -187,6 +190,7 @@ class DoorAnswers:
         count = self.doorway.head_count if self.doorway.watched else None
         register = self.stores.register
         age, made = register.age(moment), self.stores.backup_at
+        seen_s, release = self.web_seen_s(), Release.of_this_program()
         return {
             "deciding": self.controller.turns,
             "reader": _connected(connected.get(READER)),
@@ -212,6 +216,11 @@ class DoorAnswers:
             },
             "pid": os.getpid(),
             "version": doorctl.__version__,
+            "release": release.running,
+            "package": release.package,
+            "web_age_s": None
+            if seen_s is None
+            else round(self.stores.clock.monotonic_s() - seen_s),
         }
 
     def _alarms(self, moment: Moment) -> list[dict[str, str]]:

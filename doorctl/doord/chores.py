@@ -22,7 +22,7 @@ from doorctl.config import Config
 from doorctl.config.tables import OLD_SHARE
 from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.moments import Moment
-from doorctl.core.ports import EventLog
+from doorctl.core.ports import WELL, AlarmOnce, EventLog
 from doorctl.devices.pins import outputs_kept
 from doorctl.doord.self_test import Finding, house
 from doorctl.doord.self_test import run as run_self_test
@@ -31,10 +31,10 @@ from doorctl.ops.clock import utc_now
 from doorctl.ops.process import SystemdSupervisor, disk_low, undervoltage, upgrade_not_begun
 from doorctl.privacy.retention import PurgeReport
 from doorctl.privacy.statistics import OPENED, HourCount
-from doorctl.services.app import CERTIFICATE, days_of_keys
+from doorctl.services.app import CERTIFICATE, Release, days_of_keys, outdated
 from doorctl.services.hours import calendar_of
 from doorctl.services.purging import Purging
-from doorctl.store.records import AlarmRecords, AuditRecords
+from doorctl.store.records import AuditRecords
 
 PING_EVERY_S = 5.0
 """How often the worker is asked whether it still works."""
@@ -169,6 +169,9 @@ PURGE_EVERY_H = 6.0
 PURGE_AGAIN_S = 30.0
 """Until a purge that a reader blocked is tried again: at the next pulse, so in a minute."""
 
+TEST_AGAIN_S = 600.0
+"""How soon a self-test that has failed is run again; it costs as much as a card."""
+
 PURGE_STEP_S = 3600.0
 """Wait before the next step of a limited purge, whatever the clock does meanwhile."""
 
@@ -190,6 +193,15 @@ class Chores:
         self.grace_s = FREED_GRACE_S if outputs_kept() is False else KEPT_GRACE_S
         self._next_step_s = 0.0
         self._opened: tuple[HourCount, ...] = ()
+        # Each belongs to the worker, but for the proof's, which has a thread of its own.
+        self._unwritten: set[str] = set()
+        self._test_again_s = 0.0
+        self._testing = AlarmOnce(self.log, "self_test_failed")
+        self._purge_failing = AlarmOnce(self.log, "purge_failed")
+        self._proof_failing = AlarmOnce(self.log, "purge_failed", "proof")
+        self._incomplete = AlarmOnce(self.log, "purge_incomplete")
+        self._unproved = AlarmOnce(self.log, "purge_incomplete", "proof")
+        self._limited = AlarmOnce(self.log, "purge_limited")
         self.schedule = PurgeSchedule(
             PURGE_EVERY_H, lambda: self.do("purge", self._purge), self.stores.clock.monotonic_s
         )
@@ -210,7 +222,15 @@ class Chores:
 
     def test(self, lines: Callable[[], dict[str, bool]]) -> None:
         """Run the self-test, and alarm each fault."""
-        self.do("self-test", lambda: self._test(lines()))
+        self._test_again_s = self.stores.clock.monotonic_s() + TEST_AGAIN_S
+        self.do("self-test", lambda: self._test(lines(), again=True))
+
+    def test_again(self, lines: Callable[[], dict[str, bool]]) -> None:
+        """Run a self-test that has failed once more, if its rest is over: its alarm may end."""
+        now_s = self.stores.clock.monotonic_s()
+        if self._testing.stands and now_s >= self._test_again_s:
+            self._test_again_s = now_s + TEST_AGAIN_S
+            self.do("self-test", lambda: self._test(lines(), again=False))
 
     def self_test(self, lines: dict[str, bool]) -> tuple[Finding, ...]:
         """Return the findings of the self-test; on the worker's thread."""
@@ -232,10 +252,15 @@ class Chores:
         """Have the worker do a job that may fail without ending the door."""
 
         def guarded() -> None:
+            failing = self.stores.steady.failing
             try:
                 chore()
+                if name in self._unwritten:
+                    self._unwritten.discard(name)
+                    failing.tell(None)
             except StoreError as err:
-                self.stores.alarm("visit_log_failing", str(err))
+                self._unwritten.add(name)
+                failing.tell(str(err), again=True)
             except Exception as err:  # noqa: BLE001 - see the head of this file
                 # The text may quote anything; the kind says enough to be found.
                 self.stores.alarm("rounds_failing", f"{name}: {type(err).__name__}")
@@ -251,21 +276,25 @@ class Chores:
         try:
             report = self.purging.purge(whole=False)
         except StoreError as err:
-            self.stores.alarm("purge_failed", str(err))
+            self._purge_failing.tell(str(err), again=True)
             return
+        self._purge_failing.tell(None)
         if report.limited:
             self._next_step_s = now_s + PURGE_STEP_S
             why = f"everything before {report.cutoff:%Y-%m-%d} UTC is gone; the rest waits an hour"
-            self.stores.alarm("purge_limited", why)
+            self._limited.tell(why, again=True)
             self.schedule.nudge(in_s=PURGE_STEP_S)
+        elif not report.postponed:
+            self._limited.tell(None)
         if not report.complete and not report.postponed:
             when = "with the rest" if report.limited else "in a minute"
             why = f"a reader kept traces alive; trying again {when}"
-            self.stores.alarm("purge_incomplete", why)
+            self._incomplete.tell(why, again=True)
             if not report.limited:
                 self.schedule.nudge(in_s=PURGE_AGAIN_S)
         self.log.emit("purge", **report.as_dict())
         if report.complete:
+            self._incomplete.tell(None)
             # A patron at the door does not wait for the search, nor does a stop.
             threading.Thread(target=self._prove, args=(report,), name="proof", daemon=True).start()
 
@@ -273,11 +302,11 @@ class Chores:
         try:
             proof, path = self.purging.prove(report)
         except DoorctlError as err:
-            self.stores.alarm("purge_failed", str(err))
+            self._proof_failing.tell(str(err), again=True)
             return
-        if not proof.clean:
-            why = f"it is not proved that all is gone; see {path.name}"
-            self.stores.alarm("purge_incomplete", why)
+        self._proof_failing.tell(None)
+        why = f"it is not proved that all is gone; see {path.name}"
+        self._unproved.tell(None if proof.clean else why, again=True)
 
     def _count(self, counts: tuple[HourCount, ...]) -> None:
         # A disk that fails is alarmed by the door log; what was counted meanwhile is lost, but for
@@ -297,10 +326,10 @@ class Chores:
         if moment.dependable:
             self.stores.visits.keep_time(moment.local, boot, moment.high_water)
 
-    def _test(self, lines: dict[str, bool]) -> None:
-        for finding in self.self_test(lines):
-            if not finding.ok:
-                self.stores.alarm("self_test_failed", f"{finding.what} {finding.do}")
+    def _test(self, lines: dict[str, bool], *, again: bool) -> None:
+        failed = [f"{each.what} {each.do}" for each in self.self_test(lines) if not each.ok]
+        for why in failed or (None,):
+            self._testing.tell(why, again=again)
 
 
 @dataclass(eq=False)
@@ -322,9 +351,10 @@ class Housekeeping:
         self._answered_s = self._pinged_s = self._kept_s = self._stores.clock.monotonic_s()
         moment = self._stores.clock.moment()
         self._settled = moment.dependable and not moment.stepped
+        log = self._stores.log
+        self._doubt, self._leapt = AlarmOnce(log, "clock_stepped"), AlarmOnce(log, "clock_leapt")
         # The doubt of an earlier process may be over by now, which nobody else would say.
-        self._in_doubt = moment.dependable and moment.stepped and not moment.leapt
-        self._leapt = False
+        self._doubt.stands = (moment.dependable and moment.stepped and not moment.leapt) or None
         self._known: tuple[bool, bool] | None = None
         self._known_s = 0.0
         self._stuck = self._reported = ""
@@ -375,17 +405,13 @@ class Housekeeping:
         self._answered_s = self._stores.clock.monotonic_s()
 
     def _tell_of_doubt(self, moment: Moment) -> None:
-        before, self._in_doubt = self._in_doubt, moment.in_doubt
-        if moment.in_doubt and not before:
-            why = f"a source vouches for another time than {moment.local:%Y-%m-%d %H:%M}"
-            self._stores.alarm("clock_stepped", why)
-        elif before and not moment.in_doubt:
-            self._stores.alarm("clock_stepped_cleared", f"it is {moment.local:%Y-%m-%d %H:%M}")
-        before, self._leapt = self._leapt, moment.leapt
-        if moment.leapt is not before:
-            kind = "clock_leapt" if moment.leapt else "clock_leapt_cleared"
-            why = f"{moment.high_water:%Y-%m-%d %H:%M} UTC was the last time known"
-            self._stores.alarm(kind, why)
+        vouched = f"a source vouches for another time than {moment.local:%Y-%m-%d %H:%M}"
+        known = f"{moment.high_water:%Y-%m-%d %H:%M} UTC was the last time known"
+        doubts = (self._doubt, moment.in_doubt, vouched), (self._leapt, moment.leapt, known)
+        for alarm, doubtful, why in doubts:
+            # By a clock for which nobody vouches, what an earlier process doubted is not over.
+            if doubtful or moment.dependable or alarm.stands is not None:
+                alarm.tell(why if doubtful else None)
 
     def _keep_time_when_due(self, now_s: float, *, settled: bool) -> None:
         newly = settled and not self._settled
@@ -416,10 +442,14 @@ FAULTS: Mapping[str, float] = MappingProxyType(
         "reader_lost": 20.0,
         "keypad_lost": 20.0,
         "register_old": 0.0,
+        "register_too_old": 0.0,
+        "patrons_outdated": 0.0,
+        "patrons_unusable": 0.0,
+        "release_differs": 300.0,
         "disk_low": 0.0,
         "backup_old": 0.0,
         "key_old": 0.0,
-        "web_silent": 180.0,
+        "web_silent": 60.0,
         "undervoltage": 0.0,
         "upgrade_not_begun": 70.0,
     }
@@ -436,21 +466,21 @@ BACKUP_OLD = timedelta(days=2)
 """One is made each night, so two were missed; without one it counts from the installation."""
 
 WEB_RESTS_S = 60.0
-"""Web asks the door every few seconds; a restart takes less."""
+"""Web asks the door every 20 s; a restart takes less. So two minutes of silence are reported."""
 
 
 @dataclass(eq=False)
 class Lookout:
     """Watches lines, disk, register and web; one turn with each turn of the loop, one thread.
 
-    `config` is public, for it may be read again. `web_request_s` returns when web asked the door
-    last, monotonic seconds; None where it never has.
+    `config` is public, for it may be read again. `web_seen_s` returns when web gave its last sign
+    of life, monotonic seconds; None where there is no web.
     """
 
     config: Config
     stores: DoorStores
     lines: Callable[[], Mapping[str, bool]]
-    web_request_s: Callable[[], float | None]
+    web_seen_s: Callable[[], float | None]
 
     def __post_init__(self) -> None:
         self._directory = self.config.storage.door_directory
@@ -459,8 +489,7 @@ class Lookout:
         self._look_at_s = self.stores.clock.monotonic_s()
         self._looked: Mapping[str, str | None] = {}
         self._told_epoch = 0
-        # What an earlier process has reported; None until that was read.
-        self._earlier: set[str] | None = None
+        self._found_well: set[str] = set()
 
     def turn(self) -> None:
         """Alarm the faults that have lasted."""
@@ -471,9 +500,9 @@ class Lookout:
         faults = {
             f"{name}_lost": None if up else "it is not there" for name, up in self.lines().items()
         }
-        request_s = self.web_request_s()
-        if request_s is not None:
-            silent = now_s - request_s >= WEB_RESTS_S
+        seen_s = self.web_seen_s()
+        if seen_s is not None:
+            silent = now_s - seen_s >= WEB_RESTS_S
             faults["web_silent"] = "it has stopped asking the door" if silent else None
         self.see({**self._looked, **faults}, now_s)
 
@@ -485,10 +514,12 @@ class Lookout:
         for kind, why in faults.items():
             if why is None:
                 self._since_s.pop(kind, None)
-                if self._reported_s.pop(kind, None) is not None or kind in (self._earlier or ()):
+                if self._reported_s.pop(kind, None) is not None:
                     self.stores.alarm(f"{kind}_cleared", "")
-                if self._earlier:
-                    self._earlier.discard(kind)
+                elif kind not in self._found_well:
+                    # An earlier process may have reported it.
+                    self._found_well.add(kind)
+                    self.stores.log.emit(WELL, kind=kind)
             elif self._is_due(kind, now_s):
                 self._reported_s[kind] = now_s
                 self.stores.alarm(kind, why)
@@ -501,31 +532,44 @@ class Lookout:
     def _look(self) -> None:
         faults = {"undervoltage": undervoltage(), **self._register(), **self._backup()}
         faults |= self._keys()
+        if (release := Release.of_this_program()).package is not None:
+            faults["release_differs"] = release.differs
         with suppress(OSError):
             faults["disk_low"] = disk_low(self._directory)
         with suppress(OSError):
-            faults["upgrade_not_begun"] = upgrade_not_begun()
-        if self._earlier is None:
-            path = self.config.storage.branch_db
-            with suppress(StoreError), closing(AlarmRecords(path)) as records:
-                self._earlier = {row.kind for row in records.standing()}
+            faults["upgrade_not_begun"] = begun = upgrade_not_begun()
+            if begun is not None:
+                # Which says more of the same.
+                faults["release_differs"] = None
         self._looked = faults
 
     def _register(self) -> dict[str, str | None]:
         moment = self.stores.clock.moment()
-        # What can't be read is told elsewhere, and by a clock in doubt everybody is refused.
         stamp = CacheStamp(0, None, 0, 0)
+        # Where it can't be read, the next card tells so; that it can again, no card may tell.
         with suppress(StoreError):
             stamp = self.stores.patrons.stamp()
+            self.stores.register_failing.tell(None)
         if stamp.epoch and stamp.epoch != self._told_epoch:
             self._told_epoch = stamp.epoch
             self.stores.events.keep("push", str(stamp.epoch))
-        self.stores.register, age = stamp, stamp.age(moment)
+        self.stores.register, age, policy = stamp, stamp.age(moment), self.config.policy
+        found: dict[str, str | None] = {}
+        if stamp.epoch:
+            problem = outdated(stamp, self.config)
+            lower = stamp.minimum_age < policy.minimum_age
+            found = {"patrons_outdated": problem, "patrons_unusable": problem if lower else None}
+        # By a clock in doubt everybody is refused.
         if age is None:
-            return {}
-        limit = timedelta(hours=self.config.policy.max_cache_age_h)
+            return found
+        limit = timedelta(hours=policy.max_cache_age_h)
         why = f"it came {_hours(age)} ago; after {_hours(limit)} nobody is let in by it"
-        return {"register_old": why if age > limit * OLD_SHARE else None}
+        old, too_old = age > limit * OLD_SHARE, age > limit
+        return {
+            **found,
+            "register_old": why if old else None,
+            "register_too_old": why if too_old else None,
+        }
 
     def _backup(self) -> dict[str, str | None]:
         moment, stores = self.stores.clock.moment(), self.stores

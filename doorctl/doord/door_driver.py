@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from doorctl.config.tables import Door
 from doorctl.core.errors import DeviceError
-from doorctl.core.ports import AlarmOnce, Clock, EventLog
+from doorctl.core.ports import WELL, AlarmOnce, Clock, EventLog
 from doorctl.devices.pins import GpioInputs, GpioRelay, GpioSignals
 from doorctl.door import leaf, strike
 from doorctl.door.leaf import (
+    Alarm,
     AlarmCleared,
     AlarmRaised,
     ContactChanged,
@@ -124,6 +125,9 @@ class DoorDriver:
         levels = self._read(self.inputs)
         self._inputs = Inputs.started(levels, now_s)
         self._tell_leaf(Started(levels.get(Input.CONTACT), now_s))
+        if levels.get(Input.CONTACT) is False:
+            # Whoever forced it may be inside: that it is closed now ends no such alarm.
+            self.log.emit(WELL, kind=Alarm.HELD.value)
         if levels.get(Input.FIRE):
             self._tell_leaf(FireChanged(active=True))
         if levels.get(Input.OTHER_DOOR):

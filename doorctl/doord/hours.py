@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from math import inf
 
 from doorctl.access.calendar import OPEN, Calendar, Cause, Mode, StoredCalendar
 from doorctl.access.day import (
@@ -30,7 +29,7 @@ from doorctl.access.day import (
 )
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import Moment
-from doorctl.core.ports import AlarmOnce, EventLog, Outputs
+from doorctl.core.ports import WELL, AlarmOnce, EventLog, Outputs
 from doorctl.door.pins import Signal
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.self_test import due
@@ -79,7 +78,9 @@ class DailyRound:
 
     def __post_init__(self) -> None:
         self._tested: datetime | None = None
-        self._clockless_alarm_s: float | None = None
+        self._clockless_s: float | None = None
+        self._calendar = AlarmOnce(self.log, "calendar_unknown")
+        self._clockless = AlarmOnce(self.log, "clock_untrusted_at_opening")
         self._day = Day(None)
         self._read_at: int | None = None
         self._reading = 0
@@ -154,13 +155,16 @@ class DailyRound:
 
     def _note_clock(self, now_s: float) -> None:
         standing = self._day.standing
-        if standing is None or standing.cause is not Cause.CLOCK:
-            self._clockless_alarm_s = None
-        elif self._clockless_alarm_s is None:
-            self._clockless_alarm_s = now_s + CLOCK_PATIENCE_S
-        elif now_s >= self._clockless_alarm_s:
-            self._clockless_alarm_s = inf
-            self.log.emit("alarm", kind="clock_untrusted_at_opening")
+        if standing is None:
+            return
+        if standing.cause is not Cause.CLOCK:
+            self._calendar.tell("no hours are known for now" if standing.problem else None)
+            self._clockless_s = None
+            self._clockless.tell(None)
+        elif self._clockless_s is None:
+            self._clockless_s = now_s
+        elif now_s - self._clockless_s >= CLOCK_PATIENCE_S:
+            self._clockless.tell("nobody vouches for the time")
 
     def _look_at_branch(self) -> None:
         try:
@@ -196,9 +200,9 @@ class DailyRound:
             case OutputsChanged(on=on):
                 self._switch(on)
             case CalendarLost():
-                self.log.emit("alarm", kind="calendar_unknown")
+                self._calendar.tell("no hours are known for now")
             case CalendarFound():
-                self.log.emit("alarm", kind="calendar_unknown_cleared")
+                self._calendar.tell(None)
 
     def _test_when_due(self, moment: Moment) -> None:
         if due(self._tested, opens_next(self._day.calendar, None, moment.local), moment.local):
@@ -219,5 +223,7 @@ class DailyRound:
 
     def _switch(self, on: frozenset[str]) -> None:
         if self.outputs is not None:
-            names = (output.name for output in self.rules.outputs)
+            names = [output.name for output in self.rules.outputs]
             self._failing = switch_all(self.outputs, names, on, self._failing, self.log)
+            for name in {*names} - self._failing:
+                self.log.emit(WELL, kind="output_failing", part=name)

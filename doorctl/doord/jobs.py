@@ -48,7 +48,7 @@ from doorctl.cards.reader import LineEvent
 from doorctl.core.errors import BranchStoreError, StoreError
 from doorctl.core.masked import Identifier, Pin, StretchedKey
 from doorctl.core.moments import BootTime, Stamped
-from doorctl.core.ports import Clock, EventLog, Sealer
+from doorctl.core.ports import AlarmOnce, Clock, EventLog, Sealer
 from doorctl.doord.hours import HoursRead
 from doorctl.ops.process import WorkerThread
 from doorctl.rpc.door import LibraryOverSocket
@@ -473,13 +473,13 @@ AGAIN_S = 1.0
 class SlowJobs:
     """Submit jobs and return at once; on the loop's thread.
 
-    `log` takes each failure to find something out. `library` is None where nobody is asked. `pause`
-    lets the worker's thread wait for so many seconds.
+    `register_failing` takes each failure to read the register, and its end. `library` is None where
+    nobody is asked. `pause` lets the worker's thread wait for so many seconds.
     """
 
     ledger: Ledger
     worker: Worker
-    log: EventLog
+    register_failing: AlarmOnce
     library: Asking | None = None
     _: KW_ONLY
     pause: Callable[[float], object] = lambda _s: None
@@ -501,15 +501,17 @@ class SlowJobs:
                 # Another card came meanwhile: stretching this one would only keep that one waiting.
                 return PrepareFailed(number)
             try:
-                return self._prepared_at_last(wanted)
+                prepared = self._prepared_at_last(wanted)
             except BranchStoreError as err:
                 why = str(err)
                 # The job that reads the hours reports it, once.
                 self.worker.submit(lambda: HoursRead(failing=why, wanted=False))
                 return PrepareFailed(number)
             except StoreError as err:
-                self.log.emit("alarm", kind="patron_cache_failing", why=str(err))
+                self.register_failing.tell(str(err), again=True)
                 return PrepareFailed(number)
+            self.register_failing.tell(None)
+            return prepared
 
         self.worker.submit(answered)
 

@@ -28,7 +28,7 @@ from doorctl.core.moments import Stamped
 from doorctl.core.ports import AlarmOnce, Clock, EventLog
 from doorctl.doord.jobs import EventQueue, ThreadFailed, Worker
 from doorctl.ops.clock import SystemClock
-from doorctl.services.app import outdated, system_clock
+from doorctl.services.app import system_clock
 from doorctl.store import door_log
 from doorctl.store import patrons as patron_rows
 from doorctl.store.branch import BranchRecords
@@ -45,11 +45,14 @@ ResultT = TypeVar("ResultT")
 
 
 class SteadyVisitLog:
-    """A `VisitLog` that never raises `StoreError`; same thread rules as the log that it wraps."""
+    """A `VisitLog` that never raises `StoreError`; same thread rules as the log that it wraps.
+
+    `failing` alarms what could not be written, also by others, until a write of this one goes.
+    """
 
     def __init__(self, inner: VisitLog, log: EventLog) -> None:
         self._inner = inner
-        self._failing = AlarmOnce(log, "visit_log_failing")
+        self.failing = AlarmOnce(log, "visit_log_failing")
         self._cards: OrderedDict[bytes, CardThrottle] = OrderedDict()
         self._reader: ReaderThrottle | None = None
         self._last_attempt = 0
@@ -100,16 +103,16 @@ class SteadyVisitLog:
         try:
             write()
         except StoreError as err:
-            self._failing.tell(str(err))
+            self.failing.tell(str(err))
             return False
-        self._failing.tell(None)
+        self.failing.tell(None)
         return True
 
     def _read(self, read: Callable[[], ResultT], otherwise: ResultT) -> ResultT:
         try:
             return read()
         except StoreError as err:
-            self._failing.tell(str(err))
+            self.failing.tell(str(err))
             return otherwise
 
     def _note(self, row_key: bytes | None, throttle: CardThrottle | None, *, stored: bool) -> None:
@@ -201,6 +204,7 @@ class DoorStores:
     which also keeps `events` once the door log is open. `register` is how the
     patron cache was found at the last look, of epoch 0 where it could not be read; `backup_at` when
     the last backup was made, where backups are wanted, and `days` until when each key is good.
+    `register_failing` belongs to the worker.
 
     Raises DoorctlError: the key can't be read, or another process is the writer of the door log.
     """
@@ -224,6 +228,7 @@ class DoorStores:
         self.branch = BranchRecords(config.storage.branch_db, self.clock.monotonic_s)
         stack.callback(self.branch.close)
         # Ends before its files are closed: SQLite does not survive that in the middle of a query.
+        self.register_failing = AlarmOnce(log, "patron_cache_failing")
         self.worker = Worker(event_queue.put, self.failed)
         self.worker.start()
         stack.callback(self.worker.stop, 10.0)
@@ -235,6 +240,7 @@ class DoorStores:
         self.log = self.events = KeptEvents(
             log, self.clock, self.visits.add_events, self.worker.submit
         )
+        self.register_failing.log = self.log
         # Before anything else that this process keeps: by it a kill of the one before is seen.
         self.events.keep("started")
         self.steady = SteadyVisitLog(self.visits, self.log)
@@ -267,10 +273,7 @@ class DoorStores:
         try:
             self.register = self.patrons.stamp()
         except StoreError as err:
-            self.alarm("patron_cache_failing", str(err))
-        problem = outdated(self.register, self._config)
-        if problem is not None:
-            self.alarm("patrons_outdated", problem)
+            self.register_failing.tell(str(err))
         return visits
 
     def _set_aside(self, path: Path, migrations: Layout) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, InitVar, dataclass
+from dataclasses import KW_ONLY, InitVar, dataclass, field
 from datetime import timedelta
 from hashlib import sha256
 from threading import Lock
@@ -12,17 +12,18 @@ from typing import Generic, TypeVar
 
 from doorctl.core.alarms import (
     DOOR_SILENT,
+    ENDS,
     NOT_SENT,
     RaisedAlarm,
-    Ration,
-    Rationing,
     Urgency,
     kind_of,
     own_words,
 )
 from doorctl.core.errors import DoorctlError, NotAnsweringError
 from doorctl.core.moments import Moment
-from doorctl.core.ports import AlarmOnce, AlarmSink, Clock, EventLog, Notice, NotSentError
+from doorctl.core.ports import WELL, AlarmOnce, AlarmSink, Clock, EventLog, Notice, NotSentError
+from doorctl.core.raised import Raised
+from doorctl.notices.rationing import Ration, Rationing
 
 T = TypeVar("T", bound=RaisedAlarm | Notice)
 
@@ -54,19 +55,31 @@ class AlarmLog:
     """An EventLog that also passes on each ``alarm``. Thread-safe, never blocks, never raises.
 
     `log` gets every line first, so that the journal has it whatever happens then; `hear` must
-    neither block nor raise.
+    neither block nor raise. `raised` is what stands. What is ``well`` is no line: only where an
+    alarm is over by it, its end is.
     """
 
     log: EventLog
     hear: Callable[[RaisedAlarm], None]
     clock: Clock
+    raised: Raised = field(default_factory=Raised)
 
     def emit(self, event: str, **fields: str | float | bool | None) -> None:
         """Write one line; of an alarm only its kind and its words are passed on."""
-        self.log.emit(event, **fields)
-        if event == "alarm":
-            kind, why = str(fields.get("kind", "")), str(fields.get("why") or "")
-            self.hear(RaisedAlarm(kind, why, self.clock.monotonic_s()))
+        if event not in {"alarm", WELL}:
+            self.log.emit(event, **fields)
+            return
+        kind, part = str(fields.get("kind", "")), str(fields.pop("part", ""))
+        why, now_s = str(fields.get("why") or ""), self.clock.monotonic_s()
+        if event == WELL:
+            if not self.raised.find_well(kind, part):
+                return
+            kind = ENDS[kind]
+            fields = {"kind": kind}
+        elif not self.raised.hear(RaisedAlarm(kind, why, now_s, part=part)):
+            return
+        self.log.emit("alarm", **fields)
+        self.hear(RaisedAlarm(kind, why, now_s))
 
 
 @dataclass(eq=False)
@@ -80,6 +93,7 @@ class Outbox(Generic[T]):
 
     Args:
         failed: called with the reason, once until an item goes again.
+        went: called after each item that went.
         most: items kept, and as many again about somebody in danger.
         pauses_s: seconds after each failure in a row; the last one goes on.
     """
@@ -87,6 +101,7 @@ class Outbox(Generic[T]):
     send: Callable[[T], None]
     failed: Callable[[str], None]
     _: KW_ONLY
+    went: Callable[[], None] = lambda: None
     most: InitVar[int] = MOST_WAITING
     pauses_s: Sequence[float] = NEAR_PAUSES_S
     given_up_s: float = GIVEN_UP_S
@@ -134,6 +149,7 @@ class Outbox(Generic[T]):
             else:
                 self._failures, self._next_s, self.fails = 0, 0.0, False
                 self._drop(kept)
+                self.went()
         return bool(self._for_people or self._others)
 
     def _line(self, item: T) -> deque[_Kept[T]]:
@@ -186,25 +202,29 @@ class Notifier:
 
     Nothing is sent before the first `renew`. `hear` is thread-safe and never waits; `turn` waits
     for the sink, and for a turn under way. The log gets ``alarm_not_sent``, with the sink's `name`,
-    when the sink begins to fail. `wake` is called when there is something to send.
+    when the sink begins to fail, and its end when the sink takes a notice. `wake` is called when
+    there is something to send.
     """
 
     _sink: AlarmSink
     _clock: Clock
-    _log: EventLog
+    _failing: AlarmOnce
 
     def __init__(self, branch: str, name: str, ration: Ration) -> None:
         self._branch = branch
         self._name = name
         self._guard, self._turning = Lock(), Lock()
         self._rationing = Rationing(ration)
-        self._outbox: Outbox[Notice] = Outbox(self._send, self._failed, pauses_s=FAR_PAUSES_S)
+        self._outbox: Outbox[Notice] = Outbox(
+            self._send, self._failed, pauses_s=FAR_PAUSES_S, went=lambda: self._failing.tell(None)
+        )
         self.wake: Callable[[], None] = lambda: None
 
     def renew(self, sink: AlarmSink, ration: Ration, *, clock: Clock, log: EventLog) -> None:
         """Switch to these; waiting notices are tried at the next turn. Thread-safe."""
         with self._guard:
-            self._sink, self._clock, self._log = sink, clock, log
+            self._sink, self._clock = sink, clock
+            self._failing = AlarmOnce(log, NOT_SENT, self._name, stands=self.fails or None)
             self._rationing.ration = ration
         self._outbox.hurry()
 
@@ -244,7 +264,7 @@ class Notifier:
         self._sink.send(made)
 
     def _failed(self, why: str) -> None:
-        self._log.emit("alarm", kind=NOT_SENT, why=f"{self._name}: {why}")
+        self._failing.tell(f"{self._name}: {why}")
 
 
 Notifiers = dict[str, Notifier]

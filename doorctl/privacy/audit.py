@@ -240,6 +240,7 @@ class Action(Enum):
     VISIT_REVEALED = "visit_revealed", "Looked up who a visit was"
     VISITS_EXPORTED = "visits_exported", "Exported the door log"
     ALARM_ACKNOWLEDGED = "alarm_acknowledged", "Acknowledged an alarm"
+    ALARM_ENDED = "alarm_ended", "Ended an alarm"
     SIGNED_IN = "signed_in", "Signed in"
     SIGN_IN_REFUSED = "sign_in_refused", "A sign-in was refused"
     SIGNED_OUT = "signed_out", "Signed out"

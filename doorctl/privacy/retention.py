@@ -14,7 +14,7 @@ from doorctl.access.patron import CacheStamp
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import InstallationKey, refuse_purpose
 from doorctl.core.moments import SETTLED, SLEWED, Moment
-from doorctl.core.ports import Clock, EventLog
+from doorctl.core.ports import WELL, Clock, EventLog
 from doorctl.privacy.subject import ALL_GONE, may_be_cpr
 
 # Canaries: one row a day that is no visit. A purge has worked if the old ones are gone.
@@ -343,6 +343,8 @@ class PatronsRound:
             stamp = self.stamp()
         except StoreError:
             return False
+        if stamp.patrons > 0:
+            self.log.emit(WELL, kind="patrons_expired")
         return stamp.patrons > 0 and stamp.applied_at is not None and stamp.applied_at < before
 
 

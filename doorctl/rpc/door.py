@@ -18,6 +18,7 @@ from doorctl.core.alarms import RaisedAlarm, Source
 from doorctl.core.errors import DoorctlError, LibrarySystemError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.core.ports import AlarmOnce, Clock, EventLog, NotSentError, Unshown
+from doorctl.core.raised import Raised
 from doorctl.privacy.subject import PartErased, Subject
 from doorctl.rpc.control import Answers, Call, Done, Nothing
 from doorctl.sync.rows import decode_row, encode
@@ -169,11 +170,12 @@ class _Alarm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _Standing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     standing: tuple[_Alarm, ...]
+    well: tuple[Annotated[str, Meta(max_length=64)], ...] = ()
 
 
 ALARM = Call("alarm", _Alarm, Nothing, "web")
 STANDING = Call("alarms", Nothing, _Standing, "door")
-"""Web's question to the door: which of its alarms stand."""
+"""Web's question to the door: which of its alarms stand, and which would be wrong now."""
 
 
 def send_alarm(path: Path, clock: Clock, heard: RaisedAlarm) -> None:
@@ -201,24 +203,25 @@ def alarm_answers(hear: Callable[[RaisedAlarm], None], clock: Clock) -> Answers:
     return ALARM.answered(answer)
 
 
-def standing_answers(standing: Callable[[], tuple[RaisedAlarm, ...]], clock: Clock) -> Answers:
-    """Return the door's answer to web's ``alarms``; `standing` must be thread-safe."""
+def standing_answers(raised: Callable[[], Raised], clock: Clock) -> Answers:
+    """Return the door's answer to web's ``alarms``; `raised` must be thread-safe."""
 
     def answer(_about: Nothing) -> _Standing:
-        now_s = clock.monotonic_s()
-        return _Standing(tuple(_sent(heard, now_s) for heard in standing()))
+        now_s, doors = clock.monotonic_s(), raised()
+        standing = tuple(_sent(heard, now_s) for heard in doors.standing())
+        return _Standing(standing, tuple(sorted(doors.well())))
 
     return STANDING.answered(answer)
 
 
-def ask_standing(path: Path, clock: Clock) -> tuple[RaisedAlarm, ...]:
-    """Ask the door which of its alarms stand; web's own monotonic seconds count.
+def ask_standing(path: Path, clock: Clock) -> tuple[tuple[RaisedAlarm, ...], frozenset[str]]:
+    """Ask the door which of its alarms stand, and of which kinds it has found that all is well.
 
-    Raises DoorctlError: it does not answer, or not to this.
+    Web's own monotonic seconds count. Raises DoorctlError: it does not answer, or not to this.
     """
-    alarms = STANDING.ask(path, Nothing(), timeout_s=LIMIT_S).standing
+    said = STANDING.ask(path, Nothing(), timeout_s=LIMIT_S)
     now_s = clock.monotonic_s()
-    return tuple(_heard(alarm, now_s) for alarm in alarms)
+    return tuple(_heard(alarm, now_s) for alarm in said.standing), frozenset(said.well)
 
 
 def _sent(heard: RaisedAlarm, now_s: float) -> _Alarm:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from doorctl.config import Config
 from doorctl.core.alarms import (
+    ENDS,
     KINDS,
     NOT_SENT,
     ORDER,
     AlarmRecord,
-    Raised,
     RaisedAlarm,
-    Ration,
+    Source,
     differences,
     kind_of,
     to_be_kept,
@@ -28,12 +28,14 @@ from doorctl.core.alarms import (
 from doorctl.core.errors import DoorctlError, InputError, KeyFileError, StoreError
 from doorctl.core.moments import Moment
 from doorctl.core.ports import AlarmOnce, AlarmSink, Clock, EventLog, NotSentError
+from doorctl.core.raised import Raised
+from doorctl.notices.rationing import Ration
 from doorctl.notices.sending import AlarmLog, DoorWatch, Notifier, Notifiers, Outbox, notice
 from doorctl.ops.process import Turns
 from doorctl.privacy.audit import Action, Deed, account
 from doorctl.rpc.control import Answers, Question, ask
 from doorctl.rpc.door import alarm_answers, ask_standing, send_alarm, standing_answers
-from doorctl.services.app import system_clock
+from doorctl.services.app import WEBS_CONFIG, system_clock
 from doorctl.services.check import ask_deciding
 from doorctl.store.records import AlarmRecords, StoredAlarms
 
@@ -52,29 +54,32 @@ class DoorsAlarms:
 
     def __init__(self, config: Config, log: EventLog, clock: Clock, stack: ExitStack) -> None:
         self.wanted = config.alarms.wanted
-        self._asked_s: float | None = None
         self._journal, self._clock, self._raised = log, clock, Raised()
         send = partial(send_alarm, config.web.socket, clock)
         outbox: Outbox[RaisedAlarm] = Outbox(send, self._failed, given_up_s=math.inf)
         self._put = outbox.put
         self._wake = started(lambda: outbox.turn(clock.monotonic_s()), "alarms", log, stack).wake
-        self.log: EventLog = AlarmLog(log, self._hear, clock)
+        self.log: EventLog = AlarmLog(log, self._hear, clock, self._raised)
         self.answers: Answers = standing_answers(self._asked, clock)
+        has_web = (config.storage.directory / WEBS_CONFIG).exists()
+        self._web_seen_s: float | None = clock.monotonic_s() if has_web else None
 
     def standing(self) -> tuple[RaisedAlarm, ...]:
         """Return the door's alarms that stand. Thread-safe."""
         return self._raised.standing()
 
-    def request_s(self) -> float | None:
-        """Return when web asked last, monotonic; None where it never has."""
-        return self._asked_s
+    def web_seen_s(self) -> float | None:
+        """Return when web gave its last sign of life, monotonic; at first, when the door began.
 
-    def _asked(self) -> tuple[RaisedAlarm, ...]:
-        self._asked_s = self._clock.monotonic_s()
-        return self._raised.standing()
+        None where no web process has ever run at the branch.
+        """
+        return self._web_seen_s
+
+    def _asked(self) -> Raised:
+        self._web_seen_s = self._clock.monotonic_s()
+        return self._raised
 
     def _hear(self, heard: RaisedAlarm) -> None:
-        self._raised.hear(heard)
         self._put(heard)
         self._wake()
 
@@ -104,9 +109,9 @@ def started(
     return thread
 
 
-def not_sent(log: EventLog, why: str) -> None:
-    """Log that an alarm was not sent."""
-    log.emit("alarm", kind=NOT_SENT, why=why)
+def not_sent(log: EventLog, why: str, part: str = "") -> None:
+    """Log that an alarm was not sent; `part` is what failed, where it may end."""
+    AlarmOnce(log, NOT_SENT, part).tell(why)
 
 
 BEAT_EVERY_S, BEAT_TURN_S = 3600.0, 60.0
@@ -129,7 +134,7 @@ class Heartbeat:
 
     def __post_init__(self) -> None:
         self._due_s = self.clock.monotonic_s() + BEAT_AFTER_S
-        self._failing = AlarmOnce(self.log, NOT_SENT)
+        self._failing = AlarmOnce(self.log, NOT_SENT, "heartbeat")
 
     def turn(self) -> bool:
         """Beat if it is time; a failure is alarmed once, and tried again at each turn."""
@@ -158,7 +163,7 @@ def start_heartbeat(config: Config, clock: Clock, log: EventLog, stack: ExitStac
     try:
         switch = DeadMansSwitch(url, trusting(authority))
     except KeyFileError as err:
-        not_sent(log, f"heartbeat: {err}")
+        not_sent(log, f"heartbeat: {err}", "heartbeat")
         return
     stack.callback(switch.close)
     beating = Heartbeat(partial(ask_deciding, config), switch.beat, clock, log)
@@ -167,6 +172,8 @@ def start_heartbeat(config: Config, clock: Clock, log: EventLog, stack: ExitStac
 
 def send_now(config: Config, kind: str, why: str) -> dict[str, str]:
     """Send one notice by every way, unrationed; return the reason of each that failed.
+
+    Where none did, web hears that alarms are sent again.
 
     Raises InputError: there is no such kind, or no way out is configured.
     """
@@ -184,6 +191,10 @@ def send_now(config: Config, kind: str, why: str) -> dict[str, str]:
                 sink.send(what)
             except NotSentError as err:
                 failed[name] = str(err)
+    if not failed:
+        # Web may not run, or has sent nothing since it could not.
+        with suppress(DoorctlError):
+            send_alarm(config.web.socket, clock, RaisedAlarm(ENDS[NOT_SENT], "", now_s))
     return failed
 
 
@@ -225,6 +236,9 @@ WATCH_S = 20.0
 
 WATCH_LIMIT_S = 2.0
 
+TABLE = "alarms"
+"""The part of web that keeps alarms in ``branch.db``."""
+
 
 class WebsAlarms:
     """The web process's alarms, its own and the door's.
@@ -232,6 +246,8 @@ class WebsAlarms:
     Each way out has a thread of its own, and so has the table: a slow one delays no other. A way
     whose password, secret or authority can't be read is left out and alarmed as ``alarm_not_sent``,
     by the other way too.
+
+    `look` compares the table with both processes, as is done every :data:`WATCH_S`.
 
     `journal` takes each line first. `log` is the log for all of web, `answers` are web's answers to
     the door about alarms. `notifiers` outlives this object and keeps each way's notices. Alarms are
@@ -252,11 +268,17 @@ class WebsAlarms:
         self._raised = Raised()
         self.ways: list[Notifier] = []
         self._waiting: Outbox[RaisedAlarm] = Outbox(
-            self._keep, self._keeping_failed, given_up_s=math.inf
+            self._keep,
+            self._keeping_failed,
+            given_up_s=math.inf,
+            went=lambda: self._table_failing.tell(None),
         )
         self._branch: BranchThread | None = None
         self._wake: Callable[[], None] = lambda: None
-        self.log: EventLog = AlarmLog(journal, self._hear_own, clock)
+        self._silent: set[str] = set()
+        self.look: Callable[[], object] = lambda: None
+        self.log: EventLog = AlarmLog(journal, self._hear, clock, self._raised)
+        self._table_failing = AlarmOnce(self.log, "branch_failing", TABLE)
         self.answers: Answers = alarm_answers(self._hear, clock)
         self._open_ways(stack, notifiers)
         start_heartbeat(config, clock, self.log, stack)
@@ -288,6 +310,7 @@ class WebsAlarms:
                 self._compare(records)
             return True
 
+        self.look = look
         started(look, "watch", self._journal, stack, WATCH_S)
         return standing
 
@@ -305,11 +328,7 @@ class WebsAlarms:
             way.wake = started(way.turn, name, self._journal, stack).wake
             self.ways.append(way)
         for name, why in unusable.items():
-            not_sent(self.log, f"{name}: {why}")
-
-    def _hear_own(self, heard: RaisedAlarm) -> None:
-        self._raised.hear(heard)
-        self._hear(heard)
+            not_sent(self.log, f"{name}: {why}", name)
 
     def _hear(self, heard: RaisedAlarm) -> None:
         for way in self.ways:
@@ -325,31 +344,42 @@ class WebsAlarms:
 
         self._write(use)
         if (ended := kind_of(heard.kind).clears) is not None:
-            self._listen(ended)
+            self._listen_again({*self._silent} - {ended})
 
     def _keeping_failed(self, why: str) -> None:
         # Where that is what waits, it was told already.
         if "branch_failing" not in self._waiting.kinds():
-            self.log.emit("alarm", kind="branch_failing", why=f"alarms: {why}")
+            self._table_failing.tell(f"alarms: {why}", again=True)
 
     def _compare(self, records: AlarmRecords) -> None:
-        doors = ask_standing(self._config.control.socket, self._clock)
+        kept = records.standing()
+        self._listen_again({row.kind for row in kept})
+        doors, doors_well = ask_standing(self._config.control.socket, self._clock)
         moment, now_s = self._clock.moment(), self._clock.monotonic_s()
-        heard = (*doors, *self._raised.standing())
-        raised = [to_be_kept(alarm, moment, now_s) for alarm in heard]
-        missing, over = differences(records.standing(), raised, moment.known_time)
-        if not missing and not over:
+        raised = [to_be_kept(alarm, moment, now_s) for alarm in (*doors, *self._raised.standing())]
+        well = {Source.DOOR: doors_well, Source.WEB: self._raised.well()}
+        found = differences(kept, raised, well, moment.known_time)
+        for kind in found.disproved:
+            # People who were called about it by a process that has ended hear of its end too.
+            self._journal.emit("alarm", kind=ENDS[kind])
+            self._hear(RaisedAlarm(ENDS[kind], "", now_s))
+        if not found.missing and not found.forgotten:
             return
 
         def use(alarms: StoredAlarms, moment: Moment) -> None:
-            for change in missing:
+            for change in found.missing:
                 alarms.hear(change, moment)
-            if over:
-                alarms.end(over, moment)
+            if found.forgotten:
+                alarms.end(found.forgotten, moment)
 
         self._write(use)
-        for kind in over:
-            self._listen(kind)
+
+    def _listen_again(self, standing: set[str]) -> None:
+        # What is over, by whatever end, is told again when it comes back.
+        for kind in self._silent - standing:
+            self._silent.discard(kind)
+            for way in self.ways:
+                way.listen(kind)
 
     def _write(self, use: Callable[[StoredAlarms, Moment], None]) -> None:
         if self._branch is None:
@@ -367,12 +397,9 @@ class WebsAlarms:
                     self._silence(record.kind)
 
     def _silence(self, kind: str) -> None:
+        self._silent.add(kind)
         for way in self.ways:
             way.silence(kind)
-
-    def _listen(self, kind: str) -> None:
-        for way in self.ways:
-            way.listen(kind)
 
 
 class StandingAlarms:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+import doorctl
 from doorctl.access.patron import CacheStamp
 from doorctl.access.policy import Policy, WeakPin
 from doorctl.config import Config, reload
@@ -46,6 +48,9 @@ if TYPE_CHECKING:
 
 VIA_WEB_S = 0.5
 """What the way through the web process may add to the library system's own limit."""
+
+WEBS_CONFIG = "web-config.json"
+"""In the storage directory once a web process has run at the branch: by which keys it began."""
 
 UNTOLD = frozenset({"alarms", "backup", "lms", "outputs", "secrets", "signin", "sync"})
 """Tables that name accounts, people, commands and addresses with a secret in them: the log says
@@ -90,6 +95,35 @@ class App:
     def storage(self) -> Storage:
         """Where the databases are."""
         return self.config.storage
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Which release of doorctl this process runs, and which the installed package brings.
+
+    `package` is None where doorctl was not installed by a package.
+    """
+
+    running: str
+    package: str | None
+
+    @classmethod
+    def of_this_program(cls, prefix: Path = Path(sys.prefix)) -> Release:
+        """Return those of this process, whose libraries are below `prefix`."""
+        prefix = prefix.resolve()
+        if prefix.parent.name != "releases":
+            return cls(doorctl.__version__, None)
+        package = None
+        with suppress(OSError):
+            package = (prefix.parents[1] / "package" / "VERSION").read_text("utf-8").strip()
+        return cls(prefix.name, package)
+
+    @property
+    def differs(self) -> str | None:
+        """A sentence where another release runs than is installed; None where none does."""
+        if self.package in {None, self.running}:
+            return None
+        return f"{self.package} is installed, and {self.running} runs"
 
 
 def zone(config: Config) -> ZoneInfo:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import closing, suppress
+from datetime import UTC, datetime
 from enum import IntEnum
 from math import inf
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from doorctl.config import Config
 from doorctl.config.tables import OLD_SHARE
-from doorctl.core.alarms import kind_of
+from doorctl.core.alarms import (
+    DOOR_SILENT,
+    AlarmRecord,
+    Source,
+    is_shown,
+    kind_of,
+    shuts_out,
+)
 from doorctl.core.errors import NotAnsweringError, StoreError
+from doorctl.core.ports import Clock
 from doorctl.rpc.control import Answer, Answers, Question, ask
 from doorctl.store.records import AlarmRecords
 
@@ -27,6 +35,22 @@ SAME_S = 1.0
 
 DECIDES_S = 2.0
 """Longest wait for a door that decides; a healthy one answers in milliseconds."""
+
+
+EVER = datetime.fromtimestamp(0, UTC)
+"""Since when an alarm stands of which another release of the door says nothing that can be read."""
+
+WEB_SILENT_S = 120
+"""How long web may give no sign of life; a restart takes seconds."""
+
+OLD, TOO_OLD, WEB_SILENT = "register_old", "register_too_old", "web_silent"
+MISSING = "register_missing"
+"""Not an alarm's kind: a register that never came is nobody's fault yet."""
+
+
+UNREADABLE = "patron_cache_failing"
+SAME = ((TOO_OLD, OLD), (UNREADABLE, MISSING))
+"""What says why nobody is let in -> what would only say the same in weaker words."""
 
 
 class Health(IntEnum):
@@ -63,10 +87,16 @@ def check(config: Config) -> tuple[Health, str]:
     return Health.CRITICAL, plugin_line(Health.CRITICAL, SILENT)
 
 
+def refuse_unready(config: Config, limit_s: float) -> None:
+    """Raise NotAnsweringError where no patron is let in now, with why; as :func:`ask_deciding`."""
+    state = ask_deciding(config, limit_s)
+    alarms = alarms_standing(config, state.get("alarms", [])) or []
+    if whys := nobody_enters(state, alarms, config):
+        raise NotAnsweringError(" ".join(whys.values()))
+
+
 def check_answers(
-    status: Callable[[], Mapping[str, Any]],
-    config: Callable[[], Config],
-    monotonic_s: Callable[[], float],
+    status: Callable[[], Mapping[str, Any]], config: Callable[[], Config], clock: Clock
 ) -> Answers:
     """Return the door's answers for every user of this machine; they name nobody.
 
@@ -77,15 +107,19 @@ def check_answers(
 
     def answer(_question: Question) -> Answer:
         nonlocal said
-        if monotonic_s() - said[0] >= SAME_S:
-            state = status()
+        if clock.monotonic_s() - said[0] >= SAME_S:
+            state, now = status(), clock.moment().known_time
             alarms = alarms_standing(config(), state["alarms"]) or []
-            shown = [a for a in alarms if not kind_of(a["kind"]).wordless]
-            health, line = judged(state, shown, config())
-            said = monotonic_s(), {"health": health.value, "line": line}
+            health, line = judged(state, shown(alarms, now), config())
+            said = clock.monotonic_s(), {"health": health.value, "line": line}
         return said[1]
 
     return {CHECK: answer}
+
+
+def shown(alarms: Iterable[AlarmRecord], now: datetime) -> list[AlarmRecord]:
+    """Return what machines name, at `now`: no moment that is long over, no silent call for help."""
+    return [a for a in alarms if is_shown(a.kind, a.last, now) and not a.known.wordless]
 
 
 def plugin_line(health: Health, what: str, figures: str = "") -> str:
@@ -95,42 +129,87 @@ def plugin_line(health: Health, what: str, figures: str = "") -> str:
 
 
 def judged(
-    state: Mapping[str, Any], alarms: list[dict[str, str]], config: Config
+    state: Mapping[str, Any], alarms: Collection[AlarmRecord], config: Config
 ) -> tuple[Health, str]:
     """Return the health of a door of that state, and the line."""
     if not state["deciding"]:
         return Health.CRITICAL, plugin_line(Health.CRITICAL, STOPPED)
-    limit_h, age_s = config.policy.max_cache_age_h, state["cache_age_s"]
-    age_h = None if age_s is None else age_s / 3600
-    old_h = limit_h * OLD_SHARE
-    kinds = [alarm["kind"] for alarm in alarms]
-    stands = [f"{kind}: {kind_of(kind).means}" for kind in kinds]
-    if not state["epoch"]:
-        stands.append("there is no patron register")
-    elif age_h is not None and age_h > old_h and "register_old" not in kinds:
-        stands.append(f"the patron register is {age_h:.0f} h old")
-    figures = [f"alarms={len(kinds)};0", f"register_epoch={state['epoch']}c"]
-    if (backup_s := state.get("backup_age_s")) is not None:
-        figures.append(f"backup_age_h={backup_s / 3600:.1f};48")
-    figures += [f"{name}_days={of['days']}" for name, of in state.get("good_until", {}).items()]
-    if age_h is not None:
-        figures.insert(0, f"register_age_h={age_h:.1f};{old_h:.1f};{limit_h:g}")
-    health = Health.WARNING if stands else Health.OK
-    what = " ".join(stands) or "the door decides"
-    return health, plugin_line(health, what, " ".join(figures))
+    whys = nobody_enters(state, alarms, config)
+    stands = {alarm.kind: alarm.known.means for alarm in alarms} | _seen(state, config)
+    for stronger, same in SAME:
+        if stronger in whys:
+            stands.pop(same, None)
+    said = [f"{kind}: {means}" for kind, means in {**whys, **stands, **whys}.items()]
+    health = Health.CRITICAL if whys else Health.WARNING if stands else Health.OK
+    figures = " ".join(_figures(state, len(alarms), config))
+    return health, plugin_line(health, " ".join(said) or "the door decides", figures)
 
 
-def alarms_standing(config: Config, doors: list[dict[str, str]]) -> list[dict[str, str]] | None:
-    """Return kind and since when of the alarms in ``branch.db``, and of the door's that it lacks.
+def nobody_enters(
+    state: Mapping[str, Any], alarms: Iterable[AlarmRecord], config: Config
+) -> dict[str, str]:
+    """Return why no patron is let in by a door of that state, which answers: kind -> sentence.
 
-    None where the file can't be read and the door names none.
+    A library system is asked where the register is of no use. The door answers, so an alarm that it
+    does not is over.
     """
-    zone = ZoneInfo(config.branch.time_zone)
+    whys = {
+        alarm.kind: alarm.known.means for alarm in alarms if shuts_out(alarm.kind, alarm.source)
+    }
+    age_s = state.get("cache_age_s")
+    if state.get("epoch") == 0 and UNREADABLE not in whys:
+        whys[MISSING] = "There is no patron register, so no patron is let in."
+    elif age_s is not None and age_s > config.policy.max_cache_age_h * 3600:
+        whys[TOO_OLD] = kind_of(TOO_OLD).means
+    needless = {DOOR_SILENT}
+    if config.lms.kind:
+        needless |= {MISSING, TOO_OLD, "patrons_expired", "patrons_unusable"}
+    if not config.policy.require_pin:
+        needless |= {"keypad_lost"}
+    return {kind: why for kind, why in whys.items() if kind not in needless}
+
+
+def _seen(state: Mapping[str, Any], config: Config) -> dict[str, str]:
+    """Return what is seen by the state before there is an alarm for it: kind -> sentence."""
+    found, age_s, web_s = {}, state["cache_age_s"], state.get("web_age_s")
+    if age_s is not None and age_s / 3600 > config.policy.max_cache_age_h * OLD_SHARE:
+        found[OLD] = f"The patron register is {age_s / 3600:.0f} h old."
+    if not state["epoch"]:
+        found[MISSING] = "There is no patron register."
+    if web_s is not None and web_s >= WEB_SILENT_S:
+        found[WEB_SILENT] = kind_of(WEB_SILENT).means
+    return found
+
+
+def _figures(state: Mapping[str, Any], alarms: int, config: Config) -> Iterator[str]:
+    limit_h, age_s = config.policy.max_cache_age_h, state["cache_age_s"]
+    if age_s is not None:
+        yield f"register_age_h={age_s / 3600:.1f};{limit_h * OLD_SHARE:.1f};{limit_h:g}"
+    yield f"alarms={alarms};0"
+    yield f"register_epoch={state['epoch']}c"
+    if (backup_s := state.get("backup_age_s")) is not None:
+        yield f"backup_age_h={backup_s / 3600:.1f};48"
+    if (web_s := state.get("web_age_s")) is not None:
+        yield f"web_age_s={web_s};{WEB_SILENT_S}"
+    yield from (f"{name}_days={of['days']}" for name, of in state.get("good_until", {}).items())
+
+
+def alarms_standing(config: Config, doors: list[dict[str, str]]) -> list[AlarmRecord] | None:
+    """Return the alarms in ``branch.db``, and those of the door that it lacks.
+
+    `doors` has the kind and since when, as the door answers. None where the file can't be read and
+    the door names none.
+    """
+    found = []
+    for alarm in doors:
+        since = EVER
+        with suppress(ValueError):
+            since = datetime.fromisoformat(alarm["since"])
+        found.append(AlarmRecord(alarm["kind"], Source.DOOR, since, since, 1, ""))
     try:
         with closing(AlarmRecords(config.storage.branch_db)) as records:
-            rows = records.standing()
+            rows = list(records.standing())
     except StoreError:
-        return doors or None
-    kept = {row.kind: row.since.astimezone(zone).isoformat() for row in rows}
-    alarms = [{"kind": kind, "since": since} for kind, since in kept.items()]
-    return alarms + [alarm for alarm in doors if alarm["kind"] not in kept]
+        return found or None
+    kept = {row.kind for row in rows}
+    return rows + [alarm for alarm in found if alarm.kind not in kept]

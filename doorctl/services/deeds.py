@@ -44,7 +44,7 @@ from doorctl.rpc.control import Answers, Call, Done
 from doorctl.store.accounts import Books
 from doorctl.store.branch import BranchRecords, LastOverride
 from doorctl.store.branch_writer import BranchRecordsWriter
-from doorctl.store.records import AuditTrail
+from doorctl.store.records import AuditTrail, StoredAlarms
 from doorctl.store.subject import decide, object_to, restrict, unrestrict
 
 ArgumentsP = ParamSpec("ArgumentsP")
@@ -206,6 +206,14 @@ def revoke_pass(branch: OpenBranch, moment: Moment, number: int) -> Outcome[Pass
     """Take a pass back; returns it."""
     held = branch.writer.revoke(number, moment)
     return Outcome(held, {"number": held.number})
+
+
+@deed(Action.ALARM_ENDED, Permission.ACKNOWLEDGE)
+def end_alarm(branch: OpenBranch, moment: Moment, kind: str) -> Outcome[None]:
+    """End an alarm that stands, though nobody has reported its end."""
+    if not StoredAlarms(branch.writer).end((kind,), moment):
+        raise InputError("no such alarm stands; doorctl status has the names of those that do")
+    return Outcome(None, {"alarm": kind})
 
 
 @deed(Action.MODE_SET, Permission.SET_MODE)

@@ -269,7 +269,7 @@ def switch_all(
         except DeviceError as err:
             failed.add(name)
             if name not in failing:
-                log.emit("alarm", kind="output_failing", why=str(err))
+                log.emit("alarm", kind="output_failing", why=str(err), part=name)
     return frozenset(failed)
 
 

@@ -39,7 +39,7 @@ from doorctl.core.identity import as_root
 from doorctl.core.moments import ClockState
 from doorctl.ops.process import DataDisk, undervoltage
 from doorctl.rpc.control import Question, ask
-from doorctl.services.app import ANSWER_LIMIT_S, App, open_book, outdated
+from doorctl.services.app import ANSWER_LIMIT_S, App, local, open_book, outdated
 from doorctl.services.check import DECIDES_S, alarms_standing
 from doorctl.services.numbers import own_sealer
 from doorctl.store.door_log import VisitHistory
@@ -58,7 +58,18 @@ def status(app: App) -> dict[str, Any]:
         state: dict[str, Any] = {"running": True, **door}
     except NotAnsweringError:
         state = {"running": False}
-    alarms = alarms_standing(app.config, state.pop("alarms", []))
+    found = alarms_standing(app.config, state.pop("alarms", []))
+    alarms = (
+        None
+        if found is None
+        else [
+            {
+                "kind": alarm.kind,
+                "since": local(alarm.since, app.config).isoformat(timespec="seconds"),
+            }
+            for alarm in found
+        ]
+    )
     head = None
     with suppress(StoreError), closing(AuditRecords(app.storage.branch_db)) as records:
         head = str(records.head())
@@ -191,8 +202,8 @@ def _status(config: Config) -> Iterator[str]:
     for name in STATUS:
         yield f"{name} {harmless(state.get(name))}"
     for alarm in alarms_standing(config, state.get("alarms", [])) or ():
-        if alarm["kind"] in WORDS:
-            yield f"alarm {alarm['kind']}"
+        if alarm.kind in WORDS:
+            yield f"alarm {alarm.kind}"
 
 
 def _configured(config: Config) -> Iterator[str]:

@@ -62,6 +62,10 @@ _SLICE = """
     ORDER BY hour, mode, kind, outcome LIMIT ?
 """
 _TOTALS = "SELECT count(*), ifnull(sum(count), 0) FROM hourly WHERE hour >= ? AND hour < ?"
+_LAST_ATTEMPT = """
+    SELECT hour FROM hourly WHERE hour > ? AND hour < ? AND kind = 'attempt'
+    ORDER BY hour DESC LIMIT 1
+"""
 SLICE_ROWS = 500
 """Rows that are read at once: no purge waits for a reader of years, and memory stays small."""
 
@@ -93,6 +97,14 @@ class HourlyHistory:
     def totals(self, since: datetime | None, until: datetime) -> tuple[int, int]:
         """Return the number of those counts, and their sum: it tells whether any was added."""
         return self._fetch(_TOTALS, to_hour(since), to_hour(until))[0]
+
+    def last_tried(self, before: datetime) -> datetime | None:
+        """Return the last hour before that of a UTC time in which a card was read, None for none.
+
+        It is the hour's beginning, and looks at no more than the hours since.
+        """
+        found = self._fetch(_LAST_ATTEMPT, NO_HOUR, to_hour(before))
+        return from_ms(found[0][0] * _HOUR_MS) if found else None
 
     def opened_on(self, moment: Moment) -> date | None:
         """Return the last local day on which `policy.first_card` came in; None for none lately."""

@@ -296,12 +296,13 @@ class StoredAlarms:
             raised = {"kind": alarm.kind, "source": alarm.source.value, "why": alarm.why}
             connection.execute(_RAISE, raised | {"at": at_ms})
 
-    def end(self, kinds: Collection[str], moment: Moment) -> None:
-        """End the standing alarms of these kinds."""
+    def end(self, kinds: Collection[str], moment: Moment) -> int:
+        """End the standing alarms of these kinds; return how many stood."""
         now_ms = to_ms(known(moment))
         with self._branch.together(moment) as connection:
-            connection.executemany(_END_ALARM, [(now_ms, kind) for kind in kinds])
+            ended = connection.executemany(_END_ALARM, [(now_ms, kind) for kind in kinds]).rowcount
             self._forget(connection)
+        return ended
 
     def acknowledge(self, kind: str, by: str, moment: Moment) -> bool:
         """Record who saw an alarm, False if it was seen; ends one that has no end of its own."""

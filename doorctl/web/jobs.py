@@ -81,8 +81,10 @@ class WebsiteRound:
         self._good_s: float | None = None
         self._silent = AlarmOnce(self.log, "website_silent")
         self._emptied_s: float | None = None
-        self._branch_failing = AlarmOnce(self.log, "branch_failing")
+        self._emptied = AlarmOnce(self.log, "website_emptied")
+        self._branch_failing = AlarmOnce(self.log, "branch_failing", "hours")
         self._known_titles: frozenset[str] = frozenset()
+        self._unknown = AlarmOnce(self.log, "website_unknown_category")
 
     def turn(self) -> None:
         """Fetch the hours if it is time; an error of the website or the disk goes to the log."""
@@ -123,23 +125,24 @@ class WebsiteRound:
                 f"the website's hours: there are none, and the last ones ran out on {until}; "
                 "publish more of them"
             )
-        now_s, kind = self.clock.monotonic_s(), ""
-        if published.opens and self._emptied_s is not None:
-            self._emptied_s, kind = None, "website_filled"
-        elif not published.opens and self._emptied_s is None:
-            self._emptied_s, kind = now_s, "website_emptied"
-        if kind:
-            self.log.emit("alarm", kind=kind)
+        now_s = self.clock.monotonic_s()
+        if published.opens:
+            self._emptied_s = None
+        elif self._emptied_s is None:
+            self._emptied_s = now_s
+        self._emptied.tell(None if published.opens else "it publishes no hours")
         return self._emptied_s is None or now_s - self._emptied_s >= EMPTIED_S
 
     def _came(self, published: Published) -> None:
         self._silent.tell(None)
         new = sorted(published.unknown - self._known_titles)
-        if new:
+        if not published.unknown:
+            self._unknown.tell(None)
+        elif new:
             self._known_titles |= published.unknown
             named = ", ".join(map(shown, new[:TOLD_CATEGORIES]))
             why = f"the website has categories that open nothing here: {named}"
-            self.log.emit("alarm", kind="website_unknown_category", why=why)
+            self._unknown.tell(why, again=True)
 
     def _missed(self, error: WebsiteHoursError) -> None:
         good_s = -inf if self._good_s is None else self._good_s
@@ -239,7 +242,7 @@ class OutputsRound:
         self._ends_s: dict[str, float] = {}
         self._day = Day(None)
         self._read_at: int | None = None
-        self._branch_failing = AlarmOnce(self.log, "branch_failing")
+        self._branch_failing = AlarmOnce(self.log, "branch_failing", "outputs")
         self._failing: frozenset[str] = frozenset()
         self._again_s = inf
 

@@ -23,7 +23,7 @@ from doorctl.access.patron import SealedRow
 from doorctl.accounts.throttle import caller
 from doorctl.config.tables import Push as PushLimits
 from doorctl.core.errors import Problem, PushInvalidError, PushTooLargeError, StoreError
-from doorctl.core.ports import Clock, EventLog
+from doorctl.core.ports import WELL, AlarmOnce, Clock, EventLog
 from doorctl.privacy.audit import SYNC, Action, Deed, Details
 from doorctl.services.branch import WebsAudit
 from doorctl.store.patrons import PatronCache
@@ -41,7 +41,15 @@ from doorctl.sync.receive import (
     Terms,
     judge,
 )
-from doorctl.web.serving import CERTIFIED, HERE, REFUSED, BusyError, answer, refusal_of
+from doorctl.web.serving import (
+    CERTIFIED,
+    HERE,
+    REFUSALS,
+    REFUSED,
+    BusyError,
+    answer,
+    refusal_of,
+)
 
 # One push from its first byte to the commit, on the one thread that owns the patron cache.
 
@@ -168,6 +176,7 @@ class Noting:
 
     def __post_init__(self) -> None:
         self._alarmed: set[Applying] = set()
+        self._failing = AlarmOnce(self.log, "branch_failing", "pushes")
 
     def catch_up(self) -> None:
         """Put all that is owed on record; where that fails there is an alarm, but no error.
@@ -180,12 +189,13 @@ class Noting:
                 self._note(applying)
                 self.worker.submit(self.reception.noted, applying).result()
                 self._alarmed.discard(applying)
+            self._failing.tell(None)
         except StoreError as err:
-            self.log.emit("alarm", kind="branch_failing", why=str(err))
+            self._failing.tell(str(err), again=True)
         except Exception as err:  # noqa: BLE001 - as said above
             # The text may quote anything; the kind says enough to be found.
             why = f"a push is not on the audit log: a fault of doorctl's own ({type(err).__name__})"
-            self.log.emit("alarm", kind="branch_failing", why=why)
+            self._failing.tell(why, again=True)
 
     def compare(self, heads: Mapping[str, str]) -> int:
         """Return up to which number the audit log is the one a sender saw; alarm if entries miss.
@@ -352,6 +362,11 @@ class Pushes:
 
     def __post_init__(self) -> None:
         self.noting = Noting(self.reception, self.worker, self.log, self.record)
+        self._failing = {
+            refusal.alarm: AlarmOnce(self.log, refusal.alarm, "push")
+            for _, refusal in REFUSALS
+            if refusal.alarm is not None
+        }
         self._nonce = secrets.token_hex(16)
         self._taking = False
         self._waiting: deque[asyncio.Timeout] = deque()
@@ -471,6 +486,11 @@ class Pushes:
         self.log.emit("push", epoch=received.epoch, result=result)
         if kind is None:
             return received
+        if not received.unchanged:
+            for failing in self._failing.values():
+                failing.tell(None)
+            # The round that deletes an unconfirmed register has alarmed it.
+            self.log.emit(WELL, kind="patrons_expired")
         for alarm, why in received.warnings.items():
             self.log.emit("alarm", kind=alarm, why=f"push {received.epoch}: {why}")
         # Unchanged ones too: such a push may repeat one that was never recorded.
@@ -488,7 +508,7 @@ class Pushes:
         refusal = refusal_of(cause)
         self.log.emit("push", epoch=epoch, result=refusal.result)
         if refusal.alarm is not None and not rehearsed:
-            self.log.emit("alarm", kind=refusal.alarm, why=str(cause))
+            self._failing[refusal.alarm].tell(str(cause), again=True)
         await body.discard()
         return refusal.answer(cause)
 

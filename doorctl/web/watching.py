@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from hmac import compare_digest
 from typing import Final
 
@@ -19,15 +19,16 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from doorctl.config.tables import Tls
-from doorctl.core.alarms import KINDS
+from doorctl.core.alarms import DOOR_SILENT, KINDS, AlarmRecord, is_shown
 from doorctl.core.errors import DoorctlError, KeyFileError, StoreError
 from doorctl.core.moments import ClockState
 from doorctl.core.ports import AlarmOnce, Clock, EventLog
-from doorctl.privacy.statistics import LET_IN, By
+from doorctl.privacy.statistics import ATTEMPT, LET_IN, By, moments
 from doorctl.services.alarms import StandingAlarms
-from doorctl.services.app import App
-from doorctl.services.check import ask_deciding
+from doorctl.services.app import App, Release, zone
+from doorctl.services.check import MISSING, nobody_enters, refuse_unready
 from doorctl.services.visits import statistics
+from doorctl.store.door_log import HourlyHistory
 from doorctl.store.keys import days_of
 from doorctl.web.frame import Aside, Turns
 from doorctl.web.serving import refuse_unusable
@@ -47,6 +48,19 @@ LOOK_S: Final = 5.0
 
 Samples = Mapping[str, float | None]
 """What is measured, by the label's value; None for not known."""
+
+Counts = tuple[float | None, float | None, float | None]
+"""Let in and refused yesterday, and the age of the last card."""
+
+HOUR_S: Final = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """What is measured, with its labels; None for not known."""
+
+    labels: Mapping[str, str]
+    number: float | None
 
 
 class CertificateWatch:
@@ -112,6 +126,7 @@ class WatchingPages:
     def __post_init__(self) -> None:
         self._turns = Turns()
         self._began_s = self.app.clock.monotonic_s()
+        self._counted: tuple[object, Counts] | None = None
 
     def routes(self) -> tuple[Route, ...]:
         """Return the addresses."""
@@ -124,10 +139,10 @@ class WatchingPages:
     async def _ready(self, _request: Request) -> Response:
         try:
             async with self._turns.one():
-                await self.aside.run(ask_deciding, self.app.config, READY_LIMIT_S)
+                await self.aside.run(refuse_unready, self.app.config, READY_LIMIT_S)
         except DoorctlError:
-            # The error itself names a path of this machine.
-            return PlainTextResponse("the door does not answer, or does not decide\n", 503)
+            # The error itself names a path of this machine, or what is broken at the door.
+            return PlainTextResponse("the door does not answer, or lets no patron in\n", 503)
         return PlainTextResponse("ok\n")
 
     async def _metrics(self, request: Request) -> Response:
@@ -139,27 +154,36 @@ class WatchingPages:
             return PlainTextResponse("a token is needed\n", 401, asks)
         try:
             async with self._turns.one():
-                text = await self.aside.run(self._text)
+                text = await self.aside.run(self.figures)
         except DoorctlError:
             return PlainTextResponse("too many ask at once\n", 503)
         return PlainTextResponse(text, headers={"Content-Type": TEXT_FORMAT})
 
-    def _text(self) -> str:
+    def figures(self) -> str:
+        """Return the figures as Prometheus reads them."""
         now = branch_now(self.app)
-        door = now.door or {}
+        door, alarms = now.door or {}, self._alarms(now)
         age_s = None if now.register_age is None else now.register_age.total_seconds()
         doubt = door.get("clock_in_doubt") is not None if door else None
         clock = {state.value: float(door.get("clock") == state.value) for state in ClockState}
-        visits, epoch = self._visits(now), None if now.register is None else now.register.epoch
-        up_s = self.app.clock.monotonic_s() - self._began_s
+        epoch = None if now.register is None else now.register.epoch
+        good = (door.get("good_until") or {}).items()
+        left = {name: timedelta(of["days"]).total_seconds() for name, of in good}
+        up_s, counts = self.app.clock.monotonic_s() - self._began_s, self._counts(now)
         return "".join(
             (
+                family("build_info", "The release that runs, and the package's.", _release()),
                 family("door_up", "The door process answers.", now.door is not None),
                 family("door_deciding", "The door decides.", bool(door.get("deciding"))),
-                family("alarm_standing", "The alarm stands.", self._standing(), "kind"),
+                family("nobody_enters", "No patron is let in.", self._whys(now, alarms), "why"),
+                family("alarm_standing", "The alarm stands.", _standing(alarms), "kind"),
                 family("register_age_seconds", "Since the last push.", age_s),
                 family("register_epoch", "Number of the last push.", epoch),
-                family("visits_yesterday", "Let in, rounded; small counts are hidden.", visits),
+                family("backup_age_seconds", "Since the last backup.", door.get("backup_age_s")),
+                family("time_left_seconds", "Until a key is to be changed.", left, "of"),
+                family("visits_yesterday", "Let in, rounded; small counts are hidden.", counts[0]),
+                family("refused_yesterday", "Refused, as visits_yesterday.", counts[1]),
+                family("last_swipe_age_seconds", "Of the last card, in whole hours.", counts[2]),
                 family("disk_free_bytes", "Of the databases' disk.", now.disk_free_bytes),
                 family("clock_state", "What the door's clock is.", clock if door else {}, "state"),
                 family("clock_in_doubt", "The clock may be wrong.", doubt),
@@ -167,37 +191,68 @@ class WatchingPages:
             )
         )
 
-    def _standing(self) -> Samples:
-        try:
-            stand = {alarm.kind for alarm in self.alarms.standing()}
-        except StoreError:
-            return {}
-        lasting = {kind for kind, known in KINDS.items() if known.clears is None}
-        return {kind: float(kind in stand) for kind in sorted(lasting | stand)}
-
-    def _visits(self, now: BranchPicture) -> float | None:
-        # Of a day that is over: a rounded figure of today would step while one of five comes in.
-        day = now.at.date() - timedelta(days=1)
+    def _alarms(self, now: BranchPicture) -> list[AlarmRecord] | None:
         with suppress(StoreError):
-            cells = statistics(self.app, day, day).table(By.DAY).groups().get(day.isoformat(), ())
-            let_in = (cell for cell in cells if (cell.kind, cell.outcome) == LET_IN)
-            return sum(cell.count or 0 for cell in let_in) or None
+            return [a for a in self.alarms.standing() if is_shown(a.kind, a.last, now.at)]
         return None
 
+    def _whys(self, now: BranchPicture, alarms: list[AlarmRecord] | None) -> Samples:
+        if now.door is None:
+            return {}
+        whys = nobody_enters(now.door, alarms or [], self.app.config)
+        known = {kind for kind, of in KINDS.items() if of.means_nobody_enters} - {DOOR_SILENT}
+        return {why: float(why in whys) for why in sorted({MISSING, *known})}
 
-def family(name: str, means: str, found: Samples | float | None, label: str = "") -> str:
+    def _counts(self, now: BranchPicture) -> Counts:
+        # Of a day that is over, and of hours that are: a figure of today would step while one of
+        # five comes in. Counted anew where something was counted, or another hour has begun.
+        day, hour = now.at.date() - timedelta(days=1), now.at.replace(minute=0, second=0)
+        with suppress(StoreError), closing(HourlyHistory(self.app.storage.visits_db)) as history:
+            begins, ends = moments(day, day, zone(self.app.config))
+            known = (hour.replace(microsecond=0), history.totals(begins, ends or hour))
+            if self._counted is None or self._counted[0] != known:
+                self._counted = known, self._count(day, history.last_tried(known[0]), known[0])
+            return self._counted[1]
+        return None, None, None
+
+    def _count(self, day: date, last: datetime | None, hour: datetime) -> Counts:
+        cells = statistics(self.app, day, day).table(By.DAY).groups().get(day.isoformat(), ())
+        tried = [cell for cell in cells if cell.kind == ATTEMPT]
+        let_in = sum(cell.count or 0 for cell in tried if (cell.kind, cell.outcome) == LET_IN)
+        refused = sum(cell.count or 0 for cell in tried) - let_in
+        age_s = None if last is None else max(0.0, (hour - last).total_seconds() - HOUR_S)
+        return let_in or None, refused or None, age_s
+
+
+def _standing(alarms: list[AlarmRecord] | None) -> Samples:
+    if alarms is None:
+        return {}
+    stand = {alarm.kind for alarm in alarms}
+    lasting = {kind for kind, known in KINDS.items() if known.clears is None}
+    return {kind: float(kind in stand) for kind in sorted(lasting | stand)}
+
+
+def _release() -> Labelled:
+    release = Release.of_this_program()
+    return Labelled({"version": release.running, "package": release.package or ""}, 1.0)
+
+
+def family(name: str, means: str, found: Samples | Labelled | float | None, label: str = "") -> str:
     """Return a gauge in Prometheus' text format 0.0.4; "" where none of its values is known.
 
-    `found` is its one value, or one for each value of its `label`. Names, meanings and labels are
-    constants of ours; a label's value may be anything.
+    `found` is its one value, with labels or without, or one for each value of its `label`. Names,
+    meanings and labels are constants of ours; a label's value may be anything.
     """
     name = f"doorctl_{name}"
     lines = [f"# HELP {name} {means}\n# TYPE {name} gauge\n"]
-    samples = found if isinstance(found, Mapping) else {"": found}
-    for value, number in samples.items():
-        if number is not None:
-            labels = f'{{{label}="{escaped(value)}"}}' if label else ""
-            lines.append(f"{name}{labels} {float(number)!r}\n")
+    if isinstance(found, Mapping):
+        samples = [Labelled({label: value}, number) for value, number in found.items()]
+    else:
+        samples = [found if isinstance(found, Labelled) else Labelled({}, found)]
+    for sample in samples:
+        if sample.number is not None:
+            labels = ",".join(f'{key}="{escaped(value)}"' for key, value in sample.labels.items())
+            lines.append(f"{name}{f'{{{labels}}}' * bool(labels)} {float(sample.number)!r}\n")
     return "".join(lines) if len(lines) > 1 else ""
 
 

@@ -22,6 +22,7 @@ from doorctl.config import Config
 from doorctl.config.rules import undriven_locks
 from doorctl.config.tables import Keypad, Reader
 from doorctl.core.errors import DeviceError, StoreError
+from doorctl.core.ports import AlarmOnce
 from doorctl.devices.pins import (
     GpioInputs,
     GpioOutputs,
@@ -113,8 +114,8 @@ def open_door(config: Config, environment: Mapping[str, str], stdout: int) -> in
         leave_word(config.gpio, factory, environment)
         lock_when_dead(config.gpio, factory)
         undriven = (f"{problem}." for problem in undriven_locks(config.gpio))
-        if risks := (*undriven, *relay_risks(config.gpio.factory)):
-            log.emit("alarm", kind="relay_unsafe", why=" ".join(risks))
+        risks = " ".join((*undriven, *relay_risks(config.gpio.factory)))
+        AlarmOnce(log, "relay_unsafe").tell(risks or None)
         gpio = config.gpio
         signals = GpioSignals(factory, gpio.green_pin, gpio.red_pin, gpio.buzzer_pin)
         stack.enter_context(closing(signals))
@@ -234,7 +235,7 @@ class _Door:
             day_opened=passages.note_opened,
         )
         self._answers = self._answers_of(controller, doorway)
-        self._lookout = Lookout(self.config, stores, self._answers.lines, self.alarms.request_s)
+        self._lookout = Lookout(self.config, stores, self._answers.lines, self.alarms.web_seen_s)
         self._start(lines)
         return controller
 
@@ -242,6 +243,7 @@ class _Door:
         housekeeping.turn()
         passages.turn()
         self._lookout.turn()
+        self._chores.test_again(self._answers.lines)
 
     def _answers_of(self, controller: Controller, doorway: DoorDriver) -> DoorAnswers:
         return DoorAnswers(
@@ -252,6 +254,7 @@ class _Door:
             doorway=doorway,
             event_queue=self.event_queue,
             standing=self.alarms.standing,
+            web_seen_s=self.alarms.web_seen_s,
         )
 
     def _doorway(self, passages: Passages) -> DoorDriver:
@@ -288,12 +291,15 @@ class _Door:
         pins = {output.name: output.pin for output in self.config.outputs if output.pin is not None}
         if not pins:
             return None
+        opening = AlarmOnce(self._log, "output_failing", "gpio")
         try:
-            return self.stack.enter_context(closing(GpioOutputs(self.factory, pins)))
+            outputs = self.stack.enter_context(closing(GpioOutputs(self.factory, pins)))
         except DeviceError as err:
             # A light that can't be switched keeps nobody out.
-            self._log.emit("alarm", kind="output_failing", why=str(err))
+            opening.tell(str(err))
             return None
+        opening.tell(None)
+        return outputs
 
     def _bound(self, until_s: float | None) -> None:
         left_s = None if until_s is None else until_s - self._stores.clock.monotonic_s()
@@ -314,7 +320,7 @@ class _Door:
 
     def _jobs(self) -> SlowJobs:
         config, stores = self.config, self._stores
-        jobs = SlowJobs(self._ledger, stores.worker, self._log, pause=Event().wait)
+        jobs = SlowJobs(self._ledger, stores.worker, stores.register_failing, pause=Event().wait)
         if not config.lms.kind:
             return jobs
         # It costs 0.3 MB, and most doors ask nobody.
@@ -364,19 +370,19 @@ class _Door:
         )
         socket = config.control.socket
         runtime = self.environment.get("RUNTIME_DIRECTORY") or socket.parent
-        checks = check_answers(
-            self._answers.status, lambda: self._chores.config, stores.clock.monotonic_s
-        )
+        checks = check_answers(self._answers.status, lambda: self._chores.config, stores.clock)
         kept = frozenset(config.control.kept_from_web)
         for server in (
             partial(control, socket, answers, kept=kept, peer="doorctl-web"),
             partial(control, Path(runtime, CHECK_SOCKET), checks, "check", public=True),
         ):
+            failing = AlarmOnce(self._log, "control_failing", str(server.args[0]))
             try:
                 opened = server()
             except StoreError as err:
-                stores.alarm("control_failing", str(err))
+                failing.tell(str(err))
             else:
+                failing.tell(None)
                 opened.start()
                 self.stack.callback(opened.stop)
         self._chores.schedule.start()

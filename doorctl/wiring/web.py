@@ -27,7 +27,7 @@ from doorctl.config.tables import WiredOutput
 from doorctl.core.asking import read_password
 from doorctl.core.errors import ConfigError, KeyFileError, NotAnsweringError, Problem, StoreError
 from doorctl.core.language import Languages, languages
-from doorctl.core.ports import Clock, EventLog, Seal
+from doorctl.core.ports import AlarmOnce, Clock, EventLog, Seal
 from doorctl.notices.sending import Notifiers
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.process import (
@@ -49,8 +49,9 @@ from doorctl.rpc.door import (
     library_answers,
 )
 from doorctl.services.accounts import Refusals, SigningIn
-from doorctl.services.alarms import StandingAlarms, WebsAlarms
+from doorctl.services.alarms import TABLE, StandingAlarms, WebsAlarms
 from doorctl.services.app import (
+    WEBS_CONFIG,
     App,
     access_policy,
     read_again,
@@ -291,7 +292,6 @@ def webs_answers(branch: BranchThread, worker: Executor, register: PatronCacheWr
     return {**ERASE_RIGHTS.answered(rights), **ERASE_PATRON.answered(patron)}
 
 
-STARTED_BY = "web-config.json"
 JOURNAL = "pushes-to-note.json"
 
 _DOORS = frozenset({"alarm", "library", "keep"})
@@ -313,7 +313,7 @@ def open_web(config: Config, environment: Mapping[str, str], stdout: int) -> int
     return_large_blocks()
     with ExitStack() as stack:
         journal = stack.enter_context(closing(JsonLog(stdout)))
-        tell_changes(config, config.storage.directory / STARTED_BY, journal)
+        tell_changes(config, config.storage.directory / WEBS_CONFIG, journal)
         process = _Process(config, environment, journal, stack)
         # The one thing that a signal's handler may do at any moment is to put.
         hung_up: SimpleQueue[int] = SimpleQueue()
@@ -540,11 +540,16 @@ def _go_outputs(
     from doorctl.web.jobs import OutputsRound
 
     def failed(name: str, why: str) -> None:
-        log.emit("alarm", kind="output_failing", why=f"{name}: {why}")
+        failing[name].tell(f"{name}: {why}")
 
     book = BranchRecords(config.storage.branch_db)
     commands = {output.name: output.command for output in outputs}
-    switches = CommandOutputs(commands, clock.monotonic_s, failed)
+    failing = {name: AlarmOnce(log, "output_failing", f"command {name}") for name in commands}
+
+    def worked(name: str) -> None:
+        failing[name].tell(None)
+
+    switches = CommandOutputs(commands, clock.monotonic_s, failed, worked=worked)
     stack.callback(switches.stop)
     following = OutputsRound(
         tuple(output.rule for output in outputs),
@@ -565,8 +570,9 @@ def _branch(app: App, log: EventLog, stack: ExitStack) -> BranchThread:
     try:
         branch.open()
     except StoreError as err:
-        # Pushes come in all the same; each change tries to open it again, and says if it can't.
-        log.emit("alarm", kind="branch_failing", why=str(err))
+        # Pushes come in all the same; each change tries to open it again, and says if it can't. Its
+        # end is that an alarm, such as this one, is kept.
+        AlarmOnce(log, "branch_failing", TABLE).tell(str(err))
     return branch
 
 
@@ -581,11 +587,13 @@ def _answer(config: Config, answers: Answers, log: EventLog, stack: ExitStack) -
         why = f"control: a fault of doorctl's own ({kind})"
         log.emit("alarm", kind="rounds_failing", why=why)
 
+    failing = AlarmOnce(log, "control_failing")
     try:
         server = ControlServer(config.web.socket, answers, "web", failed, others=_DOORS)
     except StoreError as err:
-        log.emit("alarm", kind="control_failing", why=str(err))
+        failing.tell(str(err))
         return
+    failing.tell(None)
     server.start()
     stack.callback(server.stop)
 

@@ -20,7 +20,7 @@ from doorctl.access.throttle import CODES_KEY
 from doorctl.cards.reader import BytesReceived, CardReader, KeypadLine, LineConnected
 from doorctl.config.tables import Door
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
-from doorctl.core.ports import Sealer
+from doorctl.core.ports import AlarmOnce, Sealer
 from doorctl.devices.pins import GpioRelay
 from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver
@@ -165,7 +165,13 @@ class FakeDoor:
             clock=self.clock,
             log=self.log,
             cache=self.patrons,
-            jobs=SlowJobs(self.ledger, worker, self.log, self._line(), pause=self.pause),
+            jobs=SlowJobs(
+                self.ledger,
+                worker,
+                AlarmOnce(self.log, "patron_cache_failing"),
+                self._line(),
+                pause=self.pause,
+            ),
             display=Display(self.panel_rules),
             show=self.panel.show,
             last_number=self.steady.last_attempt(),

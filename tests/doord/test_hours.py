@@ -236,7 +236,7 @@ def test_a_branch_that_fails_at_the_start_is_closed(failing: str) -> None:
     for _ in range(AGAIN_TURNS):
         house.turn()
     assert house.mode() is SELF
-    assert house.log.alarms[2:] == ["calendar_unknown_cleared"]
+    assert house.log.alarms[2:] == ["branch_failing_cleared", "calendar_unknown_cleared"]
 
 
 def test_a_branch_that_fails_later_leaves_its_hours(house: House) -> None:
@@ -256,7 +256,8 @@ def test_a_branch_that_fails_later_leaves_its_hours(house: House) -> None:
     assert house.mode() is Mode.CLOSED
     house.branch.broken = True
     house.turn()
-    assert house.log.alarms == ["branch_failing", "branch_failing"]
+    told = ["branch_failing", "branch_failing_cleared", "branch_failing"]
+    assert house.log.alarms == told
 
 
 def test_what_comes_back_in_the_same_version_is_read(house: House) -> None:

@@ -21,6 +21,7 @@ from doorctl.access.throttle import CardThrottle
 from doorctl.cards.reader import FRAME_IDLE_S, BytesReceived, LineConnected, LineLost
 from doorctl.core.errors import DeviceError, StoreError
 from doorctl.core.masked import Identifier, StretchedKey
+from doorctl.core.ports import AlarmOnce
 from doorctl.devices.serial_line import MOST_PENDING
 from doorctl.doord.controller import (
     BEHIND_S,
@@ -368,7 +369,7 @@ def test_a_card_that_another_one_followed_is_not_prepared() -> None:
     """Which attempt is the newest is asked when the worker comes to it, not when it is queued."""
     door, posted, newest = FakeDoor(), list[PostedEvent](), iter([2])
     worker = FakeWorker(posted.append)
-    jobs = SlowJobs(door.ledger, worker, door.log)
+    jobs = SlowJobs(door.ledger, worker, AlarmOnce(door.log, "patron_cache_failing"))
     jobs.prepare(Prepare(1, (identifier(CARD),)), lambda: next(newest))
     worker.work()
 

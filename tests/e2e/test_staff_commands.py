@@ -93,6 +93,24 @@ def test_an_option_before_the_commands_name_is_wrong_usage(
     assert f"give options after `{sub[0]}`" in done.stderr
 
 
+def test_an_alarm_is_ended_by_root(branch: Door) -> None:
+    """Where web does not run too; what does not stand is refused, and a kind has to be given.
+
+    Bug (operated from outside): no command ended an alarm, so `check` was a warning for ever.
+    """
+    said(branch, "mode", "set", "closed", "--until", IN_AN_HOUR, "--reason", "flood")
+    with closing(sqlite3.connect(branch.directory / "branch.db")) as database, database:
+        database.execute(
+            "INSERT INTO alarms (kind, source, first_ms, last_ms, count, why) "
+            "VALUES ('door_forced', 'door', 1, 1, 1, '')"
+        )
+
+    assert said(branch, "alarm", "end", "door_forced") == "door_forced: ended\n"
+    assert "no such alarm stands" in refusal(branch, "alarm", "end", "door_forced")
+    assert branch.call("alarm", "end").returncode == 2
+    assert "alarm_ended" in said(branch, "audit", "list")
+
+
 def test_a_date_gets_hours_of_its_own_and_loses_them(branch: Door) -> None:
     """They stand in the table with their note, and the other dates stay as they were."""
     day, other = ahead(3), ahead(4)

@@ -14,17 +14,14 @@ from hypothesis import strategies as st
 from doorctl.core.alarms import (
     ENDS,
     HELD_BACK,
-    HOUR_S,
     KINDS,
     LEAF_REST_S,
     LONGEST_WHY,
     ON_THE_WAY,
     UNLISTED,
     AlarmRecord,
-    Raised,
+    Differences,
     RaisedAlarm,
-    Ration,
-    Rationing,
     Source,
     Urgency,
     differences,
@@ -32,6 +29,8 @@ from doorctl.core.alarms import (
     to_be_kept,
 )
 from doorctl.core.moments import ClockState, Moment
+from doorctl.core.raised import Raised
+from doorctl.notices.rationing import HOUR_S, Ration, Rationing
 from tests.notices.samples import AT, MOMENT
 
 INTERVAL_S = 600.0
@@ -359,9 +358,9 @@ def test_what_a_process_has_raised_is_what_it_has_not_ended(kinds: list[str]) ->
 
 def test_what_was_missed_is_kept_late() -> None:
     """Not what may just be on its way, for it would count twice."""
-    assert differences((), (said(),), AT)[0] == [said()]
-    assert differences((), (said(at_age=SECOND),), AT)[0] == []
-    assert differences((HELD,), (said(),), AT)[0] == []
+    assert differences((), (said(),), {}, AT) == Differences((said(),))
+    assert differences((), (said(at_age=SECOND),), {}, AT) == Differences()
+    assert differences((HELD,), (said(),), {}, AT) == Differences()
 
 
 @pytest.mark.parametrize(
@@ -380,7 +379,51 @@ def test_what_nobody_says_any_more(
     kept: AlarmRecord, raised: tuple[AlarmRecord, ...], over: set[str]
 ) -> None:
     """It is over once staff have seen it, so that the next one is told again."""
-    assert differences((kept,), raised, AT)[1] == over
+    assert differences((kept,), raised, {}, AT).forgotten == over
+
+
+@pytest.mark.parametrize(
+    ("kept", "raised", "well", "over"),
+    [
+        (HELD, (), {Source.DOOR: {"door_held"}}, {"door_held"}),
+        (SEEN, (), {Source.DOOR: {"door_held"}}, {"door_held"}),
+        (HELD, (said(),), {Source.DOOR: {"door_held"}}, set()),
+        (HELD, (), {Source.WEB: {"door_held"}}, set()),
+        (HELD, (), {Source.DOOR: {"stalled"}}, set()),
+        (replace(HELD, last=AT), (), {Source.DOOR: {"door_held"}}, set()),
+    ],
+    ids=["unseen", "seen", "still said", "by the other one", "of another kind", "just raised"],
+)
+def test_what_is_found_to_be_well_is_over(
+    kept: AlarmRecord,
+    raised: tuple[AlarmRecord, ...],
+    well: dict[Source, set[str]],
+    over: set[str],
+) -> None:
+    """By the process that raised it, though it has begun anew since and forgotten that.
+
+    Bug (operated from outside): "no patron is let in" stood over five restarts and 100 patrons.
+    """
+    found = differences((kept,), raised, well, AT)
+
+    assert found.disproved == over
+    assert not found.forgotten
+
+
+def test_an_alarm_of_several_parts_is_over_once_all_are_well() -> None:
+    """One that works ends nothing of another that does not; what was never alarmed has no end."""
+    raised = Raised()
+    for part in ("hours", "pushes"):
+        assert raised.hear(RaisedAlarm("branch_failing", part, 1.0, part=part))
+    assert not raised.find_well("branch_failing", "alarms")
+    assert not raised.hear(RaisedAlarm("branch_failing_cleared", "", 2.0, part="hours"))
+    assert [alarm.kind for alarm in raised.standing()] == ["branch_failing"]
+    assert raised.well() == set()
+
+    assert raised.find_well("branch_failing", "pushes")
+    assert not raised.standing()
+    assert raised.well() == {"branch_failing"}
+    assert not raised.find_well("branch_failing", "pushes")
 
 
 def test_an_alarm_is_kept_by_a_time_that_has_come() -> None:

@@ -373,6 +373,7 @@ def test_a_switch_that_fails_is_told_once_and_asked_again(beating: Beating) -> N
     beating.script.status = 200
     assert beating.after(BEAT_EVERY_S) == 5
 
-    (line,) = beating.log.lines
+    line, end = beating.log.lines
+    assert end["kind"] == "alarm_not_sent_cleared"
     assert line["kind"] == "alarm_not_sent"
     assert line["why"] == "the heartbeat answers with HTTP status 500"

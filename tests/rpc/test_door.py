@@ -18,6 +18,7 @@ from doorctl.access.panel import AGAIN, Keys, Kind, Opens, PanelState, PanelView
 from doorctl.core.alarms import RaisedAlarm, Source
 from doorctl.core.errors import StoreError
 from doorctl.core.ports import NotSentError
+from doorctl.core.raised import Raised
 from doorctl.privacy.subject import ALL_GONE, HeldVisit, PartErased, Subject
 from doorctl.rpc.control import LINE_LIMIT, Done, Question, ask
 from doorctl.rpc.door import (
@@ -134,19 +135,24 @@ def test_what_is_no_alarm_is_refused(
 
 
 def test_web_can_ask_what_stands_at_the_door(tmp_path: Path) -> None:
-    """Each with its age, by web's own clock."""
+    """Each with its age, by web's own clock, and what would be wrong now."""
     standing = (
         RaisedAlarm("door_held", "a wire", DOORS_S - 60),
         RaisedAlarm("calendar_unknown", "", DOORS_S),
     )
-    answers = standing_answers(lambda: standing, FakeClock(monotonic=DOORS_S))
+    doors = Raised()
+    for alarm in standing:
+        doors.hear(alarm)
+    doors.find_well("reader_lost")
+    answers = standing_answers(lambda: doors, FakeClock(monotonic=DOORS_S))
     with serving(tmp_path / "door.sock", answers) as path:
-        found = ask_standing(path, FakeClock(monotonic=WEBS_S))
+        found, well = ask_standing(path, FakeClock(monotonic=WEBS_S))
 
     assert found == (
         RaisedAlarm("door_held", "a wire", WEBS_S - 60, Source.DOOR),
         RaisedAlarm("calendar_unknown", "", WEBS_S, Source.DOOR),
     )
+    assert well == {"reader_lost"}
 
 
 # A person's rights.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -19,13 +19,17 @@ from doorctl.cli.app import app
 from doorctl.config import Config, load
 from doorctl.core.alarms import AlarmRecord, RaisedAlarm, Source
 from doorctl.core.errors import InputError, StoreError
-from doorctl.core.ports import EventLog
+from doorctl.core.ports import AlarmOnce, EventLog
 from doorctl.notices.sending import Notifier
+from doorctl.privacy.audit import Action
 from doorctl.rpc.control import Answers, ControlServer
+from doorctl.rpc.door import alarm_answers
 from doorctl.services.alarms import DoorsAlarms, StandingAlarms, WebsAlarms, send_now
 from doorctl.services.app import App
-from doorctl.services.branch import BranchThread
+from doorctl.services.branch import BranchThread, change
+from doorctl.services.deeds import end_alarm
 from doorctl.services.support import status
+from doorctl.store.records import AuditRecords
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.waiting import LIMIT_S, until
@@ -67,7 +71,7 @@ def site(
         alarms.ways.append(way)
     branch = desk(App(config, clock))
     stack.callback(branch.close)
-    server = ControlServer(config.web.socket, alarms.answers)
+    server = ControlServer(config.web.socket, {**branch.answers(), **alarms.answers})
     server.start()
     stack.callback(server.stop)
     return Site(config, clock, log, stack, alarms.kept_in(branch, stack), alarms)
@@ -446,6 +450,26 @@ def test_the_technician_can_try_it(house: House) -> None:
     assert len(house.hook.requests) == 1
 
 
+def test_what_was_tried_and_goes_is_no_alarm_any_more(house: House) -> None:
+    """Whoever has mended [alarms] tries it, and need not wait for the next alarm.
+
+    Bug (operated from outside): `alarm_not_sent` stood until somebody acknowledged it.
+    """
+    heard: queue.SimpleQueue[str] = queue.SimpleQueue()
+    answers = alarm_answers(lambda alarm: heard.put(alarm.kind), FakeClock())
+    server = ControlServer(house.config.web.socket, answers)
+    server.start()
+    try:
+        house.hook.status = 500
+        assert command(house)[0] == 1
+        house.hook.status = 200
+        assert command(house)[0] == 0
+    finally:
+        server.stop()
+
+    assert [heard.get(timeout=LIMIT_S), heard.empty()] == ["alarm_not_sent_cleared", True]
+
+
 def test_systemd_can_send_what_web_can_not(house: House) -> None:
     """The unit that runs when web has failed names the kind; both ways are tried."""
     house.hook.status = 500
@@ -462,3 +486,65 @@ def test_a_kind_that_is_not_listed_is_refused(house: House) -> None:
 
     assert code == 1
     assert "there is no such alarm; there are alarm_not_sent" in str(error)
+
+
+def test_what_an_earlier_door_has_alarmed_ends_when_all_is_well(tmp_path: Path) -> None:
+    """At the first good look of the door that runs now; whoever was called hears of the end.
+
+    Bug (operated from outside): "no patron is let in" stood for 18 minutes after a pairing, over
+    five restarts and 100 patrons who were let in.
+    """
+    config, clock, way = initialised(tmp_path), FakeClock(), Listener()
+    with ExitStack() as stack:
+        web = site(config, clock, stack, ways=(way,))
+        with ExitStack() as earlier:
+            alarm = AlarmOnce(door(config, clock, earlier), "patron_cache_failing")
+            alarm.tell("another key")
+            until(lambda: web.kinds() == {"patron_cache_failing"})
+        clock.advance(60)
+        later = AlarmOnce(door(config, clock, stack), "patron_cache_failing")
+        web.alarms.look()
+        assert web.kinds() == {"patron_cache_failing"}
+
+        later.tell(None)
+        web.alarms.look()
+        until(lambda: web.kinds() == set())
+    assert way.told[-1] == "patron_cache_failing_cleared"
+    assert web.log.alarms == ["patron_cache_failing_cleared"]
+
+
+def test_the_end_of_what_nobody_has_alarmed_is_no_line(web: Site) -> None:
+    """A start is no list of ends; the next alarm of the kind has one all the same."""
+    alarm = AlarmOnce(web.alarms.log, "holidays_failing")
+    alarm.tell(None)
+    assert web.log.lines == []
+
+    alarm.tell("the disk is full")
+    alarm.tell(None)
+    assert web.log.alarms == ["holidays_failing", "holidays_failing_cleared"]
+
+
+def test_root_ends_an_alarm_that_stands(web: Site) -> None:
+    """It is on the audit log, and is told again if it comes back; what does not stand is refused.
+
+    Bug (operated from outside): no command ended an alarm, so `check` was a warning for ever.
+    """
+    way = Listener()
+    web.alarms.ways.append(way)
+    for kind in ("door_forced", "stalled"):
+        web.alarms.log.emit("alarm", kind=kind)
+    until(lambda: web.kinds() == {"door_forced", "stalled"})
+    web.desk.acknowledge("door_forced", "grethe")
+    change(App(web.config, web.clock), end_alarm("door_forced"))
+    assert web.kinds() == {"stalled"}
+    with pytest.raises(InputError, match="no such alarm stands"):
+        change(App(web.config, web.clock), end_alarm("door_forced"))
+    with closing(AuditRecords(web.config.storage.branch_db)) as records:
+        entry = records.entries()[-1]
+    assert (entry.deed.action, dict(entry.deed.details)) == (
+        Action.ALARM_ENDED,
+        {"alarm": "door_forced"},
+    )
+    door(web.config, web.clock, web.stack)
+    web.alarms.look()
+    assert "listen door_forced" in way.told

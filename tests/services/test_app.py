@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+import doorctl
 from doorctl.config import load
 from doorctl.core.errors import HungError, NotAnsweringError, NotRunningError, StoreBusyError
 from doorctl.privacy.statistics import OPENED, HourCount
 from doorctl.services.app import (
+    Release,
     ask_s,
     by_the_owner,
     opened_on,
@@ -194,3 +196,23 @@ def test_an_owner_that_may_have_done_it_is_no_reason(database: Path) -> None:
 
     with pytest.raises(NotAnsweringError):
         by_the_owner(asked, lambda: alone(database), absent=NotRunningError)
+
+
+def test_the_release_that_runs_and_the_packages(tmp_path: Path) -> None:
+    """They differ after a way back, and where an upgrade did not begin; a checkout has no package.
+
+    Bug (operated from outside): dpkg said one release, another was in use, and nothing told it.
+    """
+    running = tmp_path / "releases" / "0.2.0"
+    running.mkdir(parents=True)
+    (tmp_path / "current").symlink_to(running)
+    assert Release.of_this_program(tmp_path / "current") == Release("0.2.0", None)
+
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "VERSION").write_text("0.2.0\n")
+    same = Release.of_this_program(running)
+    assert (same, same.differs) == (Release("0.2.0", "0.2.0"), None)
+
+    (tmp_path / "package" / "VERSION").write_text("0.2.1\n")
+    assert Release.of_this_program(running).differs == "0.2.1 is installed, and 0.2.0 runs"
+    assert Release.of_this_program(tmp_path) == Release(doorctl.__version__, None)

@@ -17,6 +17,7 @@ from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.accounts.account import Account, Origin, Role, SecondFactor, Session
 from doorctl.accounts.throttle import NONE, account_charged
+from doorctl.core.alarms import AlarmRecord, Source
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime, ClockState, Moment
@@ -26,6 +27,7 @@ from doorctl.rpc.control import Question, ask
 from doorctl.services import deeds
 from doorctl.services.deeds import DEEDS, MARGIN_S, OpenBranch, Request, ask_web, branch_answers
 from doorctl.store.accounts import Books
+from doorctl.store.records import StoredAlarms
 from tests.fakes.accounts import carried_out, memory_books
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_store import MemoryAudit, MemoryBranch
@@ -68,6 +70,7 @@ LOOK = Deed(Action.PATRON_EXPLAINED, (KEY, KEY[::-1]), "1001", "a call", {"numbe
 KAJ = Account("kaj", "Kaj", Role.TECHNICIAN, must_change=True)
 ADD_KAJ = deeds.add_account(KAJ, "$argon2id$x")
 ADD_MIA = deeds.add_account(Account("mia", "Mia", Role.MANAGER), "$argon2id$y")
+STALLED = AlarmRecord("stalled", Source.DOOR, LOCAL, LOCAL, 1, "")
 LOCKDOWN = Override(Mode.LOCKDOWN, LOCAL + DAY, "threat", "staff-7")
 
 
@@ -118,6 +121,7 @@ REQUESTS: tuple[tuple[Request[Any], ...], ...] = (
         deeds.issue_pass(replace(PASS, pin_check=None, needs_pin=False, code_digits=8), KEY),
         deeds.revoke_pass(1),
     ),
+    (deeds.end_alarm("stalled"),),
     (deeds.set_mode(LOCKDOWN),),
     (deeds.set_mode(LOCKDOWN), deeds.end_mode(lockdown=True)),
     (deeds.set_day(CHRISTMAS),),
@@ -152,6 +156,7 @@ FIXED = {
     "lift_ban": ("number", "ban_lifted", "number"),
     "issue_pass": ("new row_key", "pass_issued", "number kind"),
     "revoke_pass": ("number", "pass_revoked", "number"),
+    "end_alarm": ("kind", "alarm_ended", "alarm"),
     "set_mode": ("override before", "mode_set", "mode until"),
     "end_mode": ("by before lockdown", "mode_ended", "mode"),
     "set_day": ("day more", "calendar_changed", "day"),
@@ -191,6 +196,9 @@ def test_a_change_is_the_same_as_at_the_writer_itself(
     other, and so does a reader of the log.
     """
     other, questions = MemoryBranch(), list[Question]()
+    if requests[-1].deed.name == "end_alarm":
+        for each in (memory, other):
+            StoredAlarms(each).hear(STALLED, NOW)
 
     def passed_on(question: Question) -> Mapping[str, Any]:
         questions.append(question)
@@ -278,7 +286,7 @@ def test_a_change_is_on_record_with_who_asked(web: Path, audit: MemoryAudit) -> 
 
 @pytest.mark.parametrize(
     "request_",
-    [deeds.lift_ban(7), deeds.clear_day(TODAY), deeds.reset_factor("kaj")],
+    [deeds.lift_ban(7), deeds.end_alarm("test"), deeds.clear_day(TODAY), deeds.reset_factor("kaj")],
     ids=lambda one: one.deed.name,
 )
 def test_a_refusal_is_the_writers_own(

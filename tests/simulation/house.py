@@ -22,7 +22,7 @@ from doorctl.config.tables import Door
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, InstallationKey
 from doorctl.core.moments import KeptReadings
-from doorctl.core.ports import EventLog
+from doorctl.core.ports import AlarmOnce, EventLog
 from doorctl.doord.chores import KEPT_GRACE_S, Housekeeping
 from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver
@@ -262,7 +262,7 @@ class DoorProcess:
             log=machine.log,
             cache=self.patrons,
             branch=self.branch,
-            jobs=SlowJobs(ledger, self.worker, machine.log),
+            jobs=SlowJobs(ledger, self.worker, AlarmOnce(machine.log, "patron_cache_failing")),
             display=Display(),
             show=lambda _state: None,
             last_number=self.steady.last_attempt(),
@@ -280,6 +280,7 @@ class DoorProcess:
                 clock=self._machine.clock,
                 worker=self.worker,
                 alarm=lambda kind, why: log.emit("alarm", kind=kind, why=why),
+                log=log,
             ),
             schedule=SimpleNamespace(
                 nudge=lambda: self.worker.submit(self.purge_in_rounds), overdue_s=lambda: 0.0

@@ -296,8 +296,8 @@ def test_every_page_is_asked(tmp_path: Path) -> None:
     assert set(ASKS) | ENDLESS == built
 
 
-REFUSED_ANYHOW: Final = {"POST /panel": 403, "POST /panel/key": 400}
-"""The screen at the door has a secret."""
+REFUSED_ANYHOW: Final = {"POST /panel": 403, "POST /panel/key": 400, "GET /readyz": 503}
+"""The screen at the door has a secret, and without a register no patron is let in."""
 
 AUDIT_FAILS: Final = MappingProxyType(
     {

@@ -387,7 +387,8 @@ def test_a_full_disk_is_told_once(rounds: Following) -> None:
     rounds.disk_is_full = False
     rounds.turn(AGAIN_S)
     assert rounds.log.lines == [
-        {"event": "alarm", "kind": "branch_failing", "why": "the disk is full"}
+        {"event": "alarm", "kind": "branch_failing", "why": "the disk is full"},
+        {"event": "alarm", "kind": "branch_failing_cleared"},
     ]
     assert rounds.stored.fetched_at == rounds.clock.wall
 
@@ -473,7 +474,7 @@ def test_holidays_that_fail_are_told_once_and_tried_again(broken: str) -> None:
     rounds.clock.advance(AGAIN_S)
     rounds.round.turn()
     assert rounds.stored
-    assert rounds.alarms() == ["holidays_failing"]
+    assert rounds.alarms() == ["holidays_failing", "holidays_failing_cleared"]
 
 
 def test_no_holidays_before_the_clock_is_set() -> None:
@@ -616,12 +617,12 @@ def test_a_branch_that_cannot_be_read_is_told_once_and_keeps_its_hours() -> None
 
     branch.branch.broken = False
     assert branch.turn() == [("light", True), ("alarm", False)]
-    assert branch.alarms() == ["branch_failing"]
+    assert branch.alarms() == ["branch_failing", "branch_failing_cleared"]
 
     branch.branch.broken = True
     assert branch.turn() == []
     assert branch.at(CLOSES) == [("alarm", True)]
-    assert branch.alarms() == ["branch_failing", "branch_failing"]
+    assert branch.alarms()[2:] == ["branch_failing"]
 
 
 def test_the_hours_are_read_once_for_each_commit() -> None:

@@ -14,9 +14,11 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from sqlite3 import Connection
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -27,11 +29,13 @@ from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+import doorctl
 from doorctl.config import Config
 from doorctl.rpc.control import ControlServer
 from doorctl.services.app import App
 from doorctl.store.connection import create_private
-from doorctl.web.watching import METRICS, family
+from doorctl.web.watching import METRICS, WatchingPages, family
+from tests.fakes.clock import FakeClock
 from tests.fakes.waiting import LIMIT_S
 from tests.sources.http_server import free_port
 from tests.web.addresses import built
@@ -93,6 +97,7 @@ def test_figures_of_a_branch(branches: Branches, tmp_path: Path) -> None:
         count_visits(branch.config, 4, days_ago=1)
         few = scraped(branch.ask)
         count_visits(branch.config, 8, days_ago=1)
+        count_visits(branch.config, 6, days_ago=1, outcome="wrong_pin")
         text = scraped(branch.ask)
 
     assert "doorctl_door_up 1.0\n" in text
@@ -100,7 +105,13 @@ def test_figures_of_a_branch(branches: Branches, tmp_path: Path) -> None:
     assert 'doorctl_alarm_standing{kind="reader_lost"} 0.0\n' in text
     assert "doorctl_visits_yesterday" not in few
     assert "doorctl_visits_yesterday 10.0\n" in text
-    assert named == set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
+    assert "doorctl_refused_yesterday 5.0\n" in text
+    assert f'doorctl_build_info{{version="{doorctl.__version__}",package=""}} 1.0\n' in text
+    assert 'doorctl_nobody_enters{why="reader_lost"} 0.0\n' in text
+    assert re.search(r'doorctl_time_left_seconds\{of="installation_key"\} 94\d{6}\.0\n', text)
+    # Backups are not wanted here.
+    found = {*re.findall(r"^# TYPE (\w+)", text, re.MULTILINE), "doorctl_backup_age_seconds"}
+    assert named == found
     kinds = set(re.findall(r'kind=~?\\?"([a-z_|]+)', RULES.read_text()))
     assert all(f'kind="{kind}"' in text for some in kinds for kind in some.split("|"))
     if shutil.which("promtool"):
@@ -116,20 +127,57 @@ def test_no_figure_steps_while_a_patron_comes_in(page: tuple[TestClient, Config]
     figures = set()
     for count in range(12):
         count_visits(config, count, days_ago=0)
-        figures.add(re.search(r"doorctl_visits_\w+ (\S+)", scraped(client.request)))
+        figures.add(
+            re.search(r"\ndoorctl_(?:visits|refused|last)_\w+ (\S+)", scraped(client.request))
+        )
 
     assert figures == {None}
 
 
-def count_visits(config: Config, count: int, *, days_ago: int) -> None:
-    """Have so many patrons been let in within an hour of that day."""
+def test_the_age_of_the_last_card_is_of_hours_that_are_over(
+    page: tuple[TestClient, Config],
+) -> None:
+    """A reader that reads nothing any more is seen; who comes just now is not."""
+    client, config = page
+    count_visits(config, 1, days_ago=2, outcome="unknown_card")
+    hours = float(re.findall(r"\ndoorctl_last_swipe_age_seconds (\S+)", scraped(client.request))[0])
+
+    assert hours / 3600 in {46.0, 47.0, 48.0}
+
+
+class Counting(WatchingPages):
+    """Pages that say how often the visits were counted."""
+
+    counted = 0
+
+    def _count(self, *about: Any) -> Any:
+        self.counted += 1
+        return super()._count(*about)
+
+
+def test_visits_are_counted_anew_only_where_one_was_added(app: App) -> None:
+    """A scrape each few seconds costs what has changed, and not what is held of a month."""
+    nothing: Any = SimpleNamespace(standing=tuple)
+    frozen = replace(app, clock=FakeClock(wall=datetime.now(UTC)))
+    pages = Counting(frozen, nothing, nothing, TOKEN)
+    for _ in range(3):
+        pages.figures()
+    assert pages.counted == 1
+
+    count_visits(app.config, 8, days_ago=1)
+    assert "doorctl_visits_yesterday 10.0\n" in [pages.figures() for _ in range(3)][2]
+    assert pages.counted == 2
+
+
+def count_visits(config: Config, count: int, *, days_ago: int, outcome: str = "ok") -> None:
+    """Have so many patrons had that outcome within an hour of that day."""
     day = datetime.now(ZoneInfo("Europe/Copenhagen")) - timedelta(days=days_ago)
     hour = day.replace(minute=0, second=0, microsecond=0)
     with closing(Connection(config.storage.visits_db)) as visits, visits:
         visits.execute(
             "INSERT OR REPLACE INTO hourly (hour, mode, kind, outcome, count) "
-            "VALUES (?, 'self_service', 'attempt', 'ok', ?)",
-            (int(hour.timestamp()) // 3600, count),
+            "VALUES (?, 'self_service', 'attempt', ?, ?)",
+            (int(hour.timestamp()) // 3600, outcome, count),
         )
 
 
@@ -178,6 +226,13 @@ FIRES: dict[str, tuple[dict[str, str], int]] = {
         {'doorctl_door_up{instance="x"}': "1", 'doorctl_door_deciding{instance="x"}': "0"},
         1,
     ),
+    "DoorctlNobodyEnters": ({'doorctl_nobody_enters{instance="x",why="reader_lost"}': "1"}, 0),
+    "DoorctlReleaseDiffers": (
+        {'doorctl_alarm_standing{instance="x",kind="release_differs"}': "1"},
+        0,
+    ),
+    "DoorctlBackupOld": ({'doorctl_backup_age_seconds{instance="x"}': "172801"}, 5),
+    "DoorctlKeyEnds": ({'doorctl_time_left_seconds{instance="x",of="certificate"}': "1209599"}, 5),
     "DoorctlRegisterOld": ({'doorctl_register_age_seconds{instance="x"}': "93601"}, 0),
     "DoorctlReaderOrKeypadLost": (
         {'doorctl_alarm_standing{instance="x",kind="keypad_lost"}': "1"},
@@ -288,7 +343,8 @@ def test_every_rule_fires_on_its_fault(branches: Branches, tmp_path: Path) -> No
     branch = branches(f"metrics.token_file={tmp_path}/metrics.token", "clock.trust=always")
     branch.start()
     assert branch.push(branch.document(rows(30), 1)).status_code == 200
-    count_visits(branch.config, 12, days_ago=1)
+    for outcome in ("ok", "wrong_pin"):
+        count_visits(branch.config, 12, days_ago=1, outcome=outcome)
     with monitoring(branch, tmp_path) as found:
         with branch.stage:
             branch.stage.start()
@@ -298,10 +354,13 @@ def test_every_rule_fires_on_its_fault(branches: Branches, tmp_path: Path) -> No
             _alarm(branch, "disk_low")
             _alarm(branch, "reader_lost")
             expected = {"DoorctlRegisterOld", "DoorctlDiskLow", "DoorctlReaderOrKeypadLost"}
+            expected |= {"DoorctlNobodyEnters"}
             found.wait(lambda: found.firing() == expected)
             # One of its pictures is of alarms that stand.
             panels = json.loads(BOARD.read_text(encoding="utf-8"))["panels"]
-            assert [panel["title"] for panel in panels if not _drawn(found, panel)] == []
+            undrawn = [panel["title"] for panel in panels if not _drawn(found, panel)]
+            # None is wanted here.
+            assert undrawn == ["Age of the last backup"]
         found.wait(lambda: "DoorctlDoorSilent" in found.firing())
         state = {"deciding": False, "alarms": [], "clock": "untrusted"}
         server = ControlServer(branch.config.control.socket, {"status": lambda _question: state})

@@ -195,7 +195,8 @@ class Watched(FakeEventLog):
     def emit(self, event: str, **fields: str | float | bool | None) -> None:
         """Keep one line."""
         super().emit(event, **fields)
-        self.heard.set()
+        if self.lines:
+            self.heard.set()
 
 
 class Web:
