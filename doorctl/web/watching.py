@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from hmac import compare_digest
 from typing import Final
@@ -24,6 +24,7 @@ from doorctl.core.errors import DoorctlError, KeyFileError, StoreError
 from doorctl.core.moments import ClockState
 from doorctl.core.ports import AlarmOnce, Clock, EventLog
 from doorctl.privacy.statistics import ATTEMPT, LET_IN, By, moments
+from doorctl.rpc.control import Answer, Question, ask
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App, Release, zone
 from doorctl.services.check import MISSING, nobody_enters, refuse_unready
@@ -161,7 +162,7 @@ class WatchingPages:
 
     def figures(self) -> str:
         """Return the figures as Prometheus reads them."""
-        now = branch_now(self.app)
+        now = replace(branch_now(self.app), door=self._door())
         door, alarms = now.door or {}, self._alarms(now)
         age_s = None if now.register_age is None else now.register_age.total_seconds()
         doubt = door.get("clock_in_doubt") is not None if door else None
@@ -190,6 +191,13 @@ class WatchingPages:
                 family("web_uptime_seconds", "Since web began.", up_s),
             )
         )
+
+    def _door(self) -> Answer | None:
+        # Pages take a door that does not decide for none; here the two are told apart.
+        with suppress(DoorctlError):
+            socket = self.app.config.control.socket
+            return ask(socket, Question("status"), timeout_s=READY_LIMIT_S)
+        return None
 
     def _alarms(self, now: BranchPicture) -> list[AlarmRecord] | None:
         with suppress(StoreError):
