@@ -264,7 +264,7 @@ def unrestrict(app: App, who: Named, why: str) -> None:
 @click.option("--why", required=True, metavar="R", help="Its reference, such as the case's number.")
 @of_person
 def object_to(app: App, who: Named, why: str) -> None:
-    """Record that a person objects (article 21); their data are restricted until it is decided.
+    """Record that a person objects (article 21), and restrict.
 
     Then give the person the letter: doorctl subject export --objection.
     """

@@ -23,6 +23,12 @@ directory = "replaced"
 [secrets]
 installation_key_file = "replaced"
 
+[controller] # what check-config warns of where it is empty
+name = "Prøve Kommune"
+address = "Prøvevej 1, 8900 Prøve"
+mail = "post@example.org"
+phone = "12345678"
+
 [seal] # as cheap as Argon2 can be: nothing here is secret
 memory_kib = 8
 iterations = 1

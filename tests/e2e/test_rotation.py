@@ -219,7 +219,7 @@ def test_after_a_theft(  # noqa: PLR0915 -- one story
     # The other one was away for a week: its register is what it was, and it is not waited for.
     syd.end()
     library.export(FULL, *map(patron, (1, 2, 3, 4, 5)))
-    assert library.push(code=1)["old_key_for"] == ["syd"]
+    assert library.push()["old_key_for"] == ["syd"]
     syd.stage.cut()
     syd.said("keys", "adopt", carried(library, syd))
     syd.open_up()

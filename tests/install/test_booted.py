@@ -13,7 +13,7 @@ from tests.install.disk import asked_for
 from tests.install.guest import is_on, longest_gap_s, pulses
 from tests.install.packages import FAULT
 from tests.install.readme import ROOT
-from tests.install.sender import Sender
+from tests.install.sender import LOADED, Sender, row
 
 
 def relay(energised: bool, at_s: float) -> dict[str, Any]:
@@ -63,7 +63,9 @@ def test_the_answers_are_taken(tmp_path: Path) -> None:
     """What `setup` is told in the guest is asked for, and makes a configuration."""
     file = tmp_path / "answers.toml"
     answers = ANSWERS.format(reader="/dev/a", keypad="/dev/b")
-    file.write_text(answers.replace("/root/FEED.ndjson", str(file)), encoding="utf-8")
+    feed = tmp_path / "feed.ndjson"
+    feed.write_text(row(1001, LOADED), encoding="utf-8")
+    file.write_text(answers.replace("/root/FEED.ndjson", str(feed)), encoding="utf-8")
     example = (ROOT / "config/doorctl.toml").read_text(encoding="utf-8")
 
     made = plan(

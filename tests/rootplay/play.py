@@ -92,6 +92,7 @@ ASKED: Mapping[str, str] = MappingProxyType(
         "selftest": "",
         "doctor": "",
         "alarm send": "",
+        "alarm end": "door_forced",
         "upgrade": "",
         "support-bundle": "BUNDLE --yes",
         "relay-off": "",

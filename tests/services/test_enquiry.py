@@ -201,7 +201,7 @@ def test_scripts_get_it_as_json() -> None:
     found = Desk(standing=CLOSED).why()
     told = json.loads(json.dumps(found.as_dict()))
 
-    assert told.pop("checks")[9:] == [
+    assert told.pop("checks")[10:] == [
         {"check": "hours", "passed": False, "reason": "closed"},
         {"check": "first_card", "passed": True, "reason": None},
         {"check": "cache_age", "passed": True, "reason": None},
