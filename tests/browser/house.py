@@ -107,8 +107,14 @@ def keep_records(config: Config, card: bytes) -> None:
             branch.change(request, "manager")
     now_ms = to_ms(datetime.now().astimezone())
     with closing(sqlite3.connect(config.storage.branch_db)) as connection, connection:
-        # Of no kind that a door which is well takes back at its start.
-        kinds = "door_forced", "push_guarded", "card_guessed", "backup_old", "purge_limited"
+        # Of kinds that stand until a person has seen them, whatever the door does meanwhile.
+        kinds = (
+            "card_guessed",
+            "audit_rewritten",
+            "push_unusual",
+            "branch_rolled_back",
+            "overloaded",
+        )
         for number, kind in enumerate(kinds):
             said = now_ms - 7_200_000, now_ms - 60_000 * (number + 1)
             connection.execute(_ALARM, (kind, "web" if number % 2 else "door", *said, SCRIPT))

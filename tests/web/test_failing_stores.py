@@ -149,7 +149,9 @@ ASKS: Final[Mapping[str, Ask]] = MappingProxyType(
             Ask(HERS, role=Role.DPO),
         ),
         "POST /people/object": Ask({**HERS, "why": "brev 12"}, role=Role.DPO),
-        "POST /people/decide": Ask({**HERS, "why": "brev 13", "decision": "rejected"}, role=Role.DPO),
+        "POST /people/decide": Ask(
+            {**HERS, "why": "brev 13", "decision": "rejected"}, role=Role.DPO
+        ),
         "POST /why": Ask({"card": CARD, "reason": "asks"}),
         "POST /why/unlock": Ask({"card": CARD}),
         "POST /me": Ask({"old": PASSWORD, "new": "hest lampe fjord", "again": "hest lampe fjord"}),
