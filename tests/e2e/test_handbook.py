@@ -54,6 +54,7 @@ def test_every_command_does_what_it_says(bare: Door, tmp_path: Path) -> None:
         "FEED.ndjson": str(write_feed(tmp_path / "feed.ndjson")),
         "/media/usb": str(stick),
         "indsigt.html": str(tmp_path / "indsigt.html"),
+        "brev.html": str(tmp_path / "brev.html"),
         "2026-11-28": f"{now - timedelta(days=1):%Y-%m-%d}",
         "2026-12-31": f"{now + timedelta(days=30):%Y-%m-%d}",
         "--role manager": "--role manager --password-stdin",
