@@ -86,7 +86,7 @@ def check_stream(
     assert readings(stream, cut, carries_keys=carries_keys) == whole, "cut, it reads otherwise"
     assert whole[-1] == HEALTH_CARD, "the next card is not read"
     text = b"".join(data for _, data in stream).decode("latin-1")
-    bare = text.replace("-", "")
+    bare = text.replace("-", "").replace(" ", "")
     for reading in whole[:-1]:
         if isinstance(reading, CardRead):
             check_card(reading.identifiers, text, bare)

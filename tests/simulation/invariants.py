@@ -96,6 +96,8 @@ def decided(world: World, attempt: int, reason: str) -> None:
     if reason in BEFORE_PROOF and calm and not world.machine.signals.broken:
         world.answers[reason] = world.machine.signals.last
         no_reason_looks_otherwise(world)
+    if swipe is not None:
+        swipe.over = True
 
 
 def granted(world: World, attempt: int, swipe: Swipe | None) -> None:

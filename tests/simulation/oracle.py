@@ -176,6 +176,9 @@ def ends_later(until: datetime | None, now: datetime) -> bool:
 
 # What somebody who stands beside the door knows: who did what, and what must be on record.
 
+PREPARED_IN_MS = 20_000
+"""By then a swipe has its attempt, if it begins one."""
+
 CALM_MS = 8_000
 """So long after the last fault nothing of it is felt any more."""
 
@@ -234,9 +237,14 @@ class Witness:
     charged: dict[int, tuple[str, Guesses]] = field(default_factory=dict)
 
     def saw_swipe(self, card: str, now_ms: int) -> None:
-        """See a whole swipe arrive; the same card goes on with an attempt that is not over."""
-        if self.swipe is not None and self.swipe.card == card and not self.swipe.over:
-            self.swipe.alone = False
+        """See a whole swipe arrive; the same card goes on with an attempt that is not over.
+
+        In staffed hours a card begins none, so a swipe without one is soon over by itself.
+        """
+        before = self.swipe
+        again = before is not None and before.card == card and not before.over
+        if before and again and (before.attempt or now_ms - before.at_ms < PREPARED_IN_MS):
+            before.alone = False
             return
         recent = self.swipe is not None and now_ms - self.swipe.at_ms < 45_000
         self.swipe = Swipe(card, now_ms, alone=not recent)

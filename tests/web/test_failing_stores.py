@@ -131,7 +131,7 @@ ASKS: Final[Mapping[str, Ask]] = MappingProxyType(
         "POST /log/export": Ask(SPAN),
         "POST /log/reveal": Ask({"attempt": "1", "purpose": "hun ringede"}),
         "POST /log/search": Ask({"card": CARD, "purpose": "hun ringede"}),
-        "POST /now/acknowledge": Ask({"kind": "door_forced"}),
+        "POST /now/acknowledge": Ask({"kind": "card_guessed"}),
         "POST /now/mode": Ask(
             {"mode": "closed", "until": at(2), "cause": "vand på gulvet", "version": "0"}
         ),
