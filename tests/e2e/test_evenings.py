@@ -350,7 +350,7 @@ d the reader away | !pull:reader ?reader=lost !plug:reader ?reader=connected A 4
 d cut in each guess | A 111 !cut !start A 111 !cut !start A 111 !cut !start A 4711 . | throttled
 d cut after each last digit | A 1112 , !cut !start A 1112 , !cut !start A 1112 , !cut !start
     A 4711 . | wrong_pin*3 throttled
-d one byte of the register | !stop !spoil:patrons.db !start !swipe . !load:home A 4711 .
+d one byte of the register | !stop !spoil:patrons.db !start !swipe . !load:home B 8052 .
     | fault ok | | | alarm store_damaged
 d one byte of the door log | !stop !spoil:visits.db !start A 4711 . | ok | | | alarm store_damaged
 d one byte where bans are | !ban !lift !stop !spoil:branch.db !start !swipe . | fault | | |

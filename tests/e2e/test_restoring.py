@@ -34,6 +34,7 @@ from tests.e2e.conftest import CONFIG, Doors
 from tests.e2e.door import COMMANDS, Door, refusal
 from tests.e2e.people import ENTITLED, TODAY, Person
 from tests.fakes.waiting import LIMIT_S
+from tests.sources.http_server import free_port
 from tests.web.certificates import Authority
 
 BANNED = Person("3000009876", "2580")
@@ -357,9 +358,7 @@ def server(card: Card) -> Iterator[int]:
     sshd, there = program("sshd"), card.outside
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
+    port = free_port()
     host = keygen(there / "host")
     (there / "hosts").write_text(f"[127.0.0.1]:{port} {host}\n")
     (there / "allowed").write_text(keygen(there / "backup.key") + "\n")

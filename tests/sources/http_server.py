@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import secrets
 import socket
 import socketserver
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -87,11 +88,20 @@ def running(server: socketserver.TCPServer) -> Iterator[int]:
         thread.join()
 
 
+PORTS = range(10_000, 32_768)
+"""Below those that Linux gives to connections (`ip_local_port_range`, 32 768 to 60 999)."""
+
+
 def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
+    """Return a port that is free, and that the kernel gives to no connection meanwhile.
+
+    Bug (a run of the tests): a port of the kernel's choice was another test's by the time at which
+    the process that it was meant for listened.
+    """
+    while True:
+        port = secrets.choice(PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @dataclass
