@@ -33,9 +33,9 @@ from doorctl.store import door_log
 from doorctl.store import patrons as patron_rows
 from doorctl.store.branch import BranchRecords
 from doorctl.store.keys import ArgonSealer, Days, read_key
+from doorctl.store.layout import Layout
 from doorctl.store.patrons import PatronCache
 from doorctl.store.residue import set_aside_if_damaged
-from doorctl.store.tables import Layout
 from doorctl.store.visits import RetriedVisits
 
 KEPT_CARDS = 10_000

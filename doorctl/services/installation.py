@@ -72,8 +72,8 @@ from doorctl.store.keys import (
     read_key_file,
     remove_key,
 )
+from doorctl.store.layout import Layout, newest
 from doorctl.store.patrons_writer import create_patrons
-from doorctl.store.tables import Layout, newest
 from doorctl.store.visits import create_visits
 
 if TYPE_CHECKING:

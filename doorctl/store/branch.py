@@ -50,16 +50,8 @@ from doorctl.privacy.subject import BRANCH
 from doorctl.store import tables
 from doorctl.store.connection import LOOP_PATIENCE_MS, Lasting, WatchedReader, translated
 from doorctl.store.door_log import CARD_HEX_DIGITS
-from doorctl.store.tables import (
-    Layout,
-    create_tables,
-    from_ms,
-    maybe,
-    of_database,
-    releases,
-    to_ms,
-    whole,
-)
+from doorctl.store.layout import Layout, releases
+from doorctl.store.tables import create_tables, from_ms, maybe, of_database, to_ms, whole
 
 # The tables of ``branch.db``: their migrations, and each record as a row and back.
 #

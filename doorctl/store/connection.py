@@ -29,7 +29,7 @@ from doorctl.core.errors import (
     StoreError,
 )
 from doorctl.core.identity import owner_of, shared_in
-from doorctl.store.tables import Layout, lay_out, refuse_others
+from doorctl.store.layout import Layout, lay_out, refuse_others
 
 PRIVATE = 0o600
 """The mode of a file that is its owner's alone."""

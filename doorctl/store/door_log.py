@@ -17,16 +17,8 @@ from doorctl.privacy.retention import Hold
 from doorctl.privacy.statistics import OPENED, HourCount
 from doorctl.privacy.subject import VISITS
 from doorctl.store.connection import WatchedReader
-from doorctl.store.tables import (
-    CLOCK_READINGS,
-    Layout,
-    from_ms,
-    maybe,
-    releases,
-    select,
-    to_ms,
-    whole,
-)
+from doorctl.store.layout import Layout, releases
+from doorctl.store.tables import CLOCK_READINGS, from_ms, maybe, select, to_ms, whole
 from doorctl.store.tables import HOLDS as HOLDS_TABLE
 
 # Each patron's wrong PINs, which no right PIN forgets; written by the door log's one writer.

@@ -16,7 +16,7 @@ from msgspec.structs import astuple
 
 from doorctl.core.ports import Seal
 from doorctl.store.connection import Writer, create_file, translated
-from doorctl.store.tables import Layout
+from doorctl.store.layout import Layout
 from doorctl.sync.delivery import Revision, Standing, Terms, Volume
 
 _PUT = """

@@ -14,7 +14,8 @@ from doorctl.core.errors import StoreDamagedError, StoreError
 from doorctl.core.ports import Seal
 from doorctl.privacy.subject import PATRONS
 from doorctl.store.connection import LOOP_PATIENCE_MS, Lasting, WatchedReader
-from doorctl.store.tables import ASKED, CACHE, LEARNT, REGISTER, Layout, releases, whole
+from doorctl.store.layout import Layout, releases
+from doorctl.store.tables import ASKED, CACHE, LEARNT, REGISTER, whole
 
 COLUMNS = REGISTER.but("row_key", "epoch")
 """The columns of a patron, in the order of :func:`to_patron`."""

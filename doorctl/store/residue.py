@@ -41,7 +41,7 @@ from doorctl.store.connection import (
     sync_directory,
     translated,
 )
-from doorctl.store.tables import Layout, is_newer
+from doorctl.store.layout import Layout, is_newer
 
 CHUNK_BYTES = 1 << 20
 BLOCK_BYTES = 8

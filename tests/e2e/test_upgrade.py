@@ -17,7 +17,7 @@ import pytest
 from doorctl.store import branch, door_log, patrons
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import Writer
-from doorctl.store.tables import Layout, newest
+from doorctl.store.layout import Layout, newest
 from tests.e2e.door import Door
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED
 from tests.fakes.waiting import until

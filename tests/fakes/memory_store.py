@@ -27,10 +27,10 @@ from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import translated
 from doorctl.store.door_log import VisitHistory
+from doorctl.store.layout import Layout
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.records import AuditRecords, AuditTrail
-from doorctl.store.tables import Layout
 from doorctl.store.visits import VisitStore
 
 SEAL = Seal("0badcafe", 64, 1)

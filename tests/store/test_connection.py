@@ -180,7 +180,7 @@ import os, signal, sys
 from pathlib import Path
 from doorctl.store.branch import migrations
 from doorctl.store.connection import create_file
-from doorctl.store.tables import Layout
+from doorctl.store.layout import Layout
 
 def stand_still(database):
     print("half", flush=True)

@@ -33,21 +33,12 @@ from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.connection import WatchedReader, Writer, create_file, open_writer, transaction
 from doorctl.store.door_log import VisitHistory
+from doorctl.store.layout import Layout, Step, lay_out, newest
 from doorctl.store.outbox import open_or_create_outbox
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.residue import set_aside_if_damaged
-from doorctl.store.tables import (
-    Layout,
-    Step,
-    create_tables,
-    lay_out,
-    newest,
-    of_database,
-    rehearse,
-    select,
-    whole,
-)
+from doorctl.store.tables import create_tables, of_database, rehearse, select, whole
 from doorctl.store.visits import TRIED, create_visits, open_or_create_visits
 from tests.store.samples import BAN, NOON, NOW, SEAL, key_of
 
