@@ -164,6 +164,9 @@ _ONLY_OTHER = re.compile(
 
 _CPR = slice(8, 18)
 
+_HEALTH_START = "92081004"
+"""How every health card's track 2 begins: type, nationality, use and issuer."""
+
 
 def health_cpr(frame: bytes) -> str | None:
     """Return the ten digits that stand where a health card's track 2 has its CPR number."""
@@ -178,6 +181,15 @@ def plastic_number(frame: bytes) -> str | None:
     """Return what stands on the stripe of the library's own plastic card."""
     match = _PLASTIC_TRACK.fullmatch(frame)
     return None if match is None else match[1].decode()
+
+
+def is_torn(number: str) -> bool:
+    """Tell whether a stripe's whole text is the beginning of a health card's track 2.
+
+    A swipe that stops early leaves it, and it is as long as many a plastic card's number. No
+    library numbers its cards so; the same digits from a barcode scanner are a plastic card.
+    """
+    return _HEALTH_START.startswith(number) or number.startswith(_HEALTH_START)
 
 
 def is_only_other_track(frame: bytes) -> bool:
@@ -204,6 +216,8 @@ def identify(frame: bytes) -> CardRead | CardUnreadable | None:
     if is_only_other_track(frame):
         return ONLY_TRACK_1
     number = plastic_number(frame)
+    if number is not None and is_torn(number) and b"=" not in frame:
+        return CardUnreadable(Shape.CUT_OFF)
     # Latin-1 never fails, and none of its letters beyond ASCII is part of a number.
     return read_number(number or frame.decode("latin-1"))
 

@@ -29,6 +29,10 @@ BURST_GAP_S = 0.03
 and nobody presses two keys within 30 ms."""
 
 
+ANOTHER_S = 0.15
+"""Bytes that follow others after so long a pause are of another swipe: nobody swipes sooner."""
+
+
 def as_sent(data: bytes) -> tuple[str, bytes]:
     """Tell the bits of a character (8N1, 7E1 or 7O1) by bytes that were taken for 8N1.
 
@@ -62,6 +66,7 @@ class Framer:
         self._opened_s = -inf
         self._last_s = -inf
         self._lrc_until_s = -inf
+        self._swallows = False
 
     @property
     def held(self) -> bytes:
@@ -88,11 +93,12 @@ class Framer:
         """Take one byte; return the frame it completes, or ``TOO_LONG`` for a byte too many.
 
         Empty frames vanish. After ``TOO_LONG`` everything up to the next terminator, STX or
-        :data:`FRAME_IDLE_S` of silence is thrown away.
+        :data:`FRAME_IDLE_S` of silence is thrown away. Where another swipe was in that, its end
+        is ``TOO_LONG`` once more: else its patron would see no lamp.
         """
         if byte in TERMINATORS:
             return self._end(byte, now_s)
-        self._last_s = now_s
+        self._heard(now_s)
         if byte == STX:
             self.forget()
             self._state = _State.BEGUN
@@ -111,7 +117,7 @@ class Framer:
         found = _LOOKED_FOR.search(data, start)
         skipped = (len(data) if found is None else found.start()) - start
         if skipped:
-            self._last_s = now_s
+            self._heard(now_s)
         return skipped
 
     def take_run(self, data: bytes, start: int, end: int, now_s: float) -> int:
@@ -137,8 +143,10 @@ class Framer:
         """
         if self.deadline_s is None or now_s < self.deadline_s:
             return None
-        frame, begun = bytes(self._held), self._state is _State.BEGUN
+        frame, begun, swallowed = bytes(self._held), self._state is _State.BEGUN, self._swallows
         self.forget()
+        if swallowed:
+            return Shape.TOO_LONG
         if not frame[1:]:
             return None
         return Shape.CUT_OFF if begun else frame
@@ -155,6 +163,7 @@ class Framer:
         self._held.clear()
         self._state = _State.BETWEEN
         self._lrc_until_s = -inf
+        self._swallows = False
 
     @property
     def _is_lrc(self) -> bool:
@@ -173,9 +182,17 @@ class Framer:
         if self._state is _State.BETWEEN:
             self._state = _State.OPEN
 
-    def _end(self, byte: int, now_s: float) -> bytes | None:
+    def _heard(self, now_s: float) -> None:
+        paused = now_s - self._last_s >= ANOTHER_S
+        self._swallows |= paused and self._state is _State.DISCARDING
+        self._last_s = now_s
+
+    def _end(self, byte: int, now_s: float) -> bytes | Shape | None:
         frame = b"" if self._is_lrc else bytes(self._held)
+        swallowed = self._swallows
         self.forget()
+        if swallowed:
+            return Shape.TOO_LONG
         if byte == ETX:
             self._lrc_until_s = now_s + BURST_GAP_S
         return frame or None
@@ -446,6 +463,18 @@ class CardReader:
         if self._run:
             return self._run.deadline_s
         return self._framer.deadline_s if self._framer.is_open else self._track_1_until_s
+
+    def drop(self, data: bytes, now_s: float) -> bool:
+        """Forget everything, these bytes too; tell whether they may be of a swipe.
+
+        What follows them up to its end is dropped as well, else half a card would be read as one.
+        """
+        self.reset()
+        if self._carries_keys and looks_typed(data):
+            return False
+        if data[-1] not in TERMINATORS:
+            self._framer.overflow(now_s)
+        return not TERMINATORS.issuperset(data)
 
     def reset(self) -> None:
         """Forget everything: the line was lost, and half a swipe must not become a card later."""

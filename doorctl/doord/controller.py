@@ -60,7 +60,7 @@ from doorctl.cards.reader import (
 )
 from doorctl.config import Config
 from doorctl.core.errors import InputError, StoreError, StuckError
-from doorctl.core.masked import CardRead, CardUnreadable, KeyPressed
+from doorctl.core.masked import CardRead, CardUnreadable, KeyPressed, Shape
 from doorctl.core.ports import Clock, EventLog
 from doorctl.door.pins import Signal
 from doorctl.doord.door_driver import DoorDriver
@@ -119,7 +119,9 @@ STALL_LIMIT_S = 3.0
 """A loop that has not turned for this long stood still (SIGSTOP, a dying disk under swap)."""
 
 STALE_S = 0.5
-"""What the lines deliver so soon after a standstill was sent before it: it opens nothing."""
+"""What the lines deliver so soon after a standstill was sent before it: it opens nothing.
+
+A patron may have swiped just then, and is told to swipe again."""
 
 FLOOD = 256
 """More events wait only where a device pours out bytes: the longest swipe has fewer."""
@@ -209,6 +211,7 @@ class Controller:
         self._answered: tuple[Reason, float] = (Reason.OK, -inf)
         self._turned_s: float | None = None
         self._stale_until_s = 0.0
+        self._dropped = False
         self._kept_up_s = 0.0
         self._overloaded_s = self._unreadable_s = -inf
 
@@ -220,6 +223,7 @@ class Controller:
             self._attempt.deadline_s,
             self.cards.deadline_s,
             self.display.deadline_s,
+            self._stale_until_s if self._dropped else None,
         )
         return min((at for at in pending if at is not None), default=None)
 
@@ -281,7 +285,7 @@ class Controller:
     def _void(self, now_s: float) -> None:
         self.cards.reset()
         self._step(Stalled())
-        self._stale_until_s = now_s + STALE_S
+        self._stale_until_s, self._dropped = now_s + STALE_S, False
 
     def pass_time(self) -> None:
         """Carry out every deadline that is due."""
@@ -295,6 +299,9 @@ class Controller:
             self.cache.version()
         self.cards.pass_time(now_s)
         self._take_readings()
+        if self._dropped and now_s >= self._stale_until_s:
+            self._dropped = False
+            self._take_reading(CardUnreadable(Shape.CUT_OFF))
         due_s, company = self._attempt.deadline_s, self._attempt.company
         if (due_s is not None and now_s >= due_s) or (company and self.doorway.locked):
             self._step(TimePassed())
@@ -353,7 +360,7 @@ class Controller:
     def _hear_line(self, event: LineEvent) -> None:
         match event:
             case BytesReceived() if self.clock.monotonic_s() < self._stale_until_s:
-                pass
+                self._drop(event)
             case BytesReceived(line=line, data=data) if line == KEYPAD:
                 self._hear_keypad(data)
             case BytesReceived(data=data):
@@ -367,6 +374,10 @@ class Controller:
                     self.cards.reset()
                 self.log.emit(line, state="lost", why=why)
                 self._note_line(line, connected=False)
+
+    def _drop(self, stale: BytesReceived) -> None:
+        if stale.line == READER and stale.data:
+            self._dropped |= self.cards.drop(stale.data, self.clock.monotonic_s())
 
     def _hear_keypad(self, data: bytes) -> None:
         pressed, unknown = self.keypad.receive(data, self.clock.monotonic_s())

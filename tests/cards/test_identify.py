@@ -17,6 +17,7 @@ from doorctl.cards.numbers import MAX_FRAME_BYTES, birth_date, identify, is_cpr,
 from doorctl.core.masked import CardRead, Reading
 from tests.cards.samples import (
     BAD_DATE,
+    CUT_OFF,
     GARBAGE,
     HEALTH_CARD,
     ONLY_TRACK_1,
@@ -151,6 +152,29 @@ def test_a_health_card_without_a_real_date_says_so(frame: bytes) -> None:
 def test_track_1_or_3_alone_has_a_mark_of_its_own(frame: bytes) -> None:
     """Track 2 may stand in the next frame; the caller waits for it."""
     assert identify(frame) == ONLY_TRACK_1
+
+
+@pytest.mark.parametrize("beside", [b"", b"%LIBRARY CARD?", b"M'"])
+@pytest.mark.parametrize("left", range(4, 25))
+def test_a_torn_health_card_is_no_plastic_card(left: int, beside: bytes) -> None:
+    """Its stripe was read up to somewhere: the patron is told to swipe again, and types no PIN.
+
+    Bug (second penetration test, S11): a stripe that ended after four digits was the card "9208",
+    and its patron was told that the PIN did not match.
+    """
+    torn = TRACK_2[:left]
+
+    assert identify(beside + b";" + torn + b"?") == CUT_OFF
+    assert identify(torn) == CardRead((plastic(torn.decode()),)), "of a barcode it is a card"
+
+
+@pytest.mark.parametrize("number", ["9209", "9208000123", "92080", "920", "9208-10", "9208A"])
+def test_a_number_that_only_begins_alike_is_a_plastic_card(number: str) -> None:
+    """Nobody who was let in before is told to swipe again."""
+    read = CardRead((plastic(number),)) if len(number) > 3 else GARBAGE
+
+    assert identify(f";{number}?".encode()) == read
+    assert identify(b";9208=9912?") == CardRead((plastic("9208"),)), "no health card has a date"
 
 
 @pytest.mark.parametrize("prefix", [b"", b"M'"])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from doorctl.cards.numbers import MAX_FRAME_BYTES
 from doorctl.cards.reader import (
+    ANOTHER_S,
     BURST_GAP_S,
     FRAME_IDLE_S,
     MAX_BACKLOG_BYTES,
@@ -155,6 +156,14 @@ TIMELINES: dict[str, tuple[Timed, Told]] = {
     "too long is too long at the overflow, not at the end": (
         [(0.0, LONGEST + b"x"), (0.1, b"yz\r3000001234\r")],
         [(0.0, TOO_LONG), (0.1, PLASTIC_CARD)],
+    ),
+    "a card that follows the rest of an endless line is unreadable too": (
+        [(0.0, LONGEST + b"x" * 150), (ANOTHER_S, CARD + b"\r"), (0.3, CARD + b"\r")],
+        [(0.0, TOO_LONG), (ANOTHER_S, TOO_LONG), (0.3, PLASTIC_CARD)],
+    ),
+    "and one without an end is, once the line is silent": (
+        [(0.0, LONGEST + b"x" * 150), (ANOTHER_S, CARD)],
+        [(0.0, TOO_LONG), (ANOTHER_S + IDLE, TOO_LONG)],
     ),
     "track 2 gets as long to follow as a frame's next byte": (
         [(1.0, LINE_1)],

@@ -172,11 +172,12 @@ def test_a_loop_that_stands_still_does_not_decide(door: FakeDoor) -> None:
 
 
 def test_a_card_swiped_while_the_door_stood_still_is_forgotten(door: FakeDoor) -> None:
-    """It starts no attempt that a later PIN could finish."""
+    """It starts no attempt that a later PIN could finish; the lamp says to swipe again."""
     stand_still(door, (0.0, BytesReceived(READER, swiped(CARD))), for_s=STALL_LIMIT_S + 0.1)
+    assert door.reasons == ["card_unreadable"]
 
-    assert door.worker.backlog() == 0
-    assert door.reasons == []
+    door.work()
+    assert [visit.card for visit in door.recorded] == [None]
 
 
 def test_what_the_lines_still_held_is_dropped_too(door: FakeDoor) -> None:
@@ -190,7 +191,40 @@ def test_what_the_lines_still_held_is_dropped_too(door: FakeDoor) -> None:
     again.controller.run(FakeQueue(again.clock, (0.0, BytesReceived(READER, b"\r")), STOP))
     again.clock.advance(STALL_LIMIT_S + 1.0)
     again.controller.run(FakeQueue(again.clock, (0.0, BytesReceived(READER, swiped(CARD))), STOP))
-    assert again.worker.backlog() == 0
+    assert again.reasons == ["card_unreadable"]
+
+
+@pytest.mark.parametrize("at_s", [0.1, STALE_S - 0.1])
+def test_who_swipes_right_after_a_flood_is_told_to_swipe_again(door: FakeDoor, at_s: float) -> None:
+    """Once, by lamp and screen, however many bytes came; of a swipe's second half is no card made.
+
+    Bug (second penetration test, S11): what was swiped in the half second after a flood vanished
+    without any lamp.
+    """
+    door.controller.run(posted(*[BytesReceived(READER, b"A" * 200)] * FLOOD))
+    assert door.log.alarms == ["overloaded"]
+    door.wait(at_s)
+    door.says(swiped(CARD)[:5])
+    door.wait(STALE_S - at_s)
+    door.says(swiped(CARD)[5:])
+
+    assert door.reasons == ["card_unreadable"]
+    assert door.signals.lamps.red
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
+    door.wait(STALE_S)
+    assert door.reasons == ["card_unreadable", "ok"]
+
+
+@pytest.mark.parametrize("carries_keys", [False, True])
+def test_keys_right_after_a_flood_light_nothing(*, carries_keys: bool) -> None:
+    """Whoever typed them has a lamp of their own, and the next card is heard from its start."""
+    door = FakeDoor(carries_keys=carries_keys)
+    door.controller.run(posted(*[BytesReceived(KEYPAD, RIGHT_PIN.encode())] * FLOOD))
+    door.types(RIGHT_PIN[:2])
+    door.wait(STALE_S)
+    assert door.reasons == []
+
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
 
 
 def test_a_short_hitch_loses_nothing(door: FakeDoor) -> None:
