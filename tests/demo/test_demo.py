@@ -81,6 +81,12 @@ def read_until(stream: IO[str], wanted: str) -> str:
     return seen
 
 
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory of a short name: a socket's path has 107 bytes, the demo's 30 of them."""
+    return tmp_path_factory.mktemp("demo")
+
+
 def assert_nothing_is_left(tmp: Path, output: str) -> None:
     """The directory is deleted and the door's process, whose ready line has its number, is gone."""
     assert list(tmp.iterdir()) == []

@@ -93,11 +93,7 @@ PORTS = range(10_000, 32_768)
 
 
 def free_port() -> int:
-    """Return a port that is free, and that the kernel gives to no connection meanwhile.
-
-    Bug (a run of the tests): a port of the kernel's choice was another test's by the time at which
-    the process that it was meant for listened.
-    """
+    """Return a port that is free, and that the kernel gives to no connection meanwhile."""
     while True:
         port = secrets.choice(PORTS)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
