@@ -8,9 +8,9 @@ import re
 import ssl
 import stat
 from collections.abc import AsyncIterator, Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, TypeVar
 
 import msgspec
@@ -102,29 +102,77 @@ T = TypeVar("T")
 GRACE_S = 1.0
 """How long beyond the limit the caller waits for the cancelled work to end."""
 
+MOST_LEFT = 8
+"""Talks of one client that may hang on beyond their limit; a name lookup ends in a minute or so."""
 
-def within(limit_s: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Return or raise what `work` does, on a thread and an event loop of its own.
+
+class Talks:
+    """One total time limit over each talk with another machine. Thread-safe.
 
     A socket's own time-out is for each read, so a server that sends a byte now and then would keep
-    it waiting for ever, and a name lookup has none: one that hangs is left behind with its thread.
-
-    Raises TimeoutError: the limit was reached; `work` was cancelled.
+    it waiting for ever, and a name lookup has none. So each talk has a thread of its own, and one
+    that can't be ended is left behind. While :data:`MOST_LEFT` are, no more are begun.
     """
-    result: Future[T] = Future()
 
-    async def limited() -> T:
-        async with asyncio.timeout(limit_s):
-            return await work()
+    def __init__(self) -> None:
+        self._guard = Lock()
+        self._left: set[Thread] = set()
 
-    def run() -> None:
+    def within(self, limit_s: float, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Return or raise what `work` does, on an event loop of its own.
+
+        Raises TimeoutError: the limit was reached and `work` was cancelled; or too many hang.
+        """
+
+        async def limited() -> T:
+            async with asyncio.timeout(limit_s):
+                return await work()
+
+        return self._awaited(limit_s + GRACE_S, lambda: asyncio.run(limited()))
+
+    def within_or_cut(self, limit_s: float, work: Callable[[], T], cut: Callable[[], object]) -> T:
+        """Return or raise what `work` does, which blocks; `cut` ends it from this thread.
+
+        Raises TimeoutError: the limit was reached, or too many hang.
+        """
         try:
-            result.set_result(asyncio.run(limited()))
-        except BaseException as error:  # noqa: BLE001 - the caller's
-            result.set_exception(error)
+            return self._awaited(limit_s, work)
+        except TimeoutError:
+            cut()
+            raise
 
-    Thread(target=run, name="asking", daemon=True).start()
-    return result.result(limit_s + GRACE_S)
+    def _awaited(self, limit_s: float, work: Callable[[], T]) -> T:
+        result: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                result.set_result(work())
+            except BaseException as error:  # noqa: BLE001 - the caller's
+                result.set_exception(error)
+
+        thread = Thread(target=run, name="asking", daemon=True)
+        with self._guard:
+            self._left = {left for left in self._left if left.is_alive()}
+            if len(self._left) >= MOST_LEFT:
+                raise TimeoutError
+        thread.start()
+        if not wait([result], limit_s).done:
+            with self._guard:
+                self._left.add(thread)
+            raise TimeoutError
+        return result.result()
+
+
+CONNECT_SHARE = 0.8
+"""httpx2 closes a connection whose TLS took too long, and forgets one that is cancelled amid it."""
+
+
+def waits(
+    limit_s: float, silence_s: float | None = None, connect_s: float | None = None
+) -> tuple[float, float | None, float | None, None]:
+    """Return httpx2's own time-outs (connect, read, write, pool) of a talk with a total limit."""
+    wanted = (CONNECT_SHARE * limit_s, connect_s or silence_s or limit_s)
+    return min(wanted), silence_s, silence_s, None
 
 
 def read_answer(body: bytes, kind: type[T]) -> T | None:

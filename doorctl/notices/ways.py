@@ -6,33 +6,34 @@ import hmac
 import smtplib
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 from functools import partial
-from threading import Timer
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 import msgspec
 
 from doorctl.config.tables import AlarmEmail
 from doorctl.core.alarms import Urgency
-from doorctl.core.asking import unreached
+from doorctl.core.asking import Talks, unreached, waits
 from doorctl.core.errors import ConfigError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import ClockState
 from doorctl.core.ports import Notice, NotSentError
 
+AnswerT = TypeVar("AnswerT")
+
 SILENCE_S = 10.0
-"""Longest wait for one answer of the mail server."""
+"""Longest wait for one answer, or one piece of it."""
 
 TOTAL_S = 60.0
-"""Longest time for a whole message: a server that sends a byte now and then is cut off."""
+"""Longest time for all of it, from the lookup of the name to the last byte."""
 
 HELLO = "[127.0.0.1]"
 """Our name in EHLO. Python would ask the name server for it, with no time limit."""
@@ -72,20 +73,20 @@ class MailSink:
     password: Masked[str] | None = None
     silence_s: float = SILENCE_S
     total_s: float = TOTAL_S
+    _talks: Talks = field(default_factory=Talks, init=False)
 
     def send(self, notice: Notice) -> None:
         """Send it; the server must accept every address, else it counts as not sent."""
         with self._telling():
             message = written(notice, self.email, self.language)
-            with self._opened() as server:
-                refused = server.send_message(message)
+            refused = self._talk(lambda server: server.send_message(message))
         if refused:
             raise NotSentError(f"the mail server does not take {len(refused)} of alarms.email.to")
 
     def greet(self) -> None:
         """Connect, encrypted as it is to be, and leave; NotSentError says what is not there."""
-        with self._telling(), self._opened():
-            pass
+        with self._telling():
+            self._talk(lambda _server: None)
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
@@ -107,21 +108,26 @@ class MailSink:
         except ValueError as err:
             raise NotSentError(f"the message can't be written ({type(err).__name__})") from None
 
+    def _talk(self, say: Callable[[smtplib.SMTP], AnswerT]) -> AnswerT:
+        line = _Line()
+
+        def talk() -> AnswerT:
+            with line.closed_at_the_end(), self._opened(line) as server:
+                return say(server)
+
+        return self._talks.within_or_cut(self.total_s, talk, line.cut)
+
     @contextmanager
-    def _opened(self) -> Iterator[smtplib.SMTP]:
+    def _opened(self, line: _Line) -> Iterator[smtplib.SMTP]:
         email, server = self.email, smtplib.SMTP(local_hostname=HELLO, timeout=self.silence_s)
-        if email.security == "tls":
-            server = smtplib.SMTP_SSL(
-                local_hostname=HELLO, timeout=self.silence_s, context=self.context
-            )
-        # The certificate's name is compared with this. The constructor would set it, but it would
-        # also connect, before there is a connection that can be cut off.
+        # STARTTLS compares the certificate's name with this, which the constructor would set: but
+        # that would also connect, and by a connection that can't be cut off.
         server._host = email.host  # type: ignore[attr-defined]  # noqa: SLF001
-        limit = Timer(self.total_s, _cut, [server])
-        limit.daemon = True
-        limit.start()
         try:
-            code, words = server.connect(email.host, email.port)
+            server.sock = line.connected(email.host, email.port, self.silence_s)
+            if email.security == "tls":
+                server.sock = self.context.wrap_socket(server.sock, server_hostname=email.host)
+            code, words = server.getreply()
             if code != GREETING:
                 raise smtplib.SMTPConnectError(code, words)
             if email.security == "starttls":
@@ -133,8 +139,38 @@ class MailSink:
                 # The message was accepted; how the server says good-bye does not matter.
                 server.quit()
         finally:
-            limit.cancel()
             server.close()
+
+
+class _Line:
+    """A connection that another thread can cut off at any moment, amid TLS's first words too."""
+
+    def __init__(self) -> None:
+        self._kept: socket.socket | None = None
+        self._over = False
+
+    def connected(self, host: str, port: int, silence_s: float) -> socket.socket:
+        made = socket.create_connection((host, port), silence_s)
+        # TLS takes a socket's descriptor away from it, and leaves this one.
+        self._kept = made.dup()
+        if self._over:
+            made.close()
+            raise TimeoutError
+        return made
+
+    def cut(self) -> None:
+        self._over = True
+        if self._kept is not None:
+            with suppress(OSError):
+                self._kept.shutdown(socket.SHUT_RDWR)
+
+    @contextmanager
+    def closed_at_the_end(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            if self._kept is not None:
+                self._kept.close()
 
 
 def written(notice: Notice, email: AlarmEmail, language: str) -> EmailMessage:
@@ -171,13 +207,6 @@ def lines(notice: Notice, language: str) -> Iterator[str]:
     yield f"{say('Alarm')}: {notice.kind}"
 
 
-def _cut(server: smtplib.SMTP) -> None:
-    line: socket.socket | None = server.sock
-    if line is not None:
-        with suppress(OSError):
-            line.shutdown(socket.SHUT_RDWR)
-
-
 # One signed JSON document a notice, for a duty phone or a ticket system.
 
 FORMAT = "doorctl-alarm/1"
@@ -188,20 +217,34 @@ class _Address:
 
     whom: str
 
-    def __init__(self, url: str, context: ssl.SSLContext, *, silence_s: float = SILENCE_S) -> None:
-        self._url = url
-        self._client = httpx2.Client(verify=context, trust_env=False, timeout=silence_s)
-
-    def close(self) -> None:
-        """Close its connections; idempotent."""
-        self._client.close()
+    def __init__(
+        self,
+        url: str,
+        context: ssl.SSLContext,
+        *,
+        silence_s: float = SILENCE_S,
+        total_s: float = TOTAL_S,
+    ) -> None:
+        self._url, self._context, self._talks = url, context, Talks()
+        self._silence_s, self._total_s = silence_s, total_s
 
     def _ask(self, method: str, **request: Any) -> None:
         """Ask it. Raises NotSentError: it did not answer with a 2xx."""
+
+        async def asking() -> int:
+            async with (
+                httpx2.AsyncClient(
+                    verify=self._context,
+                    trust_env=False,
+                    timeout=waits(self._total_s, self._silence_s),
+                ) as client,
+                client.stream(method, self._url, **request) as response,
+            ):
+                return response.status_code
+
         try:
-            with self._client.stream(method, self._url, **request) as response:
-                status = response.status_code
-        except httpx2.TransportError as err:
+            status = self._talks.within(self._total_s, asking)
+        except (TimeoutError, ssl.SSLError, httpx2.TransportError) as err:
             why = unreached(err, f"alarms.{self.whom}")
             raise NotSentError(f"the {self.whom}: {why}") from None
         if not httpx2.codes.is_success(status):
@@ -218,14 +261,9 @@ class WebhookSink(_Address):
     whom = "webhook"
 
     def __init__(
-        self,
-        url: str,
-        secret: Masked[str],
-        context: ssl.SSLContext,
-        *,
-        silence_s: float = SILENCE_S,
+        self, url: str, secret: Masked[str], context: ssl.SSLContext, **limits: float
     ) -> None:
-        super().__init__(url, context, silence_s=silence_s)
+        super().__init__(url, context, **limits)
         self._secret = secret
 
     def send(self, notice: Notice) -> None:

@@ -165,7 +165,6 @@ def start_heartbeat(config: Config, clock: Clock, log: EventLog, stack: ExitStac
     except KeyFileError as err:
         not_sent(log, f"heartbeat: {err}", "heartbeat")
         return
-    stack.callback(switch.close)
     beating = Heartbeat(partial(ask_deciding, config), switch.beat, clock, log)
     started(beating.turn, "heartbeat", log, stack, BEAT_TURN_S)
 
@@ -184,13 +183,12 @@ def send_now(config: Config, kind: str, why: str) -> dict[str, str]:
     clock = system_clock(config)
     now_s = clock.monotonic_s()
     what = notice(RaisedAlarm(kind, why, now_s), config.branch.name, clock.moment(), now_s)
-    with ExitStack() as stack:
-        usable, failed = sinks(config, stack)
-        for name, sink in usable.items():
-            try:
-                sink.send(what)
-            except NotSentError as err:
-                failed[name] = str(err)
+    usable, failed = sinks(config)
+    for name, sink in usable.items():
+        try:
+            sink.send(what)
+        except NotSentError as err:
+            failed[name] = str(err)
     if not failed:
         # Web may not run, or has sent nothing since it could not.
         with suppress(DoorctlError):
@@ -198,7 +196,7 @@ def send_now(config: Config, kind: str, why: str) -> dict[str, str]:
     return failed
 
 
-def sinks(config: Config, stack: ExitStack) -> tuple[dict[str, AlarmSink], dict[str, str]]:
+def sinks(config: Config) -> tuple[dict[str, AlarmSink], dict[str, str]]:
     """Return the usable ways out and the reason for each unusable one, both by name."""
     usable: dict[str, AlarmSink] = {}
     unusable: dict[str, str] = {}
@@ -216,9 +214,7 @@ def sinks(config: Config, stack: ExitStack) -> tuple[dict[str, AlarmSink], dict[
 
     def by_webhook() -> AlarmSink:
         secret, context = read_password(webhook.secret_file), trusting(webhook.ca_file)
-        posting = WebhookSink(webhook.url, secret, context)
-        stack.callback(posting.close)
-        return posting
+        return WebhookSink(webhook.url, secret, context)
 
     wanted = (("e-mail", email.host, by_mail), ("webhook", webhook.url, by_webhook))
     for name, build in ((name, build) for name, used, build in wanted if used):
@@ -321,7 +317,7 @@ class WebsAlarms:
         """
         alarms, clock = self._config.alarms, self._clock
         ration = Ration(alarms.min_interval_min * 60, alarms.most_per_hour)
-        usable, unusable = sinks(self._config, stack)
+        usable, unusable = sinks(self._config)
         for name, sink in usable.items():
             way = notifiers.setdefault(name, Notifier(self._config.branch.name, name, ration))
             way.renew(sink, ration, clock=clock, log=self.log)

@@ -350,7 +350,7 @@ def make_backup(app: App) -> tuple[Path, list[Path]]:
     _keep(path, content, wanted.keep, f"doorctl-{branch}-{'[0-9]' * 8}T{'[0-9]' * 6}Z.age")
     if wanted.destination:
         try:
-            _send(wanted, path.name, content)
+            send_backup(wanted, path.name, content)
         except (NotAnsweringError, StoreError) as err:
             raise NotAnsweringError(f"{path} was not sent: {err}") from err
     note_done(app, Deed(Action.BACKUP_MADE, details={"recipients": len(wanted.recipients)}))
@@ -506,10 +506,14 @@ def _keep(path: Path, content: bytes, most: int, pattern: str) -> None:
             surplus.unlink()
 
 
-def _send(wanted: Backup, name: str, content: bytes) -> None:
+def send_backup(wanted: Backup, name: str, content: bytes, limit_s: float = SEND_S) -> None:
+    """Send a backup to where it is to be kept, in `limit_s` in all.
+
+    Raises NotAnsweringError: it does not take it; says why. KeyFileError: our own key or password.
+    """
     address = urlsplit(wanted.destination)
     if address.scheme != "sftp":
-        _put(wanted, name, content)
+        _put(wanted, name, content, limit_s)
         return
     options = ["-oStrictHostKeyChecking=yes", "-oConnectTimeout=20", "-oServerAliveInterval=20"]
     if wanted.ssh_key_file != Path():
@@ -521,28 +525,39 @@ def _send(wanted: Backup, name: str, content: bytes) -> None:
     with _in_memory(content) as source:
         batch = f"put /dev/fd/{source} {where}.new\nrename {where}.new {where}\n".encode()
         words = ("sftp", "-b", "-", "-P", str(address.port or 22), *options, str(whom))
-        run(*words, given=batch, handed=(source,), limit_s=SEND_S)
+        run(*words, given=batch, handed=(source,), limit_s=limit_s)
 
 
-def _put(wanted: Backup, name: str, content: bytes) -> None:
+def _put(wanted: Backup, name: str, content: bytes, limit_s: float) -> None:
     # What most branches don't use is not loaded.
+    import ssl
+
     import httpx2
 
-    from doorctl.core.asking import read_password, trusting, unreached
+    from doorctl.core.asking import Talks, read_password, trusting, unreached, waits
 
     address = urlsplit(wanted.destination)
     account = None
     if address.username:
         account = (address.username, read_password(wanted.password_file).reveal())
     url = address._replace(netloc=address.netloc.rpartition("@")[2]).geturl()
-    trust, limit = trusting(wanted.ca_file), httpx2.Timeout(SILENCE_S)
+    trust = trusting(wanted.ca_file)
+
+    async def putting() -> int:
+        async with (
+            httpx2.AsyncClient(
+                verify=trust, trust_env=False, timeout=waits(limit_s, SILENCE_S), auth=account
+            ) as client,
+            client.stream("PUT", url + name, content=content) as answer,
+        ):
+            return answer.status_code
+
     try:
-        with httpx2.Client(verify=trust, trust_env=False, timeout=limit, auth=account) as client:
-            answer = client.put(url + name, content=content)
-    except httpx2.TransportError as err:
+        status = Talks().within(limit_s, putting)
+    except (TimeoutError, ssl.SSLError, httpx2.TransportError) as err:
         raise NotAnsweringError(unreached(err, "backup")) from err
-    if not answer.is_success:
-        raise NotAnsweringError(f"it answers with HTTP status {answer.status_code}")
+    if not httpx2.codes.is_success(status):
+        raise NotAnsweringError(f"it answers with HTTP status {status}")
 
 
 # Puts a backup back: all of it, or nothing.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from contextlib import closing, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from os import SEEK_END
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any, BinaryIO, TypeVar
 import httpx2
 import msgspec
 
-from doorctl.core.asking import read_answer, trusting, unreached
+from doorctl.core.asking import Talks, body_of, read_answer, trusting, unreached, waits
 from doorctl.core.errors import InputError, KeyFileError
 from doorctl.core.identity import owner_of
 from doorctl.privacy.audit import Head
@@ -24,11 +26,14 @@ AnswerT = TypeVar("AnswerT")
 CONNECT_S = 5.0
 """Longest wait for a connection."""
 
-ASK_S = 10.0
-"""Longest silence before the answer to a request that costs the branch one read."""
+ASK_S, ASK_TOTAL_S = 10.0, 30.0
+"""Longest silence before the answer to a request that costs the branch one read, and all of it."""
 
 APPLY_S = 300.0
 """Longest silence before the answer to a push: a small Pi needs minutes for a whole register."""
+
+SLOWEST_BYTES_S = 16_384
+"""A push has :data:`APPLY_S` for its answer, and for its own bytes what such a line needs."""
 
 LONGEST_ANSWER_BYTES = 65_536
 """An answer has 0.1 KiB, a refusal with its problems 2 KiB."""
@@ -37,6 +42,8 @@ LONGEST_WHY = 600
 """Most characters that we quote of a branch's own words."""
 
 CHUNK_BYTES = 65_536
+
+HEADERS = {"Accept-Encoding": "identity"}
 
 ADDRESSES: dict[Kind | None, tuple[str, str]] = {
     "snapshot": ("PUT", "/v1/patrons"),
@@ -59,8 +66,20 @@ HIGHEST_EPOCH = 2**53
 """The highest number that is believed; no branch counts so far, even by mistake."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str
+    content: bytes | AsyncIterator[bytes] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
 class HttpBranch:
-    """One branch over HTTP or HTTPS, below `url`; no proxy is used and no redirect followed."""
+    """One branch over HTTP or HTTPS, below `url`; no proxy is used and no redirect followed.
+
+    A request has a connection of its own, and `ask_total_s` or, for a push of no bytes, `apply_s`
+    in all: a branch that sends a byte now and then must not keep the next run from every other.
+    """
 
     def __init__(
         self,
@@ -70,21 +89,15 @@ class HttpBranch:
         *,
         apply_s: float = APPLY_S,
         ask_s: float = ASK_S,
+        ask_total_s: float = ASK_TOTAL_S,
     ) -> None:
         self.name = name
-        self._apply = httpx2.Timeout(apply_s, connect=CONNECT_S)
-        ask = httpx2.Timeout(ask_s, connect=CONNECT_S)
-        self._client = httpx2.Client(
-            base_url=url.rstrip("/"),
-            headers={"Accept-Encoding": "identity"},
-            verify=context,
-            trust_env=False,
-            timeout=ask,
-        )
+        self._url, self._context, self._talks = url.rstrip("/"), context, Talks()
+        self._apply_s, self._ask_s, self._ask_total_s = apply_s, ask_s, ask_total_s
 
     def held(self) -> Held | Refused | Away:
         """See `Branch.held`."""
-        answer = self._call(self._client.build_request("GET", "/v1/patrons/epoch"), Held)
+        answer = self._ask(_Request("GET", "/v1/patrons/epoch"), Held)
         if isinstance(answer, OutOfOrder):
             return Refused(answer.why)
         if not isinstance(answer, Held):
@@ -102,35 +115,53 @@ class HttpBranch:
 
     def exchange(self, message: bytes) -> Exchanged | OutOfOrder | Refused | Away:
         """See `Branch.exchange`."""
-        request = self._client.build_request("POST", "/v1/patrons/exchange", content=message)
-        return self._call(request, Exchanged)
+        return self._ask(_Request("POST", "/v1/patrons/exchange", message), Exchanged)
 
     def send(self, content: BinaryIO, kind: Kind | None) -> Taken | OutOfOrder | Refused | Away:
         """See `Branch.send`."""
         method, path = ADDRESSES[kind]
+        length = content.seek(0, SEEK_END)
         headers = {
             "Content-Type": "application/x-ndjson",
             "Content-Encoding": "gzip",
-            "Content-Length": str(content.seek(0, SEEK_END)),
+            "Content-Length": str(length),
         }
         content.seek(0)
-        body = iter(partial(content.read, CHUNK_BYTES), b"")
-        request = self._client.build_request(
-            method, path, content=body, headers=headers, timeout=self._apply
-        )
-        return self._call(request, Taken)
 
-    def close(self) -> None:
-        """Close its connections; idempotent."""
-        self._client.close()
+        async def pieces() -> AsyncIterator[bytes]:
+            for piece in iter(partial(content.read, CHUNK_BYTES), b""):
+                yield piece
+
+        total_s = self._apply_s + length / SLOWEST_BYTES_S
+        request = _Request(method, path, pieces(), headers)
+        return self._call(request, Taken, self._apply_s, total_s)
+
+    def _ask(self, request: _Request, part: type[AnswerT]) -> AnswerT | OutOfOrder | Refused | Away:
+        return self._call(request, part, self._ask_s, self._ask_total_s)
 
     def _call(
-        self, request: httpx2.Request, part: type[AnswerT]
+        self, request: _Request, part: type[AnswerT], silence_s: float, total_s: float
     ) -> AnswerT | OutOfOrder | Refused | Away:
+        limits = waits(total_s, silence_s, CONNECT_S)
+
+        async def asking() -> AnswerT | OutOfOrder | Refused | Away:
+            async with (
+                httpx2.AsyncClient(
+                    verify=self._context, trust_env=False, timeout=limits, headers=HEADERS
+                ) as client,
+                client.stream(
+                    request.method,
+                    self._url + request.path,
+                    content=request.content,
+                    headers=request.headers,
+                ) as response,
+            ):
+                body = await body_of(response.aiter_raw(), LONGEST_ANSWER_BYTES)
+                return _meaning(response, body or b"", part)
+
         try:
-            with closing(self._client.send(request, stream=True)) as response:
-                return _meaning(response, _read(response), part)
-        except httpx2.TransportError as error:
+            return self._talks.within(total_s, asking)
+        except (TimeoutError, ssl.SSLError, httpx2.TransportError) as error:
             return Away(unreached(error, "sync.targets"))
 
 
@@ -152,15 +183,6 @@ def tls_context(ca_file: Path, certificate_file: Path, key_file: Path) -> ssl.SS
                 f"{certificate_file} and {key_file} are no certificate and its key in PEM"
             ) from error
     return context
-
-
-def _read(response: httpx2.Response) -> bytes:
-    body = b""
-    for chunk in response.iter_raw():
-        body += chunk
-        if len(body) > LONGEST_ANSWER_BYTES:
-            return b""
-    return body
 
 
 def _meaning(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from datetime import date
 from http import HTTPStatus
 from operator import attrgetter
@@ -20,7 +19,7 @@ import msgspec
 from doorctl.access.calendar import DAY_MINUTES, Mode, ModeSpan, StoredDay
 from doorctl.config.hours import HalfHoliday
 from doorctl.config.tables import shown
-from doorctl.core.asking import ASK_JSON, body_of, unreached
+from doorctl.core.asking import ASK_JSON, Talks, body_of, unreached, waits
 from doorctl.core.errors import NotAnsweringError, WebsiteHoursError
 
 PATH = "/api/v1/opening_hours"
@@ -186,35 +185,36 @@ class Website:
     """Ask a website that runs DPL CMS. One thread at a time; nothing is kept between requests.
 
     Proxies that the environment names are not used and no redirect is followed: the hours open the
-    door, so only the address in the configuration is believed. `limit_s` covers connection, TLS and
-    every byte of the answer; without `context` the system's authorities count.
+    door, so only the address in the configuration is believed. `limit_s` covers name, connection,
+    TLS and every byte of the answer; without `context` the system's authorities count.
     """
 
     url: str
     _: KW_ONLY
     limit_s: float = LIMIT_S
     context: ssl.SSLContext | None = None
+    _talks: Talks = field(default_factory=Talks, init=False)
 
     def opening_hours(self, request: HoursRequest) -> Published:
-        """Ask once; a name lookup that hangs can't be ended. Not in a thread with an event loop.
+        """Ask once.
 
         Raises WebsiteHoursError: it was not reached, or its answer can't be used.
         """
-        return read_opening_hours(asyncio.run(self._fetched(request.target)), request)
+        return read_opening_hours(self._answer(self.url.rstrip("/") + request.target), request)
 
-    async def _fetched(self, target: str) -> bytes:
+    def _answer(self, address: str) -> bytes:
         # It costs memory, and the process that computes holidays needs none of it.
         import httpx2  # noqa: PLC0415 - as said
 
         # Loading the system's authorities takes 20 ms and memory, so only for each request.
-        context = self.context or ssl.create_default_context()
-        try:
+        context, limits = self.context or ssl.create_default_context(), waits(self.limit_s)
+
+        async def fetching() -> bytes:
             async with (
-                asyncio.timeout(self.limit_s),
                 httpx2.AsyncClient(
-                    verify=context, trust_env=False, timeout=None, headers=HEADERS
+                    verify=context, trust_env=False, timeout=limits, headers=HEADERS
                 ) as client,
-                client.stream("GET", self.url.rstrip("/") + target) as response,
+                client.stream("GET", address) as response,
             ):
                 if response.status_code != HTTPStatus.OK:
                     raise _unusable(_refusal(response.status_code))
@@ -222,7 +222,10 @@ class Website:
                 if body is None:
                     raise _unusable(f"has more than {LONGEST_ANSWER_BYTES} bytes")
                 return body
-        except (TimeoutError, httpx2.HTTPError) as error:
+
+        try:
+            return self._talks.within(self.limit_s, fetching)
+        except (TimeoutError, ssl.SSLError, httpx2.HTTPError) as error:
             raise _unusable(f"did not come: {unreached(error)}") from error
 
 

@@ -25,13 +25,14 @@ from doorctl.access.patron import Patron
 from doorctl.config.tables import Lms, is_this_machine, read_address
 from doorctl.core.asking import (
     ASK_JSON,
+    Talks,
     body_of,
     read_answer,
     read_password,
     spelt,
     trusting,
     unreached,
-    within,
+    waits,
 )
 from doorctl.core.errors import InputError, LibrarySystemError
 from doorctl.core.masked import Identifier, Masked, Pin
@@ -155,6 +156,7 @@ class _Library(ABC):
         if at is None or not (at.encrypted or is_this_machine(at.host)):
             raise InputError("another machine is asked over TLS only; see lms.url")
         self._at, self._lms, self._password = at, lms, password
+        self._talks = Talks()
 
     def ask(self, identifier: Identifier, pin: Pin, *, row_wanted: bool) -> LibraryReply:
         """Ask whether the PIN is the card's.
@@ -167,7 +169,7 @@ class _Library(ABC):
         question = _Question()
         try:
             asking = partial(self._ask, question, *card_and_pin, row_wanted)
-            return within(self._lms.timeout_s, asking)
+            return self._talks.within(self._lms.timeout_s, asking)
         except LibrarySystemError as error:
             why = str(error)
         except asyncio.LimitOverrunError:
@@ -204,7 +206,7 @@ class FbsLibrary(_Library):
     ) -> LibraryReply:
         base = self._lms.url.rstrip("/")
         async with httpx2.AsyncClient(
-            base_url=base, verify=self._context, trust_env=False, timeout=None
+            base_url=base, verify=self._context, trust_env=False, timeout=waits(self._lms.timeout_s)
         ) as client:
             answer = partial(self._answer, client, question)
             content = {"libraryCardNumber": card, "pincode": pin}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
@@ -24,7 +24,7 @@ from joserfc.jwk import KeySet
 
 from doorctl.accounts.account import Claims, Pending
 from doorctl.config.tables import Oidc, is_this_machine
-from doorctl.core.asking import ASK_JSON, body_of, read_answer, unreached, within
+from doorctl.core.asking import ASK_JSON, Talks, body_of, read_answer, unreached, waits
 from doorctl.core.errors import IdentityProviderError, InputError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import Moment
@@ -201,6 +201,7 @@ class OidcProvider:
     moment: Callable[[], Moment]
     _: KW_ONLY
     limit_s: float = LIMIT_S
+    _talks: Talks = field(default_factory=Talks, init=False)
 
     def begin(self, *, again: bool = False) -> tuple[str, Pending]:
         """Return the address to send the browser to, and what to keep until it comes back.
@@ -258,13 +259,16 @@ class OidcProvider:
     def _run(self, work: Callable[[httpx2.AsyncClient], Any]) -> Any:
         async def asking() -> Any:
             async with httpx2.AsyncClient(
-                verify=self.context, trust_env=False, timeout=None, follow_redirects=False
+                verify=self.context,
+                trust_env=False,
+                timeout=waits(self.limit_s),
+                follow_redirects=False,
             ) as client:
                 return await work(client)
 
         try:
-            return within(self.limit_s, asking)
-        except (TimeoutError, httpx2.HTTPError, httpx2.InvalidURL) as error:
+            return self._talks.within(self.limit_s, asking)
+        except (TimeoutError, ssl.SSLError, httpx2.HTTPError, httpx2.InvalidURL) as error:
             why = unreached(error, "signin.oidc")
         # Raised out here, so that no exception with the provider's token is its context.
         raise IdentityProviderError(f"the identity provider: {why}")

@@ -167,8 +167,8 @@ def push(
     sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
     sender = _sender(config, wishes, sealer, keys, moment.latest_known.date())
     deliveries: list[Delivery] = []
+    branches = _branches(sync)
     with (
-        _branches(sync) as branches,
         _outbox(sync, wishes) as outbox,
         _telling(config, outbox, clock, None if wishes.dry_run else on_unsent) as book,
     ):
@@ -302,19 +302,18 @@ def _tell(
     """Send what is due by each way and keep what was sent; no failure of it is the run's."""
     moment, at_s = clock.moment(), clock.monotonic_s()
     rest = timedelta(minutes=config.alarms.min_interval_min)
-    with ExitStack() as stack:
-        usable, unsent = sinks(config, stack)
-        for way, sink in usable.items():
+    usable, unsent = sinks(config)
+    for way, sink in usable.items():
 
-            def send(kind: str, why: str, sink: AlarmSink = sink) -> None:
-                what = notice(RaisedAlarm(kind, why, at_s), config.branch.name, moment, at_s)
-                # A report has many lines, and none of its words are a row's own.
-                sink.send(replace(what, why=why) if kind == "rows_set_aside" else what)
+        def send(kind: str, why: str, sink: AlarmSink = sink) -> None:
+            what = notice(RaisedAlarm(kind, why, at_s), config.branch.name, moment, at_s)
+            # A report has many lines, and none of its words are a row's own.
+            sink.send(replace(what, why=why) if kind == "rows_set_aside" else what)
 
-            try:
-                book.tell(way, moment.local, rest, send)
-            except Exception as err:  # noqa: BLE001 - no mistake in a notice may stop the push
-                unsent[way] = str(err) if isinstance(err, NotSentError) else type(err).__name__
+        try:
+            book.tell(way, moment.local, rest, send)
+        except Exception as err:  # noqa: BLE001 - no mistake in a notice may stop the push
+            unsent[way] = str(err) if isinstance(err, NotSentError) else type(err).__name__
     book.forget({*usable, *unsent})
     book.told_at = clock.moment().local
     try:
@@ -395,17 +394,17 @@ def _write_set_aside(path: Path, lines: Sequence[str]) -> None:
             path.unlink(missing_ok=True)
 
 
-@contextmanager
-def _branches(sync: Sync) -> Iterator[list[HttpBranch]]:
+def _branches(sync: Sync) -> list[HttpBranch]:
     if not sync.targets:
         raise InputError("there is no branch yet: doorctl sync pair brings one in")
-    with ExitStack() as stack:
-        branches = []
-        for target in sync.targets:
-            context = tls_context(target.ca_file, target.certificate_file, target.key_file)
-            branch = HttpBranch(target.branch, target.url, context)
-            branches.append(stack.enter_context(closing(branch)))
-        yield branches
+    return [
+        HttpBranch(
+            target.branch,
+            target.url,
+            tls_context(target.ca_file, target.certificate_file, target.key_file),
+        )
+        for target in sync.targets
+    ]
 
 
 @contextmanager

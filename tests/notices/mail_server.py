@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -16,9 +16,11 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from tests.fakes.waiting import LIMIT_S
 from tests.sources.http_server import free_port
 
 DROP_S = 0.05
+READ_BYTES = 65_536
 
 USER, PASSWORD = "doorctl", "a-Password~1"
 
@@ -110,21 +112,27 @@ def speaking(said: bytes, *, hold: threading.Event | None = None) -> Iterator[in
 
 
 @contextmanager
-def dripping(patience_s: float = 10.0) -> Iterator[tuple[int, threading.Event]]:
-    """Serve a port whose caller hears a byte now and then, and never a whole line.
+def dripping(
+    first: bytes, again: bytes, replies: Sequence[bytes] = ()
+) -> Iterator[tuple[int, threading.Event]]:
+    """Serve a port whose caller hears something at once, and then a little now and then.
+
+    Between the two each of `replies` is said once the caller has said something.
 
     Yields:
-        The port, and what is set if the caller was still there after `patience_s`.
+        The port, and what is set if the caller was still there after :data:`LIMIT_S`.
     """
-    drops = round(patience_s / DROP_S)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         ending, outlasted = threading.Event(), threading.Event()
 
         def drip() -> None:
-            line, _ = listener.accept()
-            with line, suppress(OSError):
-                for _ in range(drops):
-                    line.sendall(b"2")
+            with suppress(OSError), listener.accept()[0] as line:
+                line.sendall(first)
+                for reply in replies:
+                    line.recv(READ_BYTES)
+                    line.sendall(reply)
+                for _ in range(round(LIMIT_S / DROP_S)):
+                    line.sendall(again)
                     if ending.wait(DROP_S):
                         return
                 outlasted.set()
@@ -135,6 +143,9 @@ def dripping(patience_s: float = 10.0) -> Iterator[tuple[int, threading.Event]]:
             yield listener.getsockname()[1], outlasted
         finally:
             ending.set()
+            with suppress(OSError):
+                # Where no caller came.
+                listener.shutdown(socket.SHUT_RDWR)
             thread.join()
 
 

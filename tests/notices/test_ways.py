@@ -7,7 +7,7 @@ import hmac
 import json
 import ssl
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -248,22 +248,18 @@ def test_a_line_break_that_slips_through_sends_nothing(broken: str, room: Mailro
 SECRET = "a-shared-Secret~1"
 
 
-@contextmanager
-def hook(url: str, authority: Path | None = None, **limits: float) -> Iterator[WebhookSink]:
-    """Make a sink that believes one authority, and close it."""
+def hook(url: str, authority: Path | None = None, **limits: float) -> WebhookSink:
+    """Make a sink that believes one authority."""
     context = ssl.create_default_context(cafile=authority)
-    made = WebhookSink(url, Masked(SECRET), context, **limits)
-    try:
-        yield made
-    finally:
-        made.close()
+    return WebhookSink(url, Masked(SECRET), context, **limits)
 
 
 def test_the_document_says_all_and_is_signed() -> None:
     """Whoever has the secret can tell that it is ours and whole; a second try has the same id."""
     script = Script(status=204, body=b"")
     notice = a_notice("door_held_cleared", "closed again", times=2)
-    with serving(script) as port, hook(f"http://127.0.0.1:{port}/doorctl") as way:
+    with serving(script) as port:
+        way = hook(f"http://127.0.0.1:{port}/doorctl")
         way.send(notice)
         way.send(notice)
 
@@ -293,20 +289,15 @@ def test_the_document_says_all_and_is_signed() -> None:
 def test_anything_but_success_is_not_sent(status: int) -> None:
     """A redirect is not followed: an alarm goes where the configuration says, or nowhere."""
     script = Script(status=status, headers={"Location": "/elsewhere"})
-    with (
-        serving(script) as port,
-        hook(f"http://127.0.0.1:{port}/") as way,
-        pytest.raises(NotSentError, match=f"HTTP status {status}"),
-    ):
-        way.send(a_notice())
+    with serving(script) as port, pytest.raises(NotSentError, match=f"HTTP status {status}"):
+        hook(f"http://127.0.0.1:{port}/").send(a_notice())
 
     assert [path for _, path, _, _ in script.requests] == ["/"]
 
 
 def test_the_secret_can_not_be_printed() -> None:
     """It stands in no message and in no representation."""
-    with hook("http://127.0.0.1:9") as way:
-        assert SECRET not in repr(vars(way))
+    assert SECRET not in repr(vars(hook("http://127.0.0.1:9")))
 
 
 # The hourly question to a dead-man's switch.
@@ -338,9 +329,7 @@ def beating() -> Iterator[Beating]:
     """Give one whose web process has just begun."""
     script = Script()
     with serving(script) as port:
-        beating = Beating(port, script)
-        yield beating
-        beating.switch.close()
+        yield Beating(port, script)
 
 
 def test_it_is_asked_each_hour_with_nothing_in_it(beating: Beating) -> None:

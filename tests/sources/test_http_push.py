@@ -3,8 +3,7 @@ from __future__ import annotations
 import json
 import ssl
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -26,8 +25,6 @@ CONTENT = b"document " * 20_000
 
 HELD = {"epoch": 41, "digest": "ab" * 32, "nonce": "n", "key_id": "0badcafe", "minimum_age": 14}
 
-Reached = Callable[..., HttpBranch]
-
 
 def held(**changed: Any) -> Held:
     """Return what a branch holds."""
@@ -40,24 +37,15 @@ def script() -> Script:
     return Script()
 
 
-@pytest.fixture
-def reached() -> Iterator[Reached]:
-    """Return a function that gives a sender's view of what listens on a port."""
-    with ExitStack() as stack:
-
-        def branch(
-            port: int, context: ssl.SSLContext | None = None, wait_s: float = 10
-        ) -> HttpBranch:
-            scheme = "http" if context is None else "https"
-            url = f"{scheme}://127.0.0.1:{port}/"
-            made = HttpBranch("oest", url, context or PLAIN, apply_s=wait_s, ask_s=wait_s)
-            return stack.enter_context(closing(made))
-
-        yield branch
+def reached(port: int, context: ssl.SSLContext | None = None, wait_s: float = 10) -> HttpBranch:
+    """Return a sender's view of what listens on a port."""
+    scheme = "http" if context is None else "https"
+    url = f"{scheme}://127.0.0.1:{port}/"
+    return HttpBranch("oest", url, context or PLAIN, apply_s=wait_s, ask_s=wait_s)
 
 
 @pytest.fixture
-def branch(script: Script, reached: Reached) -> Iterator[HttpBranch]:
+def branch(script: Script) -> Iterator[HttpBranch]:
     """A branch that answers as the script says."""
     with serving(script) as port:
         yield reached(port)
@@ -252,7 +240,7 @@ def test_a_refusal_without_words_has_ours(branch: HttpBranch, script: Script, bo
     assert answer.why.startswith("it does not accept our signature")
 
 
-def test_a_hanging_branch(reached: Reached) -> None:
+def test_a_hanging_branch() -> None:
     """One that takes the document and never answers is left after its own time."""
     with speaking(b"", hold=threading.Event()) as port:
         answer = reached(port, wait_s=0.2).send(document(), "changes")
@@ -277,9 +265,7 @@ def https(script: Script, authority: Authority) -> Iterator[int]:
         yield port
 
 
-def test_both_sides_show_a_certificate(
-    https: int, authority: Authority, reached: Reached, script: Script
-) -> None:
+def test_both_sides_show_a_certificate(https: int, authority: Authority, script: Script) -> None:
     """Who is trusted on both sides is heard."""
     context = tls_context(authority.path, *authority.issue("sender"))
 
@@ -288,7 +274,7 @@ def test_both_sides_show_a_certificate(
 
 
 def test_without_a_certificate_nothing_is_heard(
-    https: int, authority: Authority, reached: Reached, script: Script
+    https: int, authority: Authority, script: Script
 ) -> None:
     """The branch breaks off before it reads a request."""
     context = tls_context(authority.path, NONE, NONE)
@@ -297,7 +283,7 @@ def test_without_a_certificate_nothing_is_heard(
     assert script.requests == []
 
 
-def test_plain_words_to_a_tls_branch(https: int, reached: Reached) -> None:
+def test_plain_words_to_a_tls_branch(https: int) -> None:
     """An address with http for https is told as no connection, not as a bug."""
     assert isinstance(reached(https).held(), Away | Refused)
 

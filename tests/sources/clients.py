@@ -1,0 +1,157 @@
+"""Each client of another machine, asked once: what the contracts of all of them are held to."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from datetime import date
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from doorctl.config.tables import AlarmEmail, Backup, Lms, Oidc
+from doorctl.core.asking import trusting
+from doorctl.core.errors import DoorctlError
+from doorctl.core.masked import Masked, Pin
+from doorctl.notices.ways import DeadMansSwitch, MailSink, WebhookSink
+from doorctl.services.installation import send_backup
+from doorctl.sources.branches import HttpBranch, tls_context
+from doorctl.sources.hours import HoursRequest, Website
+from doorctl.sources.library import FbsLibrary
+from doorctl.sources.oidc import OidcProvider
+from doorctl.sync.delivery import Away
+from tests.fakes.clock import FakeClock
+from tests.notices.samples import a_notice
+from tests.sources.stages import card, sip2_library
+
+CARD, PIN, SECRET = "3000001234", "4711", "a-shared-Secret~1"
+
+LONG = b"x" * 8_000_000
+"""More than a connection holds that is not read."""
+
+
+def why(ask: Callable[[], object]) -> str:
+    """Return why nothing came of a question, which told nobody a PIN."""
+    with pytest.raises(DoorctlError) as caught:
+        ask()
+    assert not getattr(caught.value, "spent", False)
+    return str(caught.value)
+
+
+def address(port: int, authority: Path | None) -> tuple[str, ssl.SSLContext]:
+    """Return what listens there, by TLS where there is an authority, and whom to believe."""
+    scheme = "http" if authority is None else "https"
+    return f"{scheme}://127.0.0.1:{port}", trusting(authority or Path())
+
+
+def fbs(port: int, authority: Path | None, limit_s: float) -> str:
+    """Ask about a card."""
+    url, ca_file = address(port, authority)[0], authority or Path()
+    lms = Lms(kind="fbs", url=url, user="doorctl", ca_file=ca_file, timeout_s=limit_s)
+    library = FbsLibrary(lms, Masked(SECRET))
+    return why(partial(library.ask, card(CARD), Pin(PIN), row_wanted=True))
+
+
+def sip2(port: int, authority: Path | None, limit_s: float) -> str:
+    """Ask about a card, after a login."""
+    library = sip2_library(port, limit_s, ca_file=authority)
+    return why(partial(library.ask, card(CARD), Pin(PIN), row_wanted=True))
+
+
+def oidc(port: int, authority: Path | None, limit_s: float) -> str:
+    """Begin a sign-in."""
+    url, context = address(port, authority)
+    provider = OidcProvider(
+        Oidc(issuer=url), Masked(SECRET), context, FakeClock().moment, limit_s=limit_s
+    )
+    return why(provider.begin)
+
+
+def website(port: int, authority: Path | None, limit_s: float) -> str:
+    """Ask for a day's hours."""
+    url, context = address(port, authority)
+    request = HoursRequest("12", date(2026, 3, 2), date(2026, 3, 2))
+    return why(partial(Website(url, limit_s=limit_s, context=context).opening_hours, request))
+
+
+def a_branch(port: int, authority: Path | None, limit_s: float) -> HttpBranch:
+    """Return a sender's view of a branch."""
+    url, context = address(port, None)[0], tls_context(authority or Path(), Path(), Path())
+    url = url if authority is None else url.replace("http:", "https:")
+    return HttpBranch("oest", url, context, apply_s=limit_s, ask_total_s=limit_s)
+
+
+def branch(port: int, authority: Path | None, limit_s: float) -> str:
+    """Ask which push a branch holds."""
+    answer = a_branch(port, authority, limit_s).held()
+    assert isinstance(answer, Away)
+    return answer.why
+
+
+def push(port: int, authority: Path | None, limit_s: float) -> str:
+    """Send a branch a push."""
+    answer = a_branch(port, authority, limit_s).send(BytesIO(b"x"), "changes")
+    assert isinstance(answer, Away)
+    return answer.why
+
+
+def webhook(port: int, authority: Path | None, limit_s: float) -> str:
+    """Post an alarm."""
+    url, context = address(port, authority)
+    return why(partial(WebhookSink(url, Masked(SECRET), context, total_s=limit_s).send, a_notice()))
+
+
+def heartbeat(port: int, authority: Path | None, limit_s: float) -> str:
+    """Say that all is well."""
+    return why(DeadMansSwitch(*address(port, authority), total_s=limit_s).beat)
+
+
+def webdav(port: int, authority: Path | None, limit_s: float) -> str:
+    """Send a backup over HTTP."""
+    url = address(port, authority)[0]
+    wanted = Backup(destination=f"{url}/oest/", ca_file=authority or Path())
+    return why(partial(send_backup, wanted, "a-backup.age", LONG, limit_s))
+
+
+def sftp(port: int, authority: Path | None, limit_s: float) -> str:
+    """Send a backup over SSH, which has no authorities."""
+    assert authority is None
+    wanted = Backup(destination=f"sftp://doorctl@127.0.0.1:{port}/oest/")
+    return why(partial(send_backup, wanted, "a-backup.age", LONG, limit_s))
+
+
+def mail(
+    port: int,
+    authority: Path | None,
+    limit_s: float,
+    security: Literal["tls", "starttls"] = "tls",
+) -> str:
+    """Send an alarm by mail."""
+    email = AlarmEmail(
+        host="127.0.0.1",
+        port=port,
+        security="none" if authority is None else security,
+        sender="a@r.example",
+        to=("b@r.example",),
+    )
+    sink = MailSink(email, trusting(authority or Path()), total_s=limit_s)
+    return why(partial(sink.send, a_notice()))
+
+
+Ask = Callable[[int, Path | None, float], str]
+"""Ask what listens on a port, by TLS if there is an authority, within a limit; return why not."""
+
+OVER_HTTP: tuple[Ask, ...] = (fbs, oidc, website, branch, push, webhook, heartbeat, webdav)
+CLIENTS: tuple[Ask, ...] = (*OVER_HTTP, sip2, mail)
+"""Those that speak to the other machine themselves; `sftp` leaves that to OpenSSH."""
+
+WITHOUT_BODY: frozenset[Ask] = frozenset({webhook, heartbeat, webdav})
+"""They need only the head of an answer."""
+
+
+def name_of(ask: Ask) -> str:
+    """Return a client's name, for the list of tests."""
+    return ask.__name__
