@@ -42,7 +42,7 @@ ROOM_LIMITS = {
     "door": 660,
     "ops": 540,
     "notices": 540,
-    "rpc": 510,
+    "rpc": 630,
     "cards": 500,
     "accounts": 360,
 }

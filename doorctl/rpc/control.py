@@ -36,6 +36,7 @@ from doorctl.core.errors import (
     StoreError,
 )
 from doorctl.core.identity import ROOT, login, shared_in
+from doorctl.rpc.public import BACKLOG, Callers
 
 LINE_LIMIT = 16_384
 """Longest question in bytes; a ban with a letter of a page takes half of it."""
@@ -57,8 +58,8 @@ REFUSED = "refused"
 _VALUES: Mapping[str, Any] = {"day": date, "time": datetime}
 """The types of an `InputError`'s values of these names."""
 
-QUESTION_LIMIT_S, PUBLIC_LIMIT_S = 2.0, 0.5
-"""A caller that has not asked by then is cut off; on a public socket all others wait meanwhile."""
+QUESTION_LIMIT_S = 2.0
+"""A caller that has not asked by then is cut off."""
 
 _HIDDEN = 65_534
 """The user number by which systemd's ``PrivateUsers=`` shows every user but root and ours; proc(5),
@@ -104,8 +105,8 @@ class ControlServer:
         kept: the questions that root alone may ask.
         others: the questions that users may ask who are neither root nor ours; None for all.
         peer: the name of a user whom the kernel does not name: the one other that comes here.
-        public: whether every user of this machine may ask. One is answered at a time, so that many
-            questions cost the process no threads.
+        public: whether every user of this machine may ask. One thread answers them all, so that
+            many questions cost the process no more.
 
     Raises AlreadyExistsError: something that is no socket is there; it was not touched. StoreError:
     the socket could not be made.
@@ -127,14 +128,13 @@ class ControlServer:
         try:
             if not _remove_socket(path):
                 raise AlreadyExistsError(f"{path} is no socket; name another path in the config")
-            self._server = _Server(path, 0o666) if public else _Threaded(path)
+            self._server = _Public(path, 0o666) if public else _Threaded(path)
         except OSError as err:
             # The socket module's own error, about a path that is too long, has no strerror.
             if isinstance(err, AlreadyExistsError):
                 raise
             raise StoreError(f"control socket {path}: {err.strerror or err}") from err
-        self._server.answers, self._server.failed = answers, failed
-        self._server.kept, self._server.others, self._server.peer = kept, others, peer
+        self._server.answering = _Answering(answers, failed, kept, others, peer)
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.2,), name=name, daemon=True
         )
@@ -164,75 +164,30 @@ def _remove_socket(path: Path) -> bool:
     return True
 
 
-class _Server(socketserver.UnixStreamServer):
-    limit_s = PUBLIC_LIMIT_S
+@dataclass(frozen=True, slots=True)
+class _Answering:
+    """What is answered to whom; see `ControlServer`."""
+
     answers: Answers
     failed: Failed
     kept: frozenset[str]
     others: frozenset[str] | None
     peer: str
 
-    def __init__(self, path: Path, mode: int | None = None) -> None:
-        self._path = path
-        self._mode = mode
-        super().__init__(str(path), _Handler)
-
-    def server_bind(self) -> None:
-        # The file gets the mode of the socket; the umask would be that of every thread.
-        os.fchmod(self.socket.fileno(), 0o600)
-        super().server_bind()
-        # The umask may have taken some of these bits; nobody listens yet.
-        self._path.chmod(self._mode or shared_in(self._path.parent))
-
-    def handle_error(self, _request: object, _client: object) -> None:
-        # Such as no thread for an answer; socketserver would print it with whatever it quotes.
-        self.failed(type(sys.exception()).__name__)
-
-
-class _Threaded(socketserver.ThreadingMixIn, _Server):
-    limit_s = QUESTION_LIMIT_S
-    daemon_threads = True
-    block_on_close = False
-
-
-class _Handler(socketserver.StreamRequestHandler):
-    server: _Server
-
-    def handle(self) -> None:
-        with contextlib.suppress(OSError):
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-            line, user = self._line()
-            self.wfile.write(self._encoded(line, user) + b"\n")
-
-    def _line(self) -> tuple[bytes, int]:
-        """Read a line; return it with the user that the kernel vouches for."""
-        line, users, ends_s = b"", set(), perf_counter() + self.server.limit_s
-        while b"\n" not in line and len(line) < LINE_LIMIT:
-            if (left_s := ends_s - perf_counter()) <= 0:
-                raise TimeoutError
-            self.connection.settimeout(left_s)
-            some, ancillary, _, _ = self.connection.recvmsg(
-                LINE_LIMIT - len(line), socket.CMSG_SPACE(_CREDENTIALS.size)
-            )
-            if not some:
-                break
-            line += some
-            users |= {_CREDENTIALS.unpack(data)[1] for _, _, data in ancillary}
-        return line.partition(b"\n")[0], max(users, default=ROOT)
-
-    def _encoded(self, line: bytes, user: int) -> bytes:
+    def encoded(self, line: bytes, user: int) -> bytes:
+        """Return the whole answer to a line, with its end."""
         try:
-            return msgspec.json.encode(self._answer(line, user))
+            return msgspec.json.encode(self._answer(line, user)) + b"\n"
         except Exception as err:  # noqa: BLE001 - a caller without an answer would do it itself
             kind = type(err).__name__
-            self.server.failed(kind)
-            return msgspec.json.encode({"error": f"a fault of doorctl's own ({kind})"})
+            self.failed(kind)
+            return msgspec.json.encode({"error": f"a fault of doorctl's own ({kind})"}) + b"\n"
 
     def _answer(self, line: bytes, user: int) -> Answer:
         try:
             read = msgspec.json.decode(line, type=Question)
             question = Question(read.ask, read.about, self._name(user))
-            answer = self.server.answers[question.ask]
+            answer = self.answers[question.ask]
         except (msgspec.MsgspecError, KeyError, RecursionError):
             return {"error": "that question is not known"}
         if why := self._refusal(user, question.ask):
@@ -248,17 +203,87 @@ class _Handler(socketserver.StreamRequestHandler):
             return {"error": str(err)}
 
     def _refusal(self, user: int, ask: str) -> str:
-        if user != ROOT and ask in self.server.kept:
+        if user != ROOT and ask in self.kept:
             return "control.kept_from_web keeps that for root"
-        others = self.server.others
-        if others is None or user in {ROOT, os.geteuid()} or ask in others:
+        if self.others is None or user in {ROOT, os.geteuid()} or ask in self.others:
             return ""
         return "that is not for another user to ask"
 
     def _name(self, user: int) -> str | None:
         if user == ROOT:
             return None
-        return self.server.peer if user == _HIDDEN else login(user)
+        return self.peer if user == _HIDDEN else login(user)
+
+
+class _Server(socketserver.UnixStreamServer):
+    answering: _Answering
+
+    def __init__(self, path: Path, mode: int | None = None) -> None:
+        self._path = path
+        self._mode = mode
+        super().__init__(str(path), _Handler)
+
+    def server_bind(self) -> None:
+        # The file gets the mode of the socket; the umask would be that of every thread.
+        os.fchmod(self.socket.fileno(), 0o600)
+        super().server_bind()
+        # The umask may have taken some of these bits; nobody listens yet.
+        self._path.chmod(self._mode or shared_in(self._path.parent))
+
+    def handle_error(self, _request: object, _client: object) -> None:
+        # Such as no thread for an answer; socketserver would print it with whatever it quotes.
+        self.answering.failed(type(sys.exception()).__name__)
+
+
+class _Threaded(socketserver.ThreadingMixIn, _Server):
+    daemon_threads = True
+    block_on_close = False
+
+
+class _Public(_Server):
+    request_queue_size = BACKLOG
+
+    def server_activate(self) -> None:
+        super().server_activate()
+        self._callers = Callers(self.socket, self._answer, self._failed, LINE_LIMIT)
+
+    def serve_forever(self, _poll_s: float = 0.0) -> None:
+        self._callers.serve()
+
+    def shutdown(self) -> None:
+        self._callers.stop()
+
+    def _answer(self, line: bytes, user: int) -> bytes:
+        return self.answering.encoded(line, user)
+
+    def _failed(self, kind: str) -> None:
+        self.answering.failed(kind)
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    server: _Server
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            line, user = self._line()
+            self.wfile.write(self.server.answering.encoded(line, user))
+
+    def _line(self) -> tuple[bytes, int]:
+        """Read a line; return it with the user that the kernel vouches for."""
+        line, users, ends_s = b"", set(), perf_counter() + QUESTION_LIMIT_S
+        while b"\n" not in line and len(line) < LINE_LIMIT:
+            if (left_s := ends_s - perf_counter()) <= 0:
+                raise TimeoutError
+            self.connection.settimeout(left_s)
+            some, ancillary, _, _ = self.connection.recvmsg(
+                LINE_LIMIT - len(line), socket.CMSG_SPACE(_CREDENTIALS.size)
+            )
+            if not some:
+                break
+            line += some
+            users |= {_CREDENTIALS.unpack(data)[1] for _, _, data in ancillary}
+        return line.partition(b"\n")[0], max(users, default=ROOT)
 
 
 def ask(path: Path, question: Question, *, timeout_s: float, whom: str = "door") -> dict[str, Any]:

@@ -130,8 +130,8 @@ def test_a_silent_call_for_help_is_not_shown(tmp_path: Path) -> None:
     assert (health, "help" in line) == (Health.OK, False)
 
 
-def test_who_asks_slowly_keeps_the_others_for_half_a_second_at_most(tmp_path: Path) -> None:
-    """One is answered at a time, so that questions cost the door no threads.
+def test_who_asks_slowly_keeps_nobody_and_costs_no_thread(tmp_path: Path) -> None:
+    """One thread answers all of them; who has not asked within half a second is hung up on.
 
     Bug (a second reading): who sent a byte each 5 ms kept the others for as long as he liked.
     """
