@@ -5,6 +5,11 @@ restart starts a wait afresh. Failures of unknown names count in the same way.
 
 A browser that has signed in to an account before proves it by a cookie and has a count of its own:
 deliberate failures from elsewhere don't lock it out (OWASP's device cookie).
+
+A new browser has no cookie. So an address without a failure of the last day gets one try though
+the account waits: whoever fails on purpose, from however few addresses, keeps no colleague out.
+Of an account these are at most :data:`NEWCOMERS_A_DAY` on end, so that many addresses are no way
+around the waits: with them it allows 200 tries a day, on passwords of 12 characters and more.
 """
 
 from __future__ import annotations
@@ -19,7 +24,7 @@ from types import MappingProxyType
 
 from doorctl.core.moments import BootTime
 
-ACCOUNT, BROWSER, ADDRESS = "account", "browser", "address"
+ACCOUNT, BROWSER, ADDRESS, NEWCOMER = "account", "browser", "address", "newcomer"
 """What failures are counted by."""
 
 WAIT_AFTER_S = MappingProxyType({5: 30, 6: 60, 7: 120, 8: 300})
@@ -34,6 +39,9 @@ ADDRESS_BURST = 20
 ADDRESS_REFILL_MS = 60_000
 """One failure of an address is forgiven each minute."""
 
+NEWCOMERS_A_DAY = 100
+"""Tries of new addresses at an account that waits; NIST SP 800-63B allows 100 failures in a row."""
+
 KEPT_MS = 24 * 3_600_000
 """A count without a new failure for so long is forgotten."""
 
@@ -47,12 +55,15 @@ NETWORK_BITS = 64
 """The length of an IPv6 network's prefix: a household or office has all its addresses."""
 
 
+_NEWCOMER_MS = 24 * 3_600_000 // NEWCOMERS_A_DAY
+
+
 @dataclass(frozen=True, slots=True)
 class Failures:
     """The failures of an account or an address, and the time of the last one.
 
-    For an account, `count` is how many failed in a row; for an address, it is the milliseconds
-    until all are forgiven.
+    For an account, `count` is how many failed in a row; for an address, and for an account's
+    newcomers, it is the milliseconds until all are forgiven.
     """
 
     count: int = 0
@@ -94,6 +105,17 @@ def address_charged(failures: Failures, now: BootTime) -> Failures:
 def address_refunded(failures: Failures, now: BootTime) -> Failures:
     """Take back the last failure, for the sign-in was right; the others stay."""
     return Failures(max(0, _debt_ms(failures, now) - ADDRESS_REFILL_MS), now)
+
+
+def newcomer_may(address: Failures, newcomers: Failures, now: BootTime) -> bool:
+    """Tell whether an address may try an account that waits, by both counts."""
+    spent = _debt_ms(newcomers, now) > (NEWCOMERS_A_DAY - 1) * _NEWCOMER_MS
+    return address.forgotten(now) and not spent
+
+
+def newcomer_charged(newcomers: Failures, now: BootTime) -> Failures:
+    """Count such a try; it is forgiven after a hundredth of a day."""
+    return Failures(_debt_ms(newcomers, now) + _NEWCOMER_MS, now)
 
 
 def browser_known(key: bytes, name: str, shown: str) -> str | None:

@@ -18,7 +18,10 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+import msgspec
 import pyotp
+from nacl.exceptions import CryptoError
+from nacl.secret import Aead
 from pyotp.exceptions import OTPVerificationError
 
 from doorctl.accounts.account import (
@@ -48,7 +51,9 @@ from doorctl.accounts.throttle import (
     ACCOUNT,
     ADDRESS,
     BROWSER,
+    NEWCOMER,
     NONE,
+    Failures,
     account_charged,
     account_wait_s,
     address_charged,
@@ -57,6 +62,8 @@ from doorctl.accounts.throttle import (
     browser_cookie,
     browser_known,
     caller,
+    newcomer_charged,
+    newcomer_may,
 )
 from doorctl.core.errors import (
     IdentityProviderError,
@@ -277,20 +284,18 @@ class SigningIn:
         fresh = self._hasher.hashed(password) if is_old else None
         return self._run(partial(self._signed_in, admitted, fresh))
 
-    def begin_oidc(
-        self, back: str = "/", session: Token | None = None, address: str = ""
-    ) -> tuple[str, Token]:
+    def begin_oidc(self, back: str = "/", session: Token | None = None) -> tuple[str, Token]:
         """Return where to send the browser, and what it has to bring back in a cookie.
 
         `back` is the path of ours that `finish_oidc` returns. A `session` that the browser has
-        already ends when the new one begins. Few are under way at a time from one `address`. Raises
-        IdentityProviderError: there is none, or it can't be reached.
+        already ends when the new one begins. Raises IdentityProviderError: there is none, or it
+        can't be reached.
         """
         # Who is signed in here already means to prove it again, such as to change accounts.
         again = session is not None and self.whose(session) is not None
         leads, pending = self._identity_provider().begin(again=again)
         begun = Begun(pending, back, session)
-        return leads, self._pending.keep(begun, self._clock.monotonic_s(), address)
+        return leads, self._pending.keep(begun, self._clock.monotonic_s())
 
     def wanted_oidc(self, kept: Token) -> str:
         """Return the path that a sign-in leads to; "/" where it is over.
@@ -481,12 +486,22 @@ class SigningIn:
         waits_s, all_wait_s = account_wait_s(own, now), address_wait_s(whole, now)
         if host is not None and all_wait_s == 0:
             failures.keep(ADDRESS, host, address_charged(whole, now))
+        if waits_s and host is not None and self._may_all_the_same(name, whole, books):
+            waits_s = 0
         if waits_s or all_wait_s:
             return _Done(max(waits_s, all_wait_s))
         failures.keep(*charged, account_charged(own, now))
         account, hashed = books.accounts.find(name), books.accounts.password_of(name)
         factor = books.accounts.factor_of(name)
         return _Done(_Admitted(name, charged, host, account, hashed, factor))
+
+    def _may_all_the_same(self, name: str, address: Failures, books: Books) -> bool:
+        """Tell whether an address may try a login that waits, and charge it."""
+        now, newcomers = self._clock.boot_time(), books.failures.find(NEWCOMER, name)
+        may = newcomer_may(address, newcomers, now)
+        if may:
+            books.failures.keep(NEWCOMER, name, newcomer_charged(newcomers, now))
+        return may
 
     def _refused(self, admitted: _Admitted, books: Books, _moment: Moment) -> _Done[None]:
         wait_s = account_wait_s(books.failures.find(*admitted.charged), self._clock.boot_time())
@@ -600,16 +615,20 @@ def _refusal(account: str | None, why: Refusal, wait_s: int = 0) -> _Done[None]:
     return _Done(None, Action.SIGN_IN_REFUSED, NOBODY, details)
 
 
-# Sign-ins at the identity provider that are under way: few, in memory, for a few minutes.
+# Sign-ins at the identity provider that are under way: sealed, in the browser's own cookie, for a
+# few minutes. Nothing of one is kept here, so no number of them pushes another out.
 
 KEPT_S = 600.0
 """Time enough to find a telephone and type a code."""
 
-MOST = 500
-"""The most sign-ins that are kept; beyond it the oldest one must begin again."""
+LONGEST_BACK = 1000
+"""The longest path to come back to, in bytes: browsers keep a cookie of 4096 bytes."""
 
-MOST_OF_ONE = 8
-"""The most of one address; beyond it the oldest one of that address must begin again."""
+MOST_TAKEN = 1000
+"""The most that are remembered as taken; for others, older ones, the provider's code counts once.
+
+Only who has come back fills it: each costs two requests and a turn.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -624,31 +643,48 @@ class Begun:
     session: Token | None = None
 
 
+_Sealed = tuple[str, str, str, str, str | None, float]
+
+
 class PendingSignIns:
-    """Keep the sign-ins that are under way, until a restart. Thread-safe."""
+    """Seal the sign-ins that are under way, until a restart, and open each once. Thread-safe."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[bytes, tuple[Begun, float, str]] = OrderedDict()
+        self._box = Aead(secrets.token_bytes(Aead.KEY_SIZE))
+        self._taken: OrderedDict[bytes, None] = OrderedDict()
         self._lock = Lock()
 
-    def keep(self, begun: Begun, now_s: float, address: str) -> Token:
-        """Keep a sign-in; return the token by which the browser takes it again."""
-        token, host = new_token(), caller(address)
-        with self._lock:
-            theirs = [digest for digest, (_, _, of) in self._kept.items() if of == host]
-            if len(theirs) >= MOST_OF_ONE:
-                del self._kept[theirs[0]]
-            self._kept[token.digest] = begun, now_s, host
-            while len(self._kept) > MOST:
-                self._kept.popitem(last=False)
-        return token
+    def keep(self, begun: Begun, now_s: float) -> Token:
+        """Return a sign-in, sealed, for the browser to bring back; it begins at `now_s`."""
+        pending, session = begun.pending, begun.session
+        back = begun.back if len(begun.back.encode()) <= LONGEST_BACK else "/"
+        own = None if session is None else session.reveal()
+        texts = [each.reveal() for each in (pending.state, pending.nonce, pending.verifier)]
+        return Token(self._box.encrypt(msgspec.json.encode((*texts, back, own, now_s))).hex())
 
     def take(self, token: Token, now_s: float, *, stays: bool = False) -> Begun | None:
-        """Return what was kept, once unless it `stays`; None where it is over or was never here."""
+        """Return what was sealed, once unless it `stays`; None where it is over or is none."""
+        try:
+            sealed = bytes.fromhex(token.reveal())
+            opened = self._box.decrypt(sealed)
+        except (ValueError, CryptoError):
+            return None
+        state, nonce, verifier, back, own, begun_s = msgspec.json.decode(opened, type=_Sealed)
+        if now_s - begun_s >= KEPT_S or self._is_taken(sealed, stays=stays):
+            return None
+        pending = Pending(Masked(state), Masked(nonce), Masked(verifier))
+        return Begun(pending, back, None if own is None else Token(own))
+
+    def _is_taken(self, sealed: bytes, *, stays: bool) -> bool:
+        # Not by the text: it has other spellings.
+        digest = hashlib.sha256(sealed).digest()
         with self._lock:
-            found = self._kept.get if stays else self._kept.pop
-            begun, begun_s, _ = found(token.digest, (None, now_s, ""))
-        return begun if now_s - begun_s < KEPT_S else None
+            taken = digest in self._taken
+            if not stays:
+                self._taken[digest] = None
+                if len(self._taken) > MOST_TAKEN:
+                    self._taken.popitem(last=False)
+        return taken
 
 
 # Refusals by role go on record: an account's first ones, then one an hour with a count, so that a

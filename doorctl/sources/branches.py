@@ -79,6 +79,7 @@ class HttpBranch:
 
     A request has a connection of its own, and `ask_total_s` or, for a push of no bytes, `apply_s`
     in all: a branch that sends a byte now and then must not keep the next run from every other.
+    `question` is what :func:`~doorctl.sync.delivery.question_signed` makes for it.
     """
 
     def __init__(
@@ -87,17 +88,19 @@ class HttpBranch:
         url: str,
         context: ssl.SSLContext,
         *,
+        question: str = "",
         apply_s: float = APPLY_S,
         ask_s: float = ASK_S,
         ask_total_s: float = ASK_TOTAL_S,
     ) -> None:
         self.name = name
+        self._by = {"Authorization": question} if question else {}
         self._url, self._context, self._talks = url.rstrip("/"), context, Talks()
         self._apply_s, self._ask_s, self._ask_total_s = apply_s, ask_s, ask_total_s
 
     def held(self) -> Held | Refused | Away:
         """See `Branch.held`."""
-        answer = self._ask(_Request("GET", "/v1/patrons/epoch"), Held)
+        answer = self._ask(_Request("GET", "/v1/patrons/epoch", headers=self._by), Held)
         if isinstance(answer, OutOfOrder):
             return Refused(answer.why)
         if not isinstance(answer, Held):

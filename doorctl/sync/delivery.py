@@ -239,6 +239,32 @@ def signed(
     return base64.b64encode(private_key.sign(text)) + b"\n" + text
 
 
+QUESTION = "doorctl-question/1"
+SCHEME = "Doorctl"
+"""Of the header `Authorization`, by which a sender asks what a branch holds."""
+
+
+def question_signed(branch: str, private_key: SigningKey) -> str:
+    """Return the header by which a branch knows who asks what it holds; older ones ignore it.
+
+    It never changes: whoever can read it on its way reads the answer as well.
+    """
+    signature = private_key.sign(_question(branch))
+    return f"{SCHEME} {base64.b64encode(signature).decode()}"
+
+
+def is_senders(header: str, branch: str, public_keys: Sequence[VerifyKey]) -> bool:
+    """Tell whether a question's header is by one of a branch's senders; any text may be given."""
+    scheme, _, written = header.partition(" ")
+    signature = signature_of(written)
+    signed_by_one = any(key.has_signed(signature, _question(branch)) for key in public_keys)
+    return scheme == SCHEME and signed_by_one
+
+
+def _question(branch: str) -> bytes:
+    return f"{QUESTION}\n{branch}".encode()
+
+
 def read_exchange(
     message: bytes, branch: str, nonce: str, public_keys: Sequence[VerifyKey]
 ) -> Exchange:

@@ -9,6 +9,7 @@ import asyncio
 import gc
 import hashlib
 import secrets
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -30,6 +31,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from doorctl.accounts.account import Permission, Person, Role, Token, permits
+from doorctl.accounts.throttle import caller
 from doorctl.core.errors import (
     DoorctlError,
     InputError,
@@ -140,34 +142,89 @@ MOST_WAITING: Final = 32
 MOST_AT_ONCE: Final = 1
 """The most threads for requests before sign-in; the others are for staff."""
 
-MOST_IN_LINE: Final = 16
-"""How many more wait; the next ones are refused for now."""
+MOST_IN_LINE: Final = 64
+"""How many more wait; then the one least entitled to a place is refused for now."""
+
+MOST_SERVED: Final = 4096
+"""The most addresses whose last turn is remembered."""
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    host: str
+    came: int
+    turn: asyncio.Future[None]
 
 
 class Turns:
     """A queue of requests before sign-in; belongs to the event loop.
 
-    So many slow requests of strangers take no thread from users who are signed in.
+    So many slow requests of strangers take no thread from users who are signed in. An address that
+    never had a turn comes first, then the one whose last turn is longest ago. So whoever asks
+    without end, from however many addresses, waits behind everybody else. Where the queue is full
+    the last in that order is refused: of one address's requests, the newest.
     """
 
     def __init__(self) -> None:
-        self._turn = asyncio.Semaphore(MOST_AT_ONCE)
-        self._here = 0
+        self._waiting: list[_Waiting] = []
+        self._busy = self._came = self._turns = 0
+        self._last: OrderedDict[str, int] = OrderedDict()
 
     @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
+    async def one(self, address: str = "") -> AsyncIterator[None]:
         """Wait for a turn, and keep it while the block runs.
 
         Raises StuckError: too many wait already.
         """
-        if self._here >= MOST_AT_ONCE + MOST_IN_LINE:
-            raise StuckError("too many sign in at once; try again in a moment")
-        self._here += 1
+        await self._come(caller(address))
         try:
-            async with self._turn:
-                yield
+            yield
         finally:
-            self._here -= 1
+            self._end()
+
+    async def _come(self, host: str) -> None:
+        if self._busy < MOST_AT_ONCE:
+            self._begin(host)
+            return
+        self._came += 1
+        own = _Waiting(host, self._came, asyncio.get_running_loop().create_future())
+        self._waiting.append(own)
+        if len(self._waiting) > MOST_IN_LINE:
+            last = max(self._waiting, key=self._place)
+            self._waiting.remove(last)
+            last.turn.set_exception(StuckError("too many sign in at once; try again in a moment"))
+        try:
+            await own.turn
+        except asyncio.CancelledError:
+            if own in self._waiting:
+                self._waiting.remove(own)
+            elif not own.turn.cancelled():
+                self._end()
+            raise
+
+    def _place(self, waiting: _Waiting) -> tuple[int, int, int]:
+        """Return what puts one behind others: its address's last turn, and its address's others."""
+        before = sum(
+            other.host == waiting.host and other.came < waiting.came for other in self._waiting
+        )
+        return self._last.get(waiting.host, 0), before, waiting.came
+
+    def _begin(self, host: str) -> None:
+        self._busy += 1
+        self._turns += 1
+        self._last[host] = self._turns
+        self._last.move_to_end(host)
+        if len(self._last) > MOST_SERVED:
+            self._last.popitem(last=False)
+
+    def _end(self) -> None:
+        self._busy -= 1
+        there = [waiting for waiting in self._waiting if not waiting.turn.done()]
+        if there:
+            first = min(there, key=self._place)
+            self._waiting.remove(first)
+            self._begin(first.host)
+            first.turn.set_result(None)
 
 
 class Aside:

@@ -22,14 +22,20 @@ from starlette.routing import Route
 from doorctl.access.patron import SealedRow
 from doorctl.accounts.throttle import caller
 from doorctl.config.tables import Push as PushLimits
-from doorctl.core.errors import Problem, PushInvalidError, PushTooLargeError, StoreError
+from doorctl.core.errors import (
+    Problem,
+    PushConflictError,
+    PushInvalidError,
+    PushTooLargeError,
+    StoreError,
+)
 from doorctl.core.ports import WELL, AlarmOnce, Clock, EventLog
 from doorctl.privacy.audit import SYNC, Action, Deed, Details
 from doorctl.services.branch import WebsAudit
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_changes import PushJournal
 from doorctl.store.patrons_writer import PatronCacheWriter
-from doorctl.sync.delivery import MOST_BYTES, number_of, read_exchange
+from doorctl.sync.delivery import MOST_BYTES, is_senders, number_of, read_exchange
 from doorctl.sync.document import SUBJECT, Kind, Manifest
 from doorctl.sync.receive import (
     Applying,
@@ -337,10 +343,19 @@ class Body:
         return chunk
 
 
+def _address(request: Request) -> str:
+    return "" if request.client is None else caller(request.client.host)
+
+
 ResultT = TypeVar("ResultT")
 
 MOST_WAITING = 8
 """Pushes that may wait for their first line at a time; a real sender's comes at once."""
+
+MOST_ADDRESSES = 64
+"""Addresses that are remembered: of senders, and of callers who were told nothing."""
+
+UNSIGNED = "only a sender is told; sign the question, as doorctl 0.3 does"
 
 
 @dataclass(eq=False)
@@ -370,6 +385,8 @@ class Pushes:
         self._nonce = secrets.token_hex(16)
         self._taking = False
         self._waiting: deque[asyncio.Timeout] = deque()
+        self._senders: deque[str] = deque(maxlen=MOST_ADDRESSES)
+        self._untold: deque[str] = deque(maxlen=MOST_ADDRESSES)
 
     def routes(self) -> tuple[Route, ...]:
         """Return the addresses."""
@@ -382,7 +399,15 @@ class Pushes:
         )
 
     async def epoch(self, request: Request) -> Response:
-        """Say which push is held; strangers are not told how many patrons are in it."""
+        """Say which push is held, to this machine and to senders.
+
+        A sender signs its question or has a certificate. One of doorctl 0.2 does neither: it is
+        known by its address once something that it signed has come from there. Any other caller
+        gets what a branch that holds nothing says, so that a sender of 0.2 begins with a snapshot.
+        """
+        if not self._is_known(request):
+            self._untold.append(_address(request))
+            return answer(self._said(Push(0), None) | {"why": UNSIGNED})
         try:
             held = await self._work(self.reception.held)
             patrons = await self._work(self.reception.patrons)
@@ -391,19 +416,30 @@ class Pushes:
         head = None
         with suppress(StoreError):
             head = await asyncio.to_thread(self.record.head)
-        here = request.client is not None and caller(request.client.host) in HERE
-        known = here or request.scope.get(CERTIFIED, False)
-        return answer(
-            {
-                "epoch": held.epoch,
-                "digest": held.digest,
-                **({"patrons": patrons} if known else {}),
-                "audit_head": head,
-                "nonce": self._nonce,
-                "key_id": self.reception.terms.seal.key_id,
-                "minimum_age": self.reception.terms.minimum_age,
-            }
-        )
+        return answer(self._said(held, head) | {"patrons": patrons})
+
+    def _said(self, held: Push, head: str | None) -> dict[str, object]:
+        terms = self.reception.terms
+        return {
+            "epoch": held.epoch,
+            "digest": held.digest,
+            "audit_head": head,
+            "nonce": self._nonce,
+            "key_id": terms.seal.key_id,
+            "minimum_age": terms.minimum_age,
+        }
+
+    def _is_known(self, request: Request) -> bool:
+        address, terms = _address(request), self.reception.terms
+        if address in HERE or address in self._senders or request.scope.get(CERTIFIED, False):
+            return True
+        by = request.headers.get("authorization", "")
+        return is_senders(by, terms.branch, terms.public_keys)
+
+    def _note_sender(self, request: Request) -> None:
+        address = _address(request)
+        if address not in self._senders:
+            self._senders.append(address)
 
     async def exchange(self, request: Request) -> Response:
         """Say up to where the audit log is the one a sender saw; exchange counts of wrong PINs.
@@ -423,6 +459,7 @@ class Pushes:
             await self._begin(body, take)
             exchange = read_exchange(bytes(message), terms.branch, self._nonce, terms.public_keys)
             self._nonce = secrets.token_hex(16)
+            self._note_sender(request)
             agreed = await asyncio.to_thread(self.noting.compare, exchange.heads)
             here = None
             with suppress(StoreError):
@@ -442,6 +479,8 @@ class Pushes:
             # The one place is for pushes with a valid signature: a stranger holds nobody off.
             if not self._taking:
                 await self._begin(body, staging.begin)
+                if staging.manifest is not None:
+                    self._note_sender(request)
             if self._taking:
                 raise BusyError
             self._taking = True
@@ -451,7 +490,10 @@ class Pushes:
                 self._taking = False
         except REFUSED as err:
             epoch = None if staging.manifest is None else staging.manifest.epoch
-            return await self._refuse(body, err, epoch=epoch, rehearsed=kind is None)
+            # Its number is the next one's too: who was not told ours could not know of it.
+            guessed = isinstance(err, PushConflictError) and _address(request) in self._untold
+            quiet = kind is None or guessed
+            return await self._refuse(body, err, epoch=epoch, quiet=quiet)
         await body.drain()
         return answer(
             {"epoch": received.epoch, "applied": received.applied, "unchanged": received.unchanged}
@@ -503,11 +545,11 @@ class Pushes:
         cause: BaseException,
         *,
         epoch: int | None = None,
-        rehearsed: bool = False,
+        quiet: bool = False,
     ) -> Response:
         refusal = refusal_of(cause)
         self.log.emit("push", epoch=epoch, result=refusal.result)
-        if refusal.alarm is not None and not rehearsed:
+        if refusal.alarm is not None and not quiet:
             self._failing[refusal.alarm].tell(str(cause), again=True)
         await body.discard()
         return refusal.answer(cause)

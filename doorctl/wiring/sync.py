@@ -48,8 +48,8 @@ from doorctl.store.keys import (
     remove_key,
 )
 from doorctl.store.outbox import OutboxStore, open_or_create_outbox
-from doorctl.sync.delivery import Delivery, Result, Sender, Terms, deliver
-from doorctl.sync.document import refuse_odd_name
+from doorctl.sync.delivery import Delivery, Result, Sender, Terms, deliver, question_signed
+from doorctl.sync.document import SigningKey, refuse_odd_name
 from doorctl.sync.feed import FeedExports, Sealing
 from doorctl.sync.push import WAITING, Book, Refreshed, refresh
 
@@ -167,7 +167,7 @@ def push(
     sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
     sender = _sender(config, wishes, sealer, keys, moment.latest_known.date())
     deliveries: list[Delivery] = []
-    branches = _branches(sync)
+    branches = _branches(sync, sender.private_key)
     with (
         _outbox(sync, wishes) as outbox,
         _telling(config, outbox, clock, None if wishes.dry_run else on_unsent) as book,
@@ -394,7 +394,7 @@ def _write_set_aside(path: Path, lines: Sequence[str]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _branches(sync: Sync) -> list[HttpBranch]:
+def _branches(sync: Sync, private_key: SigningKey) -> list[HttpBranch]:
     if not sync.targets:
         raise InputError("there is no branch yet: doorctl sync pair brings one in")
     return [
@@ -402,6 +402,7 @@ def _branches(sync: Sync) -> list[HttpBranch]:
             target.branch,
             target.url,
             tls_context(target.ca_file, target.certificate_file, target.key_file),
+            question=question_signed(target.branch, private_key),
         )
         for target in sync.targets
     ]

@@ -7,6 +7,7 @@ municipality, kept all staff out; polls cost nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -23,7 +24,7 @@ from doorctl.accounts.account import (
     Role,
     new_token,
 )
-from doorctl.accounts.throttle import ACCOUNT, ADDRESS_BURST, NONE, WAIT_AFTER_S
+from doorctl.accounts.throttle import ACCOUNT, ADDRESS_BURST, NEWCOMERS_A_DAY, NONE, WAIT_AFTER_S
 from doorctl.core.errors import (
     IdentityProviderError,
     InputError,
@@ -115,7 +116,7 @@ def test_failures_of_any_name_wait_alike(house: House, name: str) -> None:
         house.fail(name, f"192.0.2.{place}")
     stretched = house.hasher.stretched
 
-    assert house.wait_s(name) == WAIT_AFTER_S[FREE]
+    assert house.wait_s(name, "192.0.2.0") == WAIT_AFTER_S[FREE]
     assert house.hasher.stretched == stretched
     assert house.desk.events[-1][2]["wait_s"] == WAIT_AFTER_S[FREE]
 
@@ -175,6 +176,45 @@ def test_nobody_keeps_a_browser_out_that_is_known(house: House) -> None:
     for _ in range(2 * ADDRESS_BURST):
         house.door.sign_in(" Grethe", RIGHT, HERE, known)
     assert house.wait_s() == 60
+
+
+def test_nobody_keeps_a_new_browser_out_from_a_few_addresses(house: House) -> None:
+    """Bug (second penetration test, 2.8): 24 bots kept every new browser out while they ran.
+
+    An address of its own gets it in, though the account waits; the bots' addresses don't.
+    """
+    bots = [f"198.51.100.{number}" for number in range(24)]
+    for number in range(24 * 5):
+        with suppress(SignInRefusedError):
+            house.door.sign_in("grethe", WRONG, bots[number % 24])
+        house.desk.clock.advance(7)
+    assert house.wait_s(address=bots[0]) > 0
+
+    house.door.sign_in("grethe", RIGHT, HERE)
+
+
+def test_many_addresses_are_no_way_around_the_waits(house: House) -> None:
+    """So many new ones may try an account that waits, and then as many again in a day."""
+    for _ in range(FREE):
+        house.fail(address="192.0.2.1")
+    for number in range(NEWCOMERS_A_DAY):
+        house.fail(address=f"198.51.100.{number}")
+    stretched = house.hasher.stretched
+
+    assert house.wait_s(address="203.0.113.1") > 0
+    assert house.hasher.stretched == stretched
+    house.desk.clock.advance(24 * 3600 // NEWCOMERS_A_DAY)
+    house.fail(address="203.0.113.2")
+    assert house.wait_s(address="203.0.113.3") > 0
+
+
+def test_an_address_gets_one_try_at_an_account_that_waits(house: House) -> None:
+    """Then it waits with the others, for a day after its last failure."""
+    for _ in range(FREE):
+        house.fail(address="192.0.2.1")
+    house.fail(address=THERE)
+
+    assert house.wait_s(address=THERE) > 0
 
 
 def test_a_known_browser_has_a_count_of_its_own(house: House) -> None:

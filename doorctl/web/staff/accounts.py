@@ -151,7 +151,7 @@ class Entrance:
         shown, password = self._shown(request), Password(form.exact("password"))
         known = bool(shown) and await request.aside(signing_in.knows, name, shown)
         try:
-            async with self._turns[known].one():
+            async with self._turns[known].one(request.client):
                 token = await request.aside(
                     signing_in.sign_in, name, password, request.client, shown, form.text("code")
                 )
@@ -293,10 +293,8 @@ class Entrance:
             return request.go(sign_in_at(back))
         session = session_of(self._frame, request)
         try:
-            async with self._leaving.one():
-                address, kept = await request.aside(
-                    self._signing_in.begin_oidc, back, session, request.client
-                )
+            async with self._leaving.one(request.client):
+                address, kept = await request.aside(self._signing_in.begin_oidc, back, session)
         except IdentityProviderError as error:
             return self._unsure(request, back, error)
         response = RedirectResponse(address, 303)
@@ -320,7 +318,7 @@ class Entrance:
         state, code = request.query("state"), request.query("code")
         finish = self._signing_in.finish_oidc
         try:
-            async with self._leaving.one():
+            async with self._leaving.one(request.client):
                 token, back = await request.aside(finish, kept, state=state, code=code)
         except (SignInRefusedError, InputError) as error:
             status = 422 if isinstance(error, InputError) else 403

@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import re
 import weakref
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from html import unescape
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jinja2 import TemplateNotFound
 from starlette.requests import Request
 from starlette.responses import Response
@@ -549,6 +551,124 @@ def test_a_line_that_is_too_long_is_refused() -> None:
         await asyncio.gather(*held)
         async with turns.one():
             pass
+
+    asyncio.run(play())
+
+
+@dataclass
+class Crowd:
+    """Requests that each keep a turn until it is ended; `served` had one, in order."""
+
+    turns: Turns = field(default_factory=Turns)
+    served: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    _over: asyncio.Event = field(default_factory=asyncio.Event)
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def come(self, *hosts: str) -> None:
+        """Have requests come from these addresses."""
+        self._tasks += [asyncio.create_task(self._ask(host)) for host in hosts]
+        await rest()
+
+    async def end(self, count: int = 1) -> None:
+        """End the turn that is had, and the next ones."""
+        for _ in range(count):
+            self._over.set()
+            await rest()
+
+    async def leave(self) -> None:
+        """Have the last request that came given up."""
+        self._tasks[-1].cancel()
+        await rest()
+
+    async def _ask(self, host: str) -> None:
+        try:
+            async with self.turns.one(host):
+                self.served.append(host)
+                self._over.clear()
+                await self._over.wait()
+        except StuckError:
+            self.refused.append(host)
+
+
+async def rest() -> None:
+    """Let every task that can go on go on."""
+    for _ in range(4):
+        await asyncio.sleep(0)
+
+
+NEW_ADDRESS = "203.0.113.9"
+BOTS = [f"198.51.100.{number}" for number in range(24)]
+
+
+def test_whoever_asks_without_end_waits_behind_everybody_else() -> None:
+    """Bug (second penetration test, 2.8): a new browser among 24 bots got a turn in 0 of 10.
+
+    Each bot has had a turn, and asks again at once for as many as there is room for.
+    """
+
+    async def play() -> None:
+        crowd = Crowd()
+        await crowd.come(*BOTS)
+        await crowd.end(len(BOTS))
+        await crowd.come(*(BOTS * MOST_IN_LINE))
+        assert set(crowd.refused) <= set(BOTS)
+        before = len(crowd.served)
+
+        await crowd.come(NEW_ADDRESS)
+        await crowd.end()
+        assert crowd.served[before:] == [NEW_ADDRESS]
+        assert NEW_ADDRESS not in crowd.refused
+        # Then it is one of those that had a turn, behind all of them.
+        await crowd.come(NEW_ADDRESS)
+        await crowd.end(len(BOTS) - 1)
+        await crowd.end(2)
+        assert NEW_ADDRESS in crowd.served[before + 1 :]
+
+    asyncio.run(play())
+
+
+@given(st.lists(st.sampled_from([*BOTS[:5], "end"]), max_size=60))
+def test_a_new_address_has_the_next_turn_whoever_waits(before: list[str]) -> None:
+    """Whatever came and ended before from addresses that had a turn each."""
+
+    async def play() -> None:
+        crowd = Crowd()
+        await crowd.come(*BOTS[:5])
+        await crowd.end(5)
+        for step in before:
+            await (crowd.end() if step == "end" else crowd.come(step))
+        await crowd.come(NEW_ADDRESS)
+        if crowd.served[-1] != NEW_ADDRESS:
+            await crowd.end()
+        assert crowd.served[-1] == NEW_ADDRESS
+        await crowd.end(MOST_IN_LINE + len(before) + 2)
+        assert sorted(crowd.served + crowd.refused) == sorted(
+            [*BOTS[:5], NEW_ADDRESS, *(step for step in before if step != "end")]
+        )
+
+    asyncio.run(play())
+
+
+def test_one_that_gave_up_holds_nobody_up() -> None:
+    """Neither while it waited, nor in the moment in which its turn came."""
+
+    async def play() -> None:
+        crowd = Crowd()
+        await crowd.come("first", "second")
+        await crowd.leave()
+        await crowd.come("third")
+        await crowd.end()
+        assert crowd.served == ["first", "third"]
+
+        waits = asyncio.create_task(crowd.turns._come("fourth"))  # noqa: SLF001 - in one step
+        await rest()
+        crowd._over.set()  # noqa: SLF001 - as said
+        await asyncio.sleep(0)
+        waits.cancel()
+        await rest()
+        await crowd.come("fifth")
+        assert crowd.served[-1] == "fifth"
 
     asyncio.run(play())
 
