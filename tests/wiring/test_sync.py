@@ -28,9 +28,9 @@ from doorctl.core.alarms import KINDS
 from doorctl.core.errors import FeedError, StoreBusyError, StoreError
 from doorctl.notices.ways import translated
 from doorctl.services.installation import keys_in_use
-from doorctl.store.keys import key_id
+from doorctl.store.keys import key_id, read_signing_key
 from doorctl.store.outbox import OutboxStore
-from doorctl.sync.delivery import Delivery
+from doorctl.sync.delivery import Delivery, is_senders
 from doorctl.sync.push import Book, Refreshed
 from doorctl.wiring import sync
 from tests.fakes.clock import FakeClock
@@ -324,6 +324,22 @@ def test_a_branch_that_is_away_fails_no_run_before_its_time(town: Server) -> Non
         assert push() == (1, "doorctl: not up to date: 1 of 1 branches (vest)")
     file.write_text(real)
     assert push() == (0, "")
+
+
+def test_a_branch_knows_by_the_question_who_asks(server: Server) -> None:
+    """It is signed for that branch, by the key that signs pushes."""
+    server.export(*ALL)
+    server.take()
+    server.push()
+
+    (method, path, _, headers), *_ = server.oest.requests
+    assert (method, path) == ("GET", "/v1/patrons/epoch")
+    by = {name.lower(): text for name, text in headers.items()}["authorization"]
+    assert server.config.sync is not None
+    key = read_signing_key(server.config.sync.signing_key_file)
+    branch = server.config.sync.targets[0].branch
+    assert is_senders(by, branch, [key.verify_key()])
+    assert not is_senders(by, f"{branch}2", [key.verify_key()])
 
 
 def test_a_mistake_in_a_way_fails_no_push(server: Server) -> None:
