@@ -608,6 +608,7 @@ def test_whoever_asks_without_end_waits_behind_everybody_else() -> None:
     """
 
     async def play() -> None:
+        """Fill the line, and come new."""
         crowd = Crowd()
         await crowd.come(*BOTS)
         await crowd.end(len(BOTS))
@@ -633,6 +634,7 @@ def test_a_new_address_has_the_next_turn_whoever_waits(before: list[str]) -> Non
     """Whatever came and ended before from addresses that had a turn each."""
 
     async def play() -> None:
+        """Have them come and end, and come new."""
         crowd = Crowd()
         await crowd.come(*BOTS[:5])
         await crowd.end(5)
@@ -654,6 +656,7 @@ def test_one_that_gave_up_holds_nobody_up() -> None:
     """Neither while it waited, nor in the moment in which its turn came."""
 
     async def play() -> None:
+        """Give up while waiting, and while being let in."""
         crowd = Crowd()
         await crowd.come("first", "second")
         await crowd.leave()
