@@ -6,7 +6,7 @@ Bug (attack review): a time server that lies at a start emptied the door log at 
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import product
 from zoneinfo import ZoneInfo
@@ -31,6 +31,7 @@ TRUSTED, HOLDOVER, UNTRUSTED = ClockState.TRUSTED, ClockState.HOLDOVER, ClockSta
 MARK = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 NOON = datetime(2026, 3, 12, 12, 0, tzinfo=ZONE)
 UP = timedelta(days=3)
+NOTHING = timedelta(0)
 HOUR = timedelta(hours=1)
 LONG_AGO = datetime(1978, 1, 1, tzinfo=ZONE)
 
@@ -102,7 +103,7 @@ def stood(wall: datetime, mark: datetime = MARK) -> Timekeeper:
 
 
 @pytest.mark.parametrize(
-    ("away", "up", "agreed", "wary", "leapt"),
+    ("away", "up", "agreed", "wary", "stepped"),
     [
         (timedelta(days=1), timedelta(0), False, True, True),
         (timedelta(days=1) - timedelta(microseconds=1), timedelta(0), False, True, False),
@@ -113,7 +114,7 @@ def stood(wall: datetime, mark: datetime = MARK) -> Timekeeper:
     ],
 )
 def test_a_start_far_above_the_mark_is_believed_and_deletes_nothing(
-    away: timedelta, up: timedelta, agreed: bool, wary: bool, leapt: bool
+    away: timedelta, up: timedelta, agreed: bool, wary: bool, stepped: bool
 ) -> None:
     """A day more than has passed for certain, by one source: nothing else contradicts it there.
 
@@ -126,14 +127,14 @@ def test_a_start_far_above_the_mark_is_believed_and_deletes_nothing(
     moment = keeper.read(noon + away, UP + up, vouched=True, agreed=agreed)
 
     assert (moment.local, moment.state) == (noon + away, TRUSTED)
-    assert (moment.stepped, moment.leapt, moment.in_doubt) == (leapt, leapt, False)
+    assert (moment.stepped, moment.in_doubt) == (stepped, False)
     six = timedelta(hours=6)
     short = six - timedelta(microseconds=1)
     before = keeper.read(noon + away + short, UP + up + short, vouched=True)
-    assert (before.stepped, before.leapt) == (leapt, leapt)
-    assert (before.high_water == noon) is leapt
+    assert before.stepped is stepped
+    assert (before.high_water == noon) is stepped
     after = keeper.read(noon + away + six, UP + up + six, vouched=True)
-    assert (after.stepped, after.leapt) == (False, False)
+    assert not after.stepped
     assert after.high_water == noon + away + six
 
 
@@ -188,8 +189,8 @@ STORIES = {
         f"{STOOD}; 30d -30d none untrusted; 30d right one trusted marked"
     ),
     "staff end a leap": (
-        "0h right mark; 0h right restart; 40d right one leapt; 40d right staff marked;"
-        "40d right one stepped"
+        "0h right mark; 0h right reboot; 30s 40d one stepped leapt; 30s 40d staff marked;"
+        "30s 40d one stepped"
     ),
     "the time that stood is proof enough; what can't be undone waits for six hours": (
         f"{DOUBT}; 1h right one stepped; 6h- right one stepped; 6h right one trusted marked"
@@ -237,13 +238,18 @@ STORIES = {
         f"after a power cut of {off} the first vouched time is the time": (
             f"{STOOD}; 0h right reboot; 30s -30s none untrusted; 30s {off} one {then}"
         )
-        for off, then in {"1h": "trusted", "9h": "trusted", "21d": "leapt"}.items()
+        for off, then in {
+            "59m": "trusted",
+            "1h": "trusted leapt",
+            "9h": "trusted leapt",
+            "21d": "stepped leapt",
+        }.items()
     },
 }
 """By what it shows, step by step: hours since noon, how far off the clock is, and who vouches.
 
-Then what it says: its state, where it is `doubt`, `stepped` or `leapt` that; and `marked` where
-this time is the mark from now on.
+Then what it says: its state, where it is `doubt` or `stepped` that; `leapt` where so much time
+without power has to be told, and `marked` where this time is the mark from now on.
 """
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -268,10 +274,11 @@ def assert_says(moment: Moment, says: list[str], local: datetime, mark: datetime
     word = says[0]
     unsure = word in {"doubt", "untrusted"}
     state = UNTRUSTED if unsure else HOLDOVER if word == "holdover" else TRUSTED
-    stepped = bool({"doubt", "stepped", "leapt"} & set(says))
-    assert moment == Moment(max(local, mark) if unsure else local, mark, state, stepped=stepped)
+    stepped = bool({"doubt", "stepped"} & set(says))
+    known = max(local, mark) if unsure else local
+    assert replace(moment, leap=None) == Moment(known, mark, state, stepped=stepped)
     assert moment.in_doubt is (word == "doubt")
-    assert moment.leapt is (word == "leapt")
+    assert moment.leapt is ("leapt" in says)
     assert moment.dependable is not unsure
 
 
@@ -308,6 +315,93 @@ def test_what_a_clock_says(story: str) -> None:
             assert_says(moment, says, local, mark)
 
 
+S1 = "-1h right one alone; 0h right staff; 0h right one confirmed; 0h right reboot"
+
+WITNESSES = {
+    "one source, however long it says so": (
+        f"{S1}; 30s 13h one alone; 90m 13h one alone; 6d 13h one alone"
+    ),
+    "no source at all": f"{S1}; 30s 13h none not; 30s 13h witness none; 30s 13h one alone",
+    "two sources that agree, at first or later": (
+        f"{S1}; 30s right two confirmed; 1h right one confirmed; 1h right reboot; 2h right one "
+        "alone; 3h right two confirmed; 4h right none confirmed"
+    ),
+    "staff": f"{S1}; 30s 13h one alone; 1h 13h staff; 1h 13h one confirmed",
+    "a witness that says the same within five minutes": (
+        f"{S1}; 30s right one alone; 1h 5m witness no; 1h -5m witness no; 1h right one alone;"
+        "1h 5m- witness yes; 1h right one confirmed; 2h 50m one confirmed"
+    ),
+    "no witness that says another time, and none of a doubt": (
+        f"{S1}; 30s 13h one alone; 1h right witness no; 1h 13h one alone; 1h 15h one not;"
+        "1h 13h witness no; 1h 15h witness no; 2h 13h one alone"
+    ),
+    "a clock that its source has left": (
+        f"{S1}; 30s right one alone; 1h unset none alone; 1h right witness yes;"
+        "1h unset none confirmed; 9d right witness no"
+    ),
+    "no restart, which forgets no confirmation either": (
+        f"{S1}; 30s right one alone; 1h right restart; 1h right one alone; 1h right staff;"
+        "1h right restart; 2h right one confirmed"
+    ),
+}
+"""As `STORIES`; a `witness` says such a time itself, and agrees or not. Then whether the strike may
+stand free by the time: `confirmed`, `alone`, or `not` dependable at all."""
+
+
+@pytest.mark.parametrize("story", WITNESSES.values(), ids=WITNESSES)
+def test_a_time_after_a_boot_needs_a_second_witness(story: str) -> None:
+    """One source alone says no more than one lie would; what was confirmed stays until a boot.
+
+    Bug (second penetration test, S1): after a power cut at night one lying time server had the
+    strike stand free, within a day without any alarm.
+    """
+    keeper, began = Timekeeper(MARK), -UP
+    for step in story.split(";"):
+        at, off, who, *says = step.split()
+        boot, wall = span(at) - began, utc(NOON) + span(at) + span(off)
+        if who == "restart":
+            keeper = restarted(keeper, boot)
+        elif who == "reboot":
+            keeper, began = restarted(keeper, boot, "boot-2"), span(at)
+        elif who == "staff":
+            keeper.believe(wall, boot)
+        elif who == "witness":
+            assert keeper.confirm(wall, boot) is (says == ["yes"])
+        else:
+            moment = keeper.read(wall, boot, vouched=who != "none", agreed=who == "two")
+            assert moment.dependable is (says != ["not"])
+            assert moment.unconfirmed is (says == ["alone"])
+
+
+@pytest.mark.parametrize(
+    ("off", "leap"),
+    [
+        ("0h", NOTHING),
+        ("-4m", NOTHING),
+        ("30m", timedelta(minutes=30)),
+        ("13h", timedelta(hours=13)),
+    ],
+)
+def test_a_leap_counts_from_the_last_time_known(off: str, leap: timedelta) -> None:
+    """That is the mark, or what the process before believed last; this boot has certainly passed.
+
+    A restart in the boot knows it too, and a witness explains it.
+    """
+    before = stood(NOON)
+    after = restarted(before, UP, "boot-2")
+    up = timedelta(minutes=2)
+    moment = after.read(utc(NOON) + up + span(off), up, vouched=True)
+    assert (moment.leap, moment.leapt) == (leap, leap >= HOUR)
+
+    kept = after.kept(BootTime("boot-2", up // timedelta(milliseconds=1)))
+    again = Timekeeper(before.high_water, wary=True)
+    assert kept is not None
+    again.resume(kept, "boot-2")
+    assert again.read(utc(NOON) + up + span(off), up, vouched=True).leap == leap
+    assert again.confirm(utc(NOON) + up + span(off), up)
+    assert again.read(utc(NOON) + up + span(off), up, vouched=True).leap is None
+
+
 def test_a_keeper_that_believed_nothing_keeps_nothing() -> None:
     """So what an earlier process has stored stays there."""
     keeper = Timekeeper(NOON)
@@ -330,8 +424,6 @@ class Look:
     agreed: bool
     start: str
 
-
-NOTHING = timedelta(0)
 
 offs = st.one_of(
     st.just(NOTHING),
@@ -375,8 +467,9 @@ def test_whatever_the_clocks_do(taken: list[Look], behind: timedelta) -> None:
     mark = utc(NOON) - behind
     keeper, passed, boot = Timekeeper(mark), timedelta(0), UP
     last: tuple[datetime, timedelta] | None = None
-    in_doubt = False
+    in_doubt = agreed = False
     for look in taken:
+        agreed = agreed and look.start != "boot-2"
         if look.start:
             kept = keeper.kept(BootTime("boot-1", 0))
             keeper = restarted(keeper, boot, look.start)
@@ -400,6 +493,8 @@ def test_whatever_the_clocks_do(taken: list[Look], behind: timedelta) -> None:
         else:
             assert moment.latest_known == moment.high_water
         in_doubt = moment.in_doubt
+        agreed = agreed or (look.vouched and look.agreed)
+        assert agreed or moment.unconfirmed is moment.dependable
 
 
 @given(walls, walls)

@@ -187,6 +187,10 @@ CLOCK = {
     "holdover": "The clock was right in this boot and runs on by itself; the door goes by it.",
     "untrusted": "The clock is not set: cards open only where no hours count.",
 }
+LOCKED = (
+    "Until then the door does not stand unlocked in staffed hours, and a card opens it: "
+    "doorctl trust-clock, the overview, or a push of the patrons confirms it."
+)
 LINES = {
     "connected": "The {} is connected.",
     "lost": "The {} is lost: see its cable and power.",
@@ -231,6 +235,9 @@ def _of_door(state: dict[str, Any]) -> Iterator[str]:
         yield f"Inside by the count of the door: {state['inside']}{span}."
     doubt = state["clock_in_doubt"]
     yield f"The clock is in doubt: it says {doubt}." if doubt else CLOCK[state["clock"]]
+    if alone := state.get("clock_unconfirmed"):
+        yield f"But one source alone says that it is {alone}, and nothing has confirmed it."
+        yield LOCKED
     made = state["backup_age_s"]
     yield "No backup is known." if made is None else f"The last backup is {_age(made)} old."
     for name, of in state["good_until"].items():

@@ -147,7 +147,7 @@ def list_key(of_what: str, most: int, example: list[Any], default: Any = ()) -> 
 
 
 Language = Literal["da", "en"]
-Trust = Literal["auto", "always"]
+Trust = Literal["auto", "signed", "always"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

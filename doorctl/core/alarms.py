@@ -442,10 +442,17 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
         ),
         "clock_stepped_cleared": _over("clock_stepped", "The clock is taken to be right again."),
         "clock_leapt": _now(
-            "The clock is a day or more past the last one known: nothing is deleted for 6 hours.",
-            "If the clock is wrong, pull the network cable and restart the Pi.",
+            "One source alone says how long the power was off, and that is more than an hour.",
+            "If the clock is right, say so on the overview; else cut the network and restart.",
         ),
-        "clock_leapt_cleared": _over("clock_leapt", "The clock has run evenly for long enough."),
+        "clock_leapt_cleared": _over("clock_leapt", "The time is confirmed."),
+        "clock_unconfirmed": _now(
+            "One source alone has set the clock since the start: the door opens by card only.",
+            "If the clock is right, say so on the overview: then the door stands unlocked.",
+        ),
+        "clock_unconfirmed_cleared": _over(
+            "clock_unconfirmed", "The door no longer waits for the time to be confirmed."
+        ),
         "purge_failed": _today(
             "Old visits could not be deleted.", "Run doorctl purge; check the disk."
         ),

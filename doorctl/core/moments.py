@@ -69,13 +69,16 @@ class Moment:
     """A wall-clock reading: `local` is the best guess, aware; right where `dependable`.
 
     While the clock is untrusted only `high_water`, UTC, is certain: it is not earlier. `stepped`:
-    the clock is in doubt, or was until a few hours ago: then nothing is deleted by it.
+    the clock is in doubt, or was until a few hours ago: then nothing is deleted by it. `leap`: how
+    much more time than is certain has passed over the last boot, by the word of one source alone;
+    None once a second witness has confirmed the time.
     """
 
     local: datetime
     high_water: datetime
     state: ClockState
     stepped: bool = False
+    leap: timedelta | None = None
 
     @property
     def dependable(self) -> bool:
@@ -88,9 +91,14 @@ class Moment:
         return self.stepped and not self.dependable
 
     @property
+    def unconfirmed(self) -> bool:
+        """Whether one source alone has given the time since the boot: no door stands free by it."""
+        return self.dependable and self.leap is not None
+
+    @property
     def leapt(self) -> bool:
-        """Whether one source alone says that more than :data:`AWAY` has passed since the mark."""
-        return self.stepped and self.dependable and self.local - self.high_water >= AWAY
+        """Whether such a time is so late that it has to be told at once."""
+        return self.dependable and self.leap is not None and self.leap >= SLEWED
 
     @property
     def known_time(self) -> datetime:
@@ -109,13 +117,14 @@ class KeptReadings:
 
     Each reading is the wall clock in UTC and CLOCK_BOOTTIME at the same time. `accepted`: where the
     clock should be; `doubt`: since when it is elsewhere, None where it is not; `doubted_at`: when
-    it was in doubt last.
+    it was in doubt last; `leap`: as of `Moment`.
     """
 
     boot_id: str
     accepted: _Reading
     doubt: _Reading | None = None
     doubted_at: timedelta | None = None
+    leap: timedelta | None = None
 
 
 class Timekeeper:
@@ -143,6 +152,19 @@ class Timekeeper:
     A start has nothing to compare with but the mark, which may lie far behind after an outage: a
     time that is :data:`AWAY` above it is believed, and `stepped` unless two sources agree. What an
     earlier process knew is taken up by :meth:`resume`, so that no restart ends a doubt.
+
+    So after a boot a believed time is unconfirmed until a second witness agrees:
+
+    =========== ============================================ ============
+    now         what comes                                   then
+    =========== ============================================ ============
+    unconfirmed two sources agree on a believed time         confirmed
+    unconfirmed :meth:`confirm`, and it agrees               confirmed
+    unconfirmed :meth:`believe` (staff)                      confirmed
+    unconfirmed anything else, however long                  unconfirmed
+    confirmed   anything, until the next boot                confirmed
+    =========== ============================================ ============
+
     The mark rises only by a time that has run evenly for :data:`STOOD`, and not while `stepped`.
 
     Args:
@@ -161,6 +183,8 @@ class Timekeeper:
         self._even: _Reading | None = None
         self._doubt: _Reading | None = None
         self._doubted_at: timedelta | None = None
+        self._certain = self.high_water if wary else None
+        self._leap: timedelta | None = timedelta(0)
 
     def read(
         self, wall: datetime, boot: timedelta, *, vouched: bool, agreed: bool = False
@@ -187,8 +211,20 @@ class Timekeeper:
         """Accept a reading, because staff or two sources confirm it; also above the mark."""
         now = wall.astimezone(UTC)
         self._doubt, self._doubted_at = None, boot
+        self._certain = self._leap = None
         self._trusted = self._anchor = self._even = (now, boot)
         self.high_water = now
+
+    def confirm(self, at: datetime, boot: timedelta) -> bool:
+        """Compare the believed time with what a witness says just now, aware; tell if they agree.
+
+        One that differs by :data:`SMALL` proves nothing, not even that the clock is wrong.
+        """
+        believed = None if self._doubt is not None else self._carried_on(boot)
+        if believed is None or abs(believed - at) >= SMALL:
+            return False
+        self._leap = None
+        return True
 
     def kept(self, boot: BootTime) -> KeptReadings | None:
         """Return what the next process has to know; None before a reading was believed."""
@@ -196,7 +232,11 @@ class Timekeeper:
             return None
         now = timedelta(milliseconds=boot.ms)
         return KeptReadings(
-            boot.boot_id, (_carried(self._anchor, now), now), self._doubt, self._doubted_at
+            boot.boot_id,
+            (_carried(self._anchor, now), now),
+            self._doubt,
+            self._doubted_at,
+            self._leap,
         )
 
     def resume(self, kept: KeptReadings, boot_id: str) -> None:
@@ -207,9 +247,11 @@ class Timekeeper:
         it should be if the power was off for less than :data:`SLEWED`.
         """
         if kept.boot_id == boot_id:
-            self._wary = False
+            self._wary, self._certain, self._leap = False, None, kept.leap
             self._anchor, self._doubt, self._doubted_at = kept.accepted, kept.doubt, kept.doubted_at
-        elif kept.doubt is not None:
+            return
+        self._certain = max(self._certain or kept.accepted[0], kept.accepted[0])
+        if kept.doubt is not None:
             began, self._doubted_at = kept.accepted[0], timedelta(0)
             self._doubt = (began, timedelta(0))
             # So old that the first time which is believed takes its place.
@@ -218,6 +260,7 @@ class Timekeeper:
     def _judge(self, now: datetime, boot: timedelta, *, agreed: bool) -> None:
         if self.high_water - now < SMALL and _moved(self._anchor, now, boot) < SLEWED:
             self._doubt = None
+            self._note_leap(now, boot, agreed=agreed)
             first, self._wary = self._wary, False
             passed = boot - (self._began or boot)
             if first and not agreed and now - self.high_water >= passed + AWAY:
@@ -230,6 +273,14 @@ class Timekeeper:
             self._doubt = (now, boot)
         elif agreed and boot - self._doubt[1] >= STOOD:
             self.believe(now, boot)
+
+    def _note_leap(self, now: datetime, boot: timedelta, *, agreed: bool) -> None:
+        certain, self._certain = self._certain, None
+        if certain is not None:
+            # All of this boot has certainly passed.
+            self._leap = max(timedelta(0), now - certain - boot)
+        if agreed:
+            self._leap = None
 
     def _carried_on(self, boot: timedelta) -> datetime | None:
         if self._trusted is None or boot - self._trusted[1] > HOLDOVER_LIMIT:
@@ -252,7 +303,7 @@ class Timekeeper:
             self._even = (now, boot)
         if boot - self._even[1] >= STOOD and not stepped:
             self.high_water = max(self.high_water, now)
-        return Moment(local, self.high_water, state, stepped=stepped)
+        return Moment(local, self.high_water, state, stepped=stepped, leap=self._leap)
 
 
 def _moved(since: _Reading | None, now: datetime, boot: timedelta) -> timedelta:

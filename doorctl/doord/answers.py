@@ -28,7 +28,7 @@ from doorctl.doord.stores import DoorStores
 from doorctl.ops.clock import utc_now
 from doorctl.rpc.control import Answers, Question
 from doorctl.services.app import Release
-from doorctl.services.hours import TRUST_CLOCK, believes
+from doorctl.services.hours import SAID, TRUST_CLOCK, believes, confirms
 from doorctl.services.numbers import KEYS, NEW_CODE, PIN_CHECK, Numbers, OwnNumbers, Reading
 
 # What the door process seals for staff at the pages: slowly, so that nobody can try numbers.
@@ -202,6 +202,8 @@ class DoorAnswers:
             "inside_high": None if count is None else count.high,
             "clock": moment.state.value,
             "clock_in_doubt": utc_now().isoformat() if moment.in_doubt else None,
+            "clock_unconfirmed": moment.local.isoformat() if moment.unconfirmed else None,
+            "waits_for_witness": self.controller.daily.paused,
             "alarms": self._alarms(moment),
             "epoch": register.epoch,
             "cache_age_s": None if age is None else round(age.total_seconds()),
@@ -267,8 +269,10 @@ class DoorAnswers:
         self.event_queue.put(StaffOpened(reason, by, until_s))
         return {}
 
-    def _trust_clock(self, _question: Question) -> Mapping[str, Any]:
+    def _trust_clock(self, question: Question) -> Mapping[str, Any]:
         stores = self.stores
+        if SAID in question.about:
+            return confirms(stores.clock, question)
         answer = believes(stores.clock)
         now, boot = stores.clock.moment().local, stores.clock.boot_time()
         stores.answer(lambda: stores.visits.settle(now.astimezone(UTC), boot))

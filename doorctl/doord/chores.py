@@ -355,7 +355,7 @@ class Housekeeping:
         self._doubt, self._leapt = AlarmOnce(log, "clock_stepped"), AlarmOnce(log, "clock_leapt")
         # The doubt of an earlier process may be over by now, which nobody else would say.
         self._doubt.stands = (moment.dependable and moment.stepped and not moment.leapt) or None
-        self._known: tuple[bool, bool] | None = None
+        self._known: tuple[bool, bool, bool] | None = None
         self._known_s = 0.0
         self._stuck = self._reported = ""
 
@@ -372,7 +372,7 @@ class Housekeeping:
         moment = self._stores.clock.moment()
         self._tell_of_doubt(moment)
         self._keep_time_when_due(now_s, settled=moment.dependable and not moment.stepped)
-        self._keep_clock_when_due(now_s, (moment.dependable, moment.stepped))
+        self._keep_clock_when_due(now_s, (moment.dependable, moment.stepped, moment.unconfirmed))
 
     def _feed(self, now_s: float) -> None:
         before, self._stuck = self._stuck, self._what_is_stuck(now_s)
@@ -423,7 +423,7 @@ class Housekeeping:
             self._kept_s = now_s
             self.chores.keep_time()
 
-    def _keep_clock_when_due(self, now_s: float, known: tuple[bool, bool]) -> None:
+    def _keep_clock_when_due(self, now_s: float, known: tuple[bool, bool, bool]) -> None:
         if known != self._known or now_s - self._known_s >= KEEP_TIME_EVERY_S:
             self._known, self._known_s = known, now_s
             self.chores.keep_clock()

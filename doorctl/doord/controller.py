@@ -407,6 +407,9 @@ class Controller:
             self.display = self.display.telling(None)
         moment = self.clock.moment()
         standing = self.daily.mode_at(moment)
+        if self.daily.paused:
+            # The door is locked, and a card opens it.
+            standing = Mode.SELF_SERVICE, False
         self.display = self.display.at(now_s, moment, standing, self.doorway.relocks_s)
         broken = not self.connected.get(READER, True)
         state = self.display.state(self._attempt, broken=broken)
@@ -474,7 +477,8 @@ class Controller:
 
     def _take(self, reading: CardRead | CardUnreadable | KeyPressed) -> None:
         standing = self.daily.standing
-        if standing is not None and standing.mode is Mode.STAFFED and self._attempt_is_over():
+        staffed = standing is not None and standing.mode is Mode.STAFFED
+        if staffed and not self.daily.paused and self._attempt_is_over():
             # In staffed hours no card is judged; the branch decides if the door stands free.
             if isinstance(reading, CardRead):
                 self._answered = (Reason.OK, self.clock.monotonic_s())

@@ -39,6 +39,9 @@ from doorctl.store.branch import BranchRecords
 CLOCK_PATIENCE_S = 300.0
 """How long after a start the clock may stay unset before an alarm."""
 
+WITNESS_PATIENCE_S = 60.0
+"""How long staffed hours may wait for a second witness of the time before an alarm."""
+
 AGAIN_TURNS = 10
 """Turns until a failed reading is tried again; the loop turns once a second or sooner."""
 
@@ -60,7 +63,8 @@ class HoursRead:
 class DailyRound:
     """Keep to the hours. One thread.
 
-    `stands_free` says whether the doorway stands free while staff are there. `test` starts a
+    `stands_free` says whether the doorway stands free while staff are there; not by a time that
+    nothing has confirmed since the boot: until then cards are judged. `test` starts a
     self-test before each opening, while somebody can still act. `outputs` are light and the like,
     by name; None where there is nothing to switch. `log` takes `mode`, `closing` and `alarm` lines,
     and `branch_failing` once until the hours are read.
@@ -78,7 +82,10 @@ class DailyRound:
 
     def __post_init__(self) -> None:
         self._tested: datetime | None = None
+        self._unconfirmed = False
         self._clockless_s: float | None = None
+        self._paused_s: float | None = None
+        self._paused = AlarmOnce(self.log, "clock_unconfirmed")
         self._calendar = AlarmOnce(self.log, "calendar_unknown")
         self._clockless = AlarmOnce(self.log, "clock_untrusted_at_opening")
         self._day = Day(None)
@@ -93,6 +100,13 @@ class DailyRound:
     def standing(self) -> Standing | None:
         """The mode that stands, as of the last turn; None before the hours were read."""
         return self._day.standing
+
+    @property
+    def paused(self) -> bool:
+        """Whether the doorway would stand free but for a time that nothing has confirmed."""
+        standing = self._day.standing
+        staffed = standing is not None and standing.mode is Mode.STAFFED
+        return staffed and self.stands_free and self._unconfirmed
 
     @property
     def is_reading(self) -> bool:
@@ -145,18 +159,33 @@ class DailyRound:
     def _follow(self, moment: Moment) -> None:
         if not self._was_read and not self._branch_failing.stands:
             return
-        before = self._day
+        before, was_unconfirmed = self._day, self._unconfirmed
+        self._unconfirmed = moment.unconfirmed
         self._day, effects = turned(before, moment, self.rules)
         for effect in effects:
             self._carry_out(effect)
+        if self._unconfirmed is not was_unconfirmed:
+            self._stand_free()
         # Not at the very start: a reader that is still connecting is no fault.
         if moment.dependable and before.seen is not None and self._day is not before:
             self._test_when_due(moment)
+
+    def _stand_free(self) -> None:
+        standing = self._day.standing
+        staffed = standing is not None and standing.mode is Mode.STAFFED
+        self.doorway.stand_free(free=self.stands_free and staffed and not self._unconfirmed)
 
     def _note_clock(self, now_s: float) -> None:
         standing = self._day.standing
         if standing is None:
             return
+        if not self.paused:
+            self._paused_s = None
+            self._paused.tell(None)
+        elif self._paused_s is None:
+            self._paused_s = now_s
+        elif now_s - self._paused_s >= WITNESS_PATIENCE_S:
+            self._paused.tell("one source alone has given the time since the start")
         if standing.cause is not Cause.CLOCK:
             self._calendar.tell("no hours are known for now" if standing.problem else None)
             self._clockless_s = None
@@ -217,7 +246,7 @@ class DailyRound:
             cause=standing.cause.value,
             until=None if until is None else until.isoformat(),
         )
-        self.doorway.stand_free(free=self.stands_free and mode is Mode.STAFFED)
+        self._stand_free()
         if mode not in OPEN:
             self.doorway.close_house()
 

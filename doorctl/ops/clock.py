@@ -86,7 +86,11 @@ class TimeSources:
 
         All that follow the network count as one source.
         """
-        return (self.timesyncd.exists() or self.kernel()) + self._from_battery(wall)
+        return self.network() + self._from_battery(wall)
+
+    def network(self) -> bool:
+        """Tell whether a time daemon says that it follows the network's time."""
+        return self.timesyncd.exists() or self.kernel()
 
     def battery(self) -> datetime | None:
         """Return the battery clock's time, UTC; None if there is none that was ever set."""
@@ -107,7 +111,8 @@ class SystemClock:
 
     Args:
         zone: the branch's time zone, such as ``Europe/Copenhagen``.
-        trust: ``always`` on a machine whose clock is known to be right, such as a server.
+        trust: ``always`` on a machine whose clock is known to be right, such as a server,
+            ``signed`` where the network's time is, so that it needs no second witness.
         high_water: the highest trusted time ever stored; :data:`BUILD_FLOOR` if it is earlier.
         wary: whether a start far above `high_water` is in doubt, see
             `doorctl.core.moments.Timekeeper`; no use to a command, which ends too soon.
@@ -120,7 +125,7 @@ class SystemClock:
     def __init__(
         self,
         zone: str,
-        trust: Literal["auto", "always"],
+        trust: Literal["auto", "signed", "always"],
         high_water: datetime,
         sources: TimeSources | None = None,
         boot_id: Path = BOOT_ID,
@@ -130,7 +135,9 @@ class SystemClock:
         kept: KeptReadings | None = None,
     ) -> None:
         self._zone: tzinfo = ZoneInfo(zone)
-        self._always = trust == "always"
+        self._trust = trust
+        # What may have lied in this boot or the one before was copied to the battery clock, too.
+        self._battery_counts = kept is None or (kept.doubt is None and kept.leap is None)
         self._sources = sources or TimeSources()
         self._ask_every_s = ask_every_s
         self._vouched = self._agreed = False
@@ -169,18 +176,28 @@ class SystemClock:
             wall, boot = utc_now(), timedelta(seconds=_boot_s())
             self._timekeeper.believe(wall, boot)
 
+    def confirm(self, at: datetime) -> bool:
+        """Compare the time with what another machine's clock says now, aware; tell if they agree.
+
+        The strike stands free only by a time that has a second witness since the boot.
+        """
+        with self._lock:
+            return self._timekeeper.confirm(at, timedelta(seconds=_boot_s()))
+
     def kept(self) -> KeptReadings | None:
         """Return what the next process has to know of the clock; None before it was believed."""
         with self._lock:
             return self._timekeeper.kept(self.boot_time())
 
     def _ask(self, wall: datetime, boot: timedelta) -> None:
-        if self._always:
+        if self._trust == "always":
             self._vouched = self._agreed = True
             return
         battery_set = self._battery.was_set(self._sources.battery(), boot)
         vouching = self._sources.vouch(wall)
-        self._vouched, self._agreed = vouching > 0, vouching > 1 and not battery_set
+        two = vouching > 1 and self._battery_counts and not battery_set
+        signed = self._trust == "signed" and self._sources.network()
+        self._vouched, self._agreed = vouching > 0, two or signed
 
     def stepped(self) -> bool:
         """Return whether the wall clock was set since the last call; False the first time."""

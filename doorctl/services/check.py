@@ -44,6 +44,8 @@ WEB_SILENT_S = 120
 """How long web may give no sign of life; a restart takes seconds."""
 
 OLD, TOO_OLD, WEB_SILENT = "register_old", "register_too_old", "web_silent"
+UNCONFIRMED = "clock_unconfirmed"
+CONFIRM = f"{kind_of(UNCONFIRMED).means} {kind_of(UNCONFIRMED).act}"
 MISSING = "register_missing"
 """Not an alarm's kind: a register that never came is nobody's fault yet."""
 
@@ -87,12 +89,16 @@ def check(config: Config) -> tuple[Health, str]:
     return Health.CRITICAL, plugin_line(Health.CRITICAL, SILENT)
 
 
-def refuse_unready(config: Config, limit_s: float) -> None:
-    """Raise NotAnsweringError where no patron is let in now, with why; as :func:`ask_deciding`."""
+def refuse_unready(config: Config, limit_s: float) -> str:
+    """Return what staff have to do though patrons are let in; "" for nothing.
+
+    Raises NotAnsweringError where no patron is let in now, with why; as :func:`ask_deciding`.
+    """
     state = ask_deciding(config, limit_s)
     alarms = alarms_standing(config, state.get("alarms", [])) or []
     if whys := nobody_enters(state, alarms, config):
         raise NotAnsweringError(" ".join(whys.values()))
+    return CONFIRM if state.get("waits_for_witness") else ""
 
 
 def check_answers(
@@ -178,6 +184,8 @@ def _seen(state: Mapping[str, Any], config: Config) -> dict[str, str]:
         found[MISSING] = "There is no patron register."
     if web_s is not None and web_s >= WEB_SILENT_S:
         found[WEB_SILENT] = kind_of(WEB_SILENT).means
+    if state.get("waits_for_witness"):
+        found[UNCONFIRMED] = CONFIRM
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from operator import attrgetter
 from typing import Any
@@ -35,6 +35,7 @@ from doorctl.access.day import (
     standing,
 )
 from doorctl.access.messages import Now
+from doorctl.config import Config
 from doorctl.config.hours import Clash, Opening, clashes_of_date, clashes_of_week, dated
 from doorctl.core.errors import DeviceError, InputError, NotAnsweringError
 from doorctl.core.masked import refuse_purpose
@@ -275,7 +276,11 @@ def switch_all(
 
 # Asks the running door to let somebody in once, or to take its clock as right.
 
-TRUST_CLOCK = "trust_clock"
+WITNESS_LIMIT_S = 2.0
+"""Longest wait for the door to compare a time; its sender waits as long for web's answer."""
+
+TRUST_CLOCK, SAID = "trust_clock", "said"
+"""The question, and under which name it holds what time a sender's clock says just now."""
 
 
 def open_once(app: App, reason: str, limit_s: float) -> None:
@@ -302,6 +307,28 @@ def trust_clock(app: App, limit_s: float) -> str:
     with suppress(NotAnsweringError):
         ask(app.config.web.socket, question, timeout_s=limit_s)
     return str(answer["at"])
+
+
+def tell_time(config: Config, said: datetime) -> None:
+    """Tell the door what time a sender says it is, aware; a door that does not answer is left out.
+
+    StoreError: the door could not take it.
+    """
+    question = Question(TRUST_CLOCK, {SAID: said.isoformat()})
+    with suppress(NotAnsweringError):
+        ask(config.control.socket, question, timeout_s=WITNESS_LIMIT_S)
+
+
+def confirms(clock: SystemClock, question: Question) -> dict[str, Any]:
+    """Compare a clock with what a sender says, and return whether they agree.
+
+    Raises InputError: it says no time.
+    """
+    try:
+        said = datetime.fromisoformat(str(question.about[SAID])).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InputError("that question says no time") from None
+    return {"agrees": clock.confirm(said)}
 
 
 def believes(clock: SystemClock) -> dict[str, Any]:

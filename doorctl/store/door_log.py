@@ -139,10 +139,11 @@ _READINGS = select(f"{whole(CLOCK_READINGS)}, {CLOCK_READINGS.but('only')}", "cl
 
 
 def _to_readings(record: Sequence[Any]) -> KeptReadings:
-    boot_id, accepted_ms, accepted_boot_ms, doubt_ms, doubt_boot_ms, doubted_boot_ms = record
+    boot_id, accepted_ms, accepted_boot_ms, doubt_ms, doubt_boot_ms, *spans_ms = record
     accepted = from_ms(accepted_ms), _span(accepted_boot_ms)
     doubt = None if doubt_ms is None else (from_ms(doubt_ms), _span(doubt_boot_ms))
-    return KeptReadings(boot_id, accepted, doubt, maybe(_span, doubted_boot_ms))
+    doubted_at, leap = (maybe(_span, ms) for ms in spans_ms)
+    return KeptReadings(boot_id, accepted, doubt, doubted_at, leap)
 
 
 def _span(ms: int) -> timedelta:

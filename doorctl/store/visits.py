@@ -85,7 +85,7 @@ _CLOSE_ALL = "UPDATE attempts SET verdict = ?, reason = ? WHERE verdict IS NULL"
 
 _KEEP_CLOCK = """
     INSERT OR REPLACE INTO clock_readings (only, boot_id, accepted_ms, doubt_ms,
-    accepted_boot_ms, doubt_boot_ms, doubted_boot_ms) VALUES (1, ?, ?, ?, ?, ?, ?)
+    accepted_boot_ms, doubt_boot_ms, doubted_boot_ms, leap_ms) VALUES (1, ?, ?, ?, ?, ?, ?, ?)
 """
 
 CACHE_KIB = 256
@@ -219,9 +219,10 @@ class VisitStore(PurgedVisits):
         """Store what the next process has to know of the clock, in place of what stood there."""
         accepted, doubt = kept.accepted, kept.doubt or (None, None)
         walls_ms = (to_ms(accepted[0]), maybe(to_ms, doubt[0]))
-        boots_ms = [maybe(_in_ms, at) for at in (accepted[1], doubt[1], kept.doubted_at)]
+        spans = accepted[1], doubt[1], kept.doubted_at, kept.leap
+        spans_ms = [maybe(_in_ms, span) for span in spans]
         with self.transaction() as connection:
-            connection.execute(_KEEP_CLOCK, (kept.boot_id, *walls_ms, *boots_ms))
+            connection.execute(_KEEP_CLOCK, (kept.boot_id, *walls_ms, *spans_ms))
 
     def add_hold(self, hold: Hold) -> Hold:
         """Store a hold; return it with its number. Raises InputError: there are too many."""

@@ -29,7 +29,7 @@ from doorctl.core.errors import (
     PushUnsignedError,
     StoreError,
 )
-from doorctl.core.ports import Seal
+from doorctl.core.ports import Clock, Seal
 from doorctl.sync.document import Kind, SigningKey, VerifyKey, signature_of, write_document
 from doorctl.sync.rows import Line, Ref, Removal, decode_row
 
@@ -192,6 +192,7 @@ WrongPins = Annotated[
     dict[Ref, Annotated[int, Meta(ge=1, le=10**6)]], Meta(max_length=MOST_PATRONS)
 ]
 Day = Annotated[str, Meta(pattern=r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")]
+Short = Annotated[str, Meta(max_length=64)]
 Head = Annotated[str, Meta(pattern=r"\A(0|[1-9][0-9]{0,17}):[0-9a-f]{64}\Z")]
 
 
@@ -207,6 +208,9 @@ class Exchange(Struct, frozen=True):
         heads: day -> where the branch's audit log ended then, as the sender kept it.
         wrong_pins: patron_ref -> wrong PINs at all other branches; None where there are none, and
             then the branch keeps its own to itself.
+        at: the time by the sender's clock, aware; None where that is not sure itself. It was
+            signed after the branch's boot, for the nonce is younger.
+        boot: names the boot of the sender's machine: if it is the branch's, so is the clock.
     """
 
     format: Literal["doorctl-exchange/1"]
@@ -214,6 +218,8 @@ class Exchange(Struct, frozen=True):
     nonce: str
     heads: Annotated[dict[Day, Head], Meta(max_length=256)] = {}
     wrong_pins: WrongPins | None = None
+    at: Annotated[datetime, Meta(tz=True)] | None = None
+    boot: Short = ""
 
 
 class Exchanged(Struct, frozen=True):
@@ -233,9 +239,12 @@ def signed(
     *,
     heads: Mapping[str, str],
     wrong_pins: dict[str, int] | None = None,
+    at: datetime | None = None,
+    boot: str = "",
 ) -> bytes:
     """Return a message as it travels: it begins with the signature of the rest of its line."""
-    text = msgspec.json.encode(Exchange(FORMAT, branch, nonce, dict(heads), wrong_pins))
+    told = Exchange(FORMAT, branch, nonce, dict(heads), wrong_pins, at, boot)
+    text = msgspec.json.encode(told)
     return base64.b64encode(private_key.sign(text)) + b"\n" + text
 
 
@@ -289,7 +298,6 @@ def read_exchange(
 
 
 Epoch = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Short = Annotated[str, Meta(max_length=64)]
 
 
 class Held(Struct, frozen=True):
@@ -417,6 +425,7 @@ class Sender:
         directory: where documents lie while they are sent, without a name.
         ages: branch's id -> its age limit, where that is not the terms' own.
         rehearsed: each branch checks its push, by its guard too, and applies none.
+        clock: by which branches are told the time, as a witness beside their own source.
         wait: lets so many seconds pass before a branch that is away is asked again; None asks once.
     """
 
@@ -429,6 +438,7 @@ class Sender:
     on: date
     ages: Mapping[str, int] = field(default_factory=dict)
     rehearsed: bool = False
+    clock: Clock | None = None
     wait: Callable[[float], object] | None = None
 
     def age_of(self, branch: str) -> int:
@@ -559,8 +569,16 @@ class _Courier:
             wrong_pins=(
                 self.outbox.wrong_pins_elsewhere(name, MOST_PATRONS) if self.shares else None
             ),
+            **self._time(),
         )
         return partial(branch.exchange, message)
+
+    def _time(self) -> dict[str, Any]:
+        clock = self.sender.clock
+        moment = None if clock is None else clock.moment()
+        if clock is None or moment is None or not moment.dependable:
+            return {}
+        return {"at": moment.local, "boot": clock.boot_time().boot_id}
 
     def _lost_head(self, branch: Branch, held: Held, answer: Answer | None) -> str | None:
         """Keep where the branch's audit log ends; return what was kept, if that is not in it."""

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +23,7 @@ from doorctl.access.patron import SealedRow
 from doorctl.accounts.throttle import caller
 from doorctl.config.tables import Push as PushLimits
 from doorctl.core.errors import (
+    DoorctlError,
     Problem,
     PushConflictError,
     PushInvalidError,
@@ -35,7 +36,7 @@ from doorctl.services.branch import WebsAudit
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_changes import PushJournal
 from doorctl.store.patrons_writer import PatronCacheWriter
-from doorctl.sync.delivery import MOST_BYTES, is_senders, number_of, read_exchange
+from doorctl.sync.delivery import MOST_BYTES, Exchange, is_senders, number_of, read_exchange
 from doorctl.sync.document import SUBJECT, Kind, Manifest
 from doorctl.sync.receive import (
     Applying,
@@ -349,6 +350,9 @@ def _address(request: Request) -> str:
 
 ResultT = TypeVar("ResultT")
 
+NONCE_S = 300.0
+"""A nonce that is older is replaced when somebody asks for one; monotonic seconds."""
+
 MOST_WAITING = 8
 """Pushes that may wait for their first line at a time; a real sender's comes at once."""
 
@@ -366,7 +370,8 @@ class Pushes:
     and pushes come in all the same; what is missing is written at the next push or start. `worker`
     has the one thread that `reception` belongs to. The end of the audit log, `record`, is sent to
     each sender that asks which push is held. `share` keeps how many wrong PINs patrons had
-    elsewhere, and returns how many here.
+    elsewhere, and returns how many here; `tell_time` takes what time a sender on another machine
+    says it is, and may raise DoorctlError.
     """
 
     reception: Reception
@@ -374,6 +379,7 @@ class Pushes:
     log: EventLog
     record: WebsAudit
     share: Callable[[dict[str, int]], dict[str, int]]
+    tell_time: Callable[[datetime], object] = lambda _said: None
 
     def __post_init__(self) -> None:
         self.noting = Noting(self.reception, self.worker, self.log, self.record)
@@ -382,7 +388,7 @@ class Pushes:
             for _, refusal in REFUSALS
             if refusal.alarm is not None
         }
-        self._nonce = secrets.token_hex(16)
+        self._renew_nonce()
         self._taking = False
         self._waiting: deque[asyncio.Timeout] = deque()
         self._senders: deque[str] = deque(maxlen=MOST_ADDRESSES)
@@ -405,6 +411,8 @@ class Pushes:
         known by its address once something that it signed has come from there. Any other caller
         gets what a branch that holds nothing says, so that a sender of 0.2 begins with a snapshot.
         """
+        if self._nonce_age_s() >= NONCE_S:
+            self._renew_nonce()
         if not self._is_known(request):
             self._untold.append(_address(request))
             return answer(self._said(Push(0), None) | {"why": UNSIGNED})
@@ -444,7 +452,8 @@ class Pushes:
     async def exchange(self, request: Request) -> Response:
         """Say up to where the audit log is the one a sender saw; exchange counts of wrong PINs.
 
-        Each message must hold a new nonce, so none can be replayed.
+        Each message must hold a new nonce, so none can be replayed; and the sender's time counts
+        only by one so new that the message was signed just now.
         """
         terms, message = self.reception.terms, bytearray()
         body = Body(request, terms.limits)
@@ -458,8 +467,11 @@ class Pushes:
         try:
             await self._begin(body, take)
             exchange = read_exchange(bytes(message), terms.branch, self._nonce, terms.public_keys)
-            self._nonce = secrets.token_hex(16)
+            asked_s = self._nonce_age_s()
+            self._renew_nonce()
             self._note_sender(request)
+            if asked_s < 2 * NONCE_S:
+                await self._tell_time(exchange)
             agreed = await asyncio.to_thread(self.noting.compare, exchange.heads)
             here = None
             with suppress(StoreError):
@@ -498,6 +510,20 @@ class Pushes:
         return answer(
             {"epoch": received.epoch, "applied": received.applied, "unchanged": received.unchanged}
         )
+
+    async def _tell_time(self, exchange: Exchange) -> None:
+        here = self.reception.clock.boot_time().boot_id
+        if exchange.at is not None and exchange.boot != here:
+            # A door that can't take it now takes the next run's.
+            with suppress(DoorctlError):
+                await asyncio.to_thread(self.tell_time, exchange.at)
+
+    def _renew_nonce(self) -> None:
+        self._nonce = secrets.token_hex(16)
+        self._nonce_made_s = self.reception.clock.monotonic_s()
+
+    def _nonce_age_s(self) -> float:
+        return self.reception.clock.monotonic_s() - self._nonce_made_s
 
     async def _begin(self, body: Body, take: Callable[[bytes], bool]) -> None:
         if len(self._waiting) == MOST_WAITING:

@@ -140,11 +140,11 @@ class WatchingPages:
     async def _ready(self, _request: Request) -> Response:
         try:
             async with self._turns.one():
-                await self.aside.run(refuse_unready, self.app.config, READY_LIMIT_S)
+                to_do = await self.aside.run(refuse_unready, self.app.config, READY_LIMIT_S)
         except DoorctlError:
             # The error itself names a path of this machine, or what is broken at the door.
             return PlainTextResponse("the door does not answer, or lets no patron in\n", 503)
-        return PlainTextResponse("ok\n")
+        return PlainTextResponse(f"ok\n{to_do}\n" if to_do else "ok\n")
 
     async def _metrics(self, request: Request) -> Response:
         if self.token is None:
@@ -166,6 +166,7 @@ class WatchingPages:
         door, alarms = now.door or {}, self._alarms(now)
         age_s = None if now.register_age is None else now.register_age.total_seconds()
         doubt = door.get("clock_in_doubt") is not None if door else None
+        unconfirmed = door.get("clock_unconfirmed") is not None if door else None
         clock = {state.value: float(door.get("clock") == state.value) for state in ClockState}
         epoch = None if now.register is None else now.register.epoch
         good = (door.get("good_until") or {}).items()
@@ -188,6 +189,7 @@ class WatchingPages:
                 family("disk_free_bytes", "Of the databases' disk.", now.disk_free_bytes),
                 family("clock_state", "What the door's clock is.", clock if door else {}, "state"),
                 family("clock_in_doubt", "The clock may be wrong.", doubt),
+                family("clock_unconfirmed", "One source alone gives the time.", unconfirmed),
                 family("web_uptime_seconds", "Since web began.", up_s),
             )
         )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event
 
@@ -165,7 +165,7 @@ def push(
     # The outbox is of the first key for ever: what was laid over it since costs no sealing anew.
     key = first_key(keys[0])
     sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
-    sender = _sender(config, wishes, sealer, keys, moment.latest_known.date())
+    sender = _sender(config, wishes, sealer, keys, clock)
     deliveries: list[Delivery] = []
     branches = _branches(sync, sender.private_key)
     with (
@@ -188,7 +188,11 @@ def push(
 
 
 def _sender(
-    config: Config, wishes: Wishes, sealer: ArgonSealer, keys: Sequence[InstallationKey], on: date
+    config: Config,
+    wishes: Wishes,
+    sealer: ArgonSealer,
+    keys: Sequence[InstallationKey],
+    clock: Clock,
 ) -> Sender:
     sync, own, ages = _sync(config), config.policy.minimum_age, age_limits(config)
     return Sender(
@@ -198,9 +202,10 @@ def _sender(
         approved_by=wishes.approved_by,
         full=wishes.full,
         directory=sync.state_directory,
-        on=on,
+        on=clock.moment().latest_known.date(),
         ages=ages,
         rehearsed=wishes.dry_run,
+        clock=clock,
         wait=None if wishes.dry_run else Event().wait,
     )
 

@@ -60,7 +60,7 @@ from doorctl.services.app import (
     tell_taken,
 )
 from doorctl.services.branch import WRITE_LIMIT_S, BranchThread, WebsAudit, result_of
-from doorctl.services.hours import TRUST_CLOCK, believes, calendar_of
+from doorctl.services.hours import TRUST_CLOCK, believes, calendar_of, tell_time
 from doorctl.services.numbers import DoorsNumbers
 from doorctl.services.visits import statistics
 from doorctl.store.branch import BranchRecords
@@ -427,7 +427,8 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
     go_rounds(config, clock, log, branch.write, stack)
     stack.enter_context(expiry(reception, worker, log))
     share = partial(_share, config, branch)
-    pushes = Pushes(reception, worker, log, WebsAudit(branch), share=share)
+    told = partial(tell_time, config)
+    pushes = Pushes(reception, worker, log, WebsAudit(branch), share=share, tell_time=told)
     pushes.noting.catch_up()
     shown = pages(app, log, branch, standing, stack)
     server = _server(process, pushes, shown, log)

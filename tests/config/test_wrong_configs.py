@@ -45,7 +45,7 @@ GIVEN = {
     "seal.memory_kib": ("a whole number from 8 to 1048576, such as 19456", ["7"]),
     "storage.directory": ('a path, such as "/var/lib/doorctl"', ['""', "1", '"/a\\u0000"']),
     "control.socket": ('a path, or "", such as "/run/doorctl/door.sock"', ['" "']),
-    "clock.trust": ('one of "always", "auto", such as "auto"', ['"never"']),
+    "clock.trust": ('one of "always", "auto", "signed", such as "auto"', ['"never"']),
     "web.host": ('an address or a host name, such as "127.0.0.1"', ['"a b"']),
     "web.push.max_removed_percent": ("a number from 0 to 100, such as 5.0", ["101"]),
     "web.push.public_key_files": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from doorctl.access.calendar import OPEN, Calendar, DaySource, Mode, ModeSpan, StoredCalendar
 from doorctl.access.day import DayRules, Output, Override
 from doorctl.access.messages import PadRules, Rules
-from doorctl.access.panel import PanelRules
+from doorctl.access.panel import Kind, PanelRules
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.config.tables import Door as DoorRules
@@ -175,6 +176,80 @@ def test_the_door_stands_free_while_it_is_staffed(*, stands_free: bool) -> None:
     assert house.mode() is STAFFED_MODE
     house.until(20, 0)
     assert not house.relay.energised
+
+
+def released(house: House) -> bool:
+    """Tell whether the strike is released."""
+    return house.relay.energised
+
+
+WITNESSES: dict[str, Callable[[FakeClock], object]] = {
+    "staff": FakeClock.believe,
+    "the sender": lambda clock: clock.confirm(clock.wall),
+    "a second source": lambda clock: setattr(clock, "agreed", True),
+}
+
+
+@pytest.mark.parametrize("witness", WITNESSES.values(), ids=WITNESSES)
+def test_a_time_that_one_source_alone_gives_leaves_the_door_locked(
+    witness: Callable[[FakeClock], object],
+) -> None:
+    """Until a second witness agrees a card opens it, in staffed hours too; then it stands free.
+
+    The screen says so, and after a minute an alarm.
+
+    Bug (second penetration test, S1): a power cut and one lying time server had the strike stand
+    free at night.
+    """
+    house = House(clock=FakeClock(confirmed=False))
+    house.connect()
+    house.turn()
+    for minute, paused in ((29, False), (30, True)):
+        house.until(19, minute)
+        assert house.daily.paused is paused
+    assert house.mode() is STAFFED_MODE
+    kinds = [house.panel.shown[-1].kind]
+    assert house.log.alarms == []
+    house.until(19, 32)
+    assert house.log.alarms == ["clock_unconfirmed"]
+    assert not released(house)
+    assert house.visit(OTHER_CARD, WRONG_PIN) == "wrong_pin"
+    assert house.visit(CARD, RIGHT_PIN) == "ok"
+    house.wait(RELEASE_S + 1)
+    assert not released(house)
+
+    witness(house.clock)
+    house.turn()
+    assert released(house)
+    assert [*kinds, house.panel.shown[-1].kind] == [Kind.IDLE, Kind.STAFFED]
+    assert house.log.alarms == ["clock_unconfirmed", "clock_unconfirmed_cleared"]
+    house.swipe(CARD)
+    assert released(house)
+    house.until(20, 0)
+    assert not released(house)
+
+
+def test_no_pause_where_the_door_never_stands_free() -> None:
+    """Staff have a door of their own: nothing waits for a witness, and nobody is told."""
+    house = House(clock=FakeClock(confirmed=False), stands_free=False)
+    house.turn()
+    house.until(19, 45)
+
+    assert not house.daily.paused
+    assert house.log.alarms == []
+
+
+def test_no_pause_waits_for_the_first_of_the_day() -> None:
+    """Who comes in staffed hours needs nobody before them, as where the door stands free."""
+    house = House(
+        clock=FakeClock(confirmed=False),
+        rules=Rules(Policy(first_card=frozenset({"staff"})), PadRules()),
+    )
+    house.turn()
+    assert house.visit(CARD, RIGHT_PIN) == "closed"
+    house.until(19, 45)
+
+    assert house.visit(CARD, RIGHT_PIN) == "ok"
 
 
 def test_closing_warnings_sound_once_each(house: House) -> None:

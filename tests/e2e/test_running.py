@@ -95,6 +95,8 @@ def test_status_running(door: Door) -> None:
         "inside_high": None,
         "clock": "trusted",
         "clock_in_doubt": None,
+        "clock_unconfirmed": None,
+        "waits_for_witness": False,
         "pid": ready["pid"],
         "version": ready["version"],
         "release": ready["version"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -27,6 +27,7 @@ class FakeClock:
         high_water: the highest trusted time of earlier runs.
         zone: the branch's.
         wary: whether a start far above `high_water` is.
+        confirmed: whether staff confirm the time right after each boot, as far as that goes.
     """
 
     wall: datetime = START
@@ -38,6 +39,7 @@ class FakeClock:
     high_water: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     zone: tzinfo = field(default_factory=lambda: ZoneInfo("Europe/Copenhagen"))
     wary: bool = False
+    confirmed: bool = True
 
     def __post_init__(self) -> None:
         self._timekeeper = Timekeeper(self.high_water, wary=self.wary)
@@ -57,7 +59,7 @@ class FakeClock:
         local = self.wall.astimezone(self.zone)
         moment = self._timekeeper.read(local, boot, vouched=self.vouched, agreed=self.agreed)
         self.high_water = moment.high_water
-        return moment
+        return replace(moment, leap=None) if self.confirmed else moment
 
     def advance(self, seconds: float) -> None:
         """Let time pass on all three clocks."""
@@ -76,6 +78,10 @@ class FakeClock:
     def believe(self) -> None:
         """Take `wall` as right, because staff say so."""
         self._timekeeper.believe(self.wall, timedelta(milliseconds=self.boot_ms))
+
+    def confirm(self, at: datetime) -> bool:
+        """Compare the time with what a witness says."""
+        return self._timekeeper.confirm(at, timedelta(milliseconds=self.boot_ms))
 
     def restart(self) -> None:
         """Begin another process, which takes up what this one knew."""

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.core.moments import ClockState
+from doorctl.core.moments import ClockState, KeptReadings
 from doorctl.core.ports import Clock
 from doorctl.ops.clock import (
     BUILD_FLOOR,
@@ -29,6 +29,7 @@ from doorctl.ops.clock import (
 from tests.fakes.clock import FakeClock
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+NOW = utc_now()
 ZONE = "Europe/Copenhagen"
 
 
@@ -273,6 +274,50 @@ def test_a_battery_clock_that_the_kernel_sets_is_no_second_source(
     set_to = began + passed + timedelta(seconds=set_s)
     assert watch.was_set(set_to, boot + passed) is (abs(set_s) >= 300)
     assert not watch.was_set(began + passed, boot + passed)
+
+
+def confirmed(clock: SystemClock) -> bool:
+    """Tell whether the strike may stand free by it."""
+    moment = clock.moment()
+    assert moment.dependable
+    return not moment.unconfirmed
+
+
+def test_what_confirms_a_time(tmp_path: Path) -> None:
+    """Network and battery together, a signed time, a machine whose clock somebody keeps right.
+
+    Bug (second penetration test, S1): one plain time source was enough after a power cut.
+    """
+    network = sources(tmp_path, kernel=True)
+    assert not confirmed(SystemClock(ZONE, "auto", LONG_AGO, network))
+    assert confirmed(SystemClock(ZONE, "signed", LONG_AGO, network))
+    assert confirmed(SystemClock(ZONE, "always", LONG_AGO, sources(tmp_path)))
+
+    battery(tmp_path, utc_now())
+    assert confirmed(SystemClock(ZONE, "auto", LONG_AGO, network))
+    assert not confirmed(SystemClock(ZONE, "signed", LONG_AGO, sources(tmp_path)))
+
+
+@pytest.mark.parametrize("of", ["boot-1", "boot-2"])
+def test_a_battery_clock_that_a_lie_may_have_set_confirms_nothing(tmp_path: Path, of: str) -> None:
+    """The kernel copies the network's time to it: a boot later both would say the same lie."""
+    boot_id = tmp_path / "boot_id"
+    boot_id.write_text("boot-2\n")
+    battery(tmp_path, utc_now())
+    now, hour = timedelta(seconds=time.clock_gettime(time.CLOCK_BOOTTIME)), timedelta(hours=1)
+
+    def started(off: timedelta = timedelta(0), **known: Any) -> SystemClock:
+        kept = KeptReadings(of, (utc_now() - off, now), **known)
+        network = sources(tmp_path, kernel=True)
+        return SystemClock(ZONE, "auto", LONG_AGO, network, boot_id, kept=kept)
+
+    assert confirmed(started())
+    after = started(leap=timedelta(0))
+    assert not confirmed(after)
+    assert not after.confirm(utc_now() - timedelta(minutes=6))
+    assert after.confirm(utc_now())
+    assert confirmed(after)
+    assert started(50 * hour, doubt=(utc_now() - 2 * hour, now - 2 * hour)).moment().in_doubt
 
 
 def test_staff_end_a_doubt(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from doorctl.core.errors import NotAnsweringError, StoreError
 from doorctl.rpc.control import ControlServer, Question, ask
 from doorctl.services.check import (
     CHECK_SOCKET,
+    CONFIRM,
     Health,
     check,
     check_answers,
@@ -85,6 +86,8 @@ def checked(directory: Path, **changed: Any) -> tuple[Health, str]:
         ({"web_age_s": 119}, Health.OK, "web_age_s=119;120"),
         ({"web_age_s": 120}, Health.WARNING, "web_silent: The web process does not answer"),
         ({"web_age_s": None}, Health.OK, "the door decides"),
+        ({"waits_for_witness": True}, Health.WARNING, "so on the overview: then the door stands"),
+        ({"waits_for_witness": False}, Health.OK, "the door decides"),
         ({"backup_age_s": 90 * 60}, Health.OK, "backup_age_h=1.5;48"),
         ({"good_until": {"certificate": {"days": 40}}}, Health.OK, "certificate_days=40"),
         ({"cache_age_s": None}, Health.OK, "the door decides"),
@@ -275,6 +278,7 @@ def test_a_moment_is_told_for_a_day() -> None:
         ({"epoch": 0}, False),
         ({"alarms": [LOST]}, False),
         ({"deciding": False}, False),
+        ({"waits_for_witness": CONFIRM}, True),
     ],
 )
 def test_who_lets_nobody_in_is_not_ready(
@@ -287,6 +291,6 @@ def test_who_lets_nobody_in_is_not_ready(
         server.start()
         try:
             with nullcontext() if ready else pytest.raises(NotAnsweringError):
-                refuse_unready(config, 2.0)
+                assert refuse_unready(config, 2.0) == changed.get("waits_for_witness", "")
         finally:
             server.stop()

@@ -144,13 +144,17 @@ def test_a_log_that_was_taken_away_is_noticed(log: Log) -> None:
         log.store.keep_time(NOON, BOOT)
 
 
+@pytest.mark.parametrize("leap", [None, timedelta(0), timedelta(hours=13)])
 @pytest.mark.parametrize("doubted", [None, timedelta(hours=4)])
 @pytest.mark.parametrize("doubt", [None, (NOON + DAY, timedelta(hours=3))])
 def test_what_was_known_of_the_clock_comes_back(
-    log: Log, doubt: tuple[datetime, timedelta] | None, doubted: timedelta | None
+    log: Log,
+    doubt: tuple[datetime, timedelta] | None,
+    doubted: timedelta | None,
+    leap: timedelta | None,
 ) -> None:
     """The last that was stored, whole; a wrong bit in it is noticed, and no doubt is made of it."""
-    kept = KeptReadings("boot-2", (NOON, -timedelta(minutes=1)), doubt, doubted)
+    kept = KeptReadings("boot-2", (NOON, -timedelta(minutes=1)), doubt, doubted, leap)
     assert log.history.clock_readings() is None
     log.store.keep_clock(KeptReadings("boot-1", (NOON, DAY), (NOON, DAY), DAY))
     log.store.keep_clock(kept)

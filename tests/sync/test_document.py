@@ -7,6 +7,7 @@ import json
 import tracemalloc
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -415,6 +416,9 @@ def test_anything_else_is_refused_in_one_way(message: bytes) -> None:
         ({"heads": {"2026-03-01": f"{10**18}:{'a' * 64}"}}, "not as it should be"),
         ({"heads": {str(n): f"1:{'a' * 64}" for n in range(300)}}, "not as it should be"),
         ({"heads": None}, "not as it should be"),
+        ({"at": "2026-03-02T18:00:00"}, "not as it should be"),
+        ({"at": "soon"}, "not as it should be"),
+        ({"boot": "b" * 65}, "not as it should be"),
     ],
 )
 def test_what_is_signed_and_wrong_is_refused(fields: dict[str, Any], why: str) -> None:
@@ -446,6 +450,15 @@ def test_wrong_pins_that_can_not_be_are_refused(wrong: object) -> None:
     for each in (wrong, {str(number): 4 for number in range(MOST_PATRONS + 1)}):
         with pytest.raises(PushError, match="not as it should be"):
             heard(message_of(wrong_pins=each))
+
+
+@given(at=st.none() | st.datetimes(timezones=st.just(UTC)), boot=st.text("abc-", max_size=64))
+def test_the_senders_time_is_what_is_read(at: datetime | None, boot: str) -> None:
+    """To the microsecond; an older sender says none."""
+    told = heard(signed("oest", NONCE, KEY, heads={}, at=at, boot=boot))
+
+    assert (told.at, told.boot) == (at, boot)
+    assert heard(message_of()).at is None
 
 
 def test_a_younger_senders_fields_are_passed_over() -> None:

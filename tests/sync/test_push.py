@@ -13,7 +13,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -43,6 +43,7 @@ from doorctl.sync.document import Kind
 from doorctl.sync.feed import WrongRow
 from doorctl.sync.push import BROUGHT, KEPT, NEW, OUT, WHOSE
 from tests.fakes.branch import FakeBranch
+from tests.fakes.clock import FakeClock
 from tests.fakes.waiting import LIMIT_S
 from tests.sync.senders import PRIVATE_KEY, TERMS, TODAY, Town, patron
 
@@ -434,6 +435,18 @@ def test_a_message_that_is_lost_is_not_sent_again(town: Town) -> None:
 
     assert deliveries[branch.name].result is Result.SENT
     assert waited == []
+
+
+@pytest.mark.parametrize("vouched", [True, False])
+def test_branches_are_told_the_senders_time(town: Town, *, vouched: bool) -> None:
+    """With the boot of its machine, whose clock may be the branch's own; not where it is unsure."""
+    clock = FakeClock(vouched=vouched)
+
+    town.push(clock=clock)
+
+    (told,) = town.branches[0].messages
+    said = [told["at"] and datetime.fromisoformat(told["at"]), told["boot"]]
+    assert said == ([clock.wall, "boot-1"] if vouched else [None, ""])
 
 
 def test_a_rehearsal_is_checked_and_not_applied(tmp_path: Path) -> None:

@@ -19,21 +19,31 @@ import signal
 import sqlite3
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from datetime import timedelta
-from typing import Any
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any, Self
 
 import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
+from doorctl.ops.clock import BOOT_ID, text_of
 from doorctl.privacy.audit import Action, Deed
+from doorctl.rpc.control import ControlServer, Question
 from doorctl.services.branch import BranchThread, WebsAudit
+from doorctl.services.hours import SAID, TRUST_CLOCK
 from doorctl.store.records import AuditRecords
 from doorctl.sync.delivery import MOST_BYTES, signed
 from doorctl.sync.document import SigningKey
-from doorctl.web.pushes import Noting
+from doorctl.sync.receive import Push
+from doorctl.web.pushes import NONCE_S, Noting, Pushes
 from doorctl.web.serving import STOP_LIMIT_S
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
+from tests.sync.pushes import KEY, USUAL_TERMS
 from tests.web.branch import Branch, answer_of, row, rows
 from tests.web.conftest import Apps
 
@@ -200,6 +210,78 @@ def test_a_log_that_can_not_be_read_is_compared_later(branch: Branch) -> None:
     message = signed("demo", branch.held()["nonce"], branch.key, heads={"2026-03-01": HEAD})
 
     assert branch.ask("POST", EXCHANGE, content=message).status_code == 503
+
+
+class Doors:
+    """Takes what it is told of the time, as the door's socket does."""
+
+    def __init__(self, branch: Branch) -> None:
+        self.said: list[datetime] = []
+        answers = {TRUST_CLOCK: self._compare, "seal": lambda _question: asdict(branch.seal)}
+        self._server = ControlServer(branch.config.control.socket, answers)
+
+    def _compare(self, question: Question) -> dict[str, bool]:
+        self.said.append(datetime.fromisoformat(question.about[SAID]))
+        return {"agrees": True}
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop()
+
+
+def test_the_door_is_told_the_senders_time(branch: Branch) -> None:
+    """A second witness that costs nothing; not by a stranger, twice, or of this very machine.
+
+    Without a door the message is answered all the same, and so is that of an older sender.
+    """
+    at, here = datetime(2026, 3, 2, 18, tzinfo=UTC), text_of(BOOT_ID)
+
+    def told(key: SigningKey = branch.key, **more: Any) -> list[int]:
+        message = signed("demo", branch.held()["nonce"], key, heads={}, **more)
+        return [branch.ask("POST", EXCHANGE, content=message).status_code for _ in range(2)]
+
+    assert told(at=at, boot="another") == [200, 409]
+    with Doors(branch) as door:
+        assert told(SigningKey(), at=at) == [401, 401]
+        assert told(at=at, boot=here) == [200, 409]
+        assert told() == [200, 409]
+        assert door.said == []
+        assert told(at=at, boot="another") == [200, 409]
+        assert door.said == [at]
+
+
+def test_a_senders_time_that_was_long_on_its_way_is_none() -> None:
+    """Whoever holds a message back until a lie fits it finds that its nonce has become too old.
+
+    One that was given long ago is not given again, so no sender meets that.
+    """
+    clock, said = FakeClock(), list[datetime]()
+    reception: Any = SimpleNamespace(
+        clock=clock, terms=USUAL_TERMS, held=lambda: Push(0), patrons=lambda: 0
+    )
+    record: Any = SimpleNamespace(head=lambda: None)
+    with ThreadPoolExecutor(1) as worker:
+        pushes = Pushes(reception, worker, FakeEventLog(), record, dict, said.append)
+        client = TestClient(Starlette(routes=pushes.routes()))
+
+        def given() -> str:
+            return str(client.get("/v1/patrons/epoch").json()["nonce"])
+
+        for away_s in (0.0, 599.0, 600.0):
+            nonce = given()
+            message = signed(USUAL_TERMS.branch, nonce, KEY, heads={}, at=clock.wall, boot="b")
+            clock.advance(away_s)
+            assert client.post(EXCHANGE, content=message).status_code == 200
+        assert len(said) == 2
+
+        first = given()
+        clock.advance(NONCE_S - 1)
+        assert given() == first
+        clock.advance(1)
+        assert given() != first
 
 
 def exchanged(branch: Branch, heads: dict[str, str]) -> int:

@@ -56,7 +56,8 @@ one does not answer, for a line that is not configured, and for a head-count tha
 """
 ANSWERED: Final = (
     *("reader", "keypad", "door", "inside", "inside_low", "inside_high"),
-    *("clock", "clock_in_doubt", "version", "backup_age_s", "good_until"),
+    *("clock", "clock_in_doubt", "clock_unconfirmed", "waits_for_witness"),
+    *("version", "backup_age_s", "good_until"),
 )
 
 
@@ -144,7 +145,9 @@ FAULTS: Mapping[str, Callable[[BranchPicture], bool]] = {
     "Door": _of_door(lambda door: door["door"] in {"held", "forced"}),
     "Card reader": _of_door(lambda door: door["reader"] not in {CONNECTED, None}),
     "Keypad": _of_door(lambda door: door["keypad"] not in {CONNECTED, None}),
-    "Clock": _of_door(lambda door: door["clock"] == ClockState.UNTRUSTED.value),
+    "Clock": _of_door(
+        lambda door: door["clock"] == ClockState.UNTRUSTED.value or bool(door["waits_for_witness"])
+    ),
     "Patron register": lambda now: now.problem is not None or is_old(now),
     "Free disk": lambda now: now.disk_free_bytes is not None and now.disk_free_bytes < LITTLE_BYTES,
     "Version": _of_door(lambda door: door["version"] != doorctl.__version__),
@@ -200,6 +203,8 @@ def mode_line(words: Words, now: BranchPicture) -> str:
     mode = words.say(MODES[None if hours is None else hours.standing.mode])
     if hours is not None and hours.standing.mode is Mode.STAFFED:
         mode = words.say("Staffed: the door is unlocked for everybody")
+        if now.door is not None and now.door["waits_for_witness"]:
+            mode = words.say("Staffed, but a card opens the door: the time is not confirmed")
     if hours is None or hours.changes_at is None:
         return mode
     at = hours.changes_at
@@ -369,7 +374,10 @@ def _context(
 ) -> dict[str, Any]:
     words, hours = request.words, now.hours
     calendar = None if hours is None else hours.calendar.mode_at(now.at)
-    doubt = None if now.door is None else now.door["clock_in_doubt"]
+    doubt, unconfirmed = (
+        None if now.door is None else now.door[each]
+        for each in ("clock_in_doubt", "clock_unconfirmed")
+    )
     wrong = faults(now)
     return {
         "now": now,
@@ -395,6 +403,7 @@ def _context(
         ],
         "until": _offered(words, now),
         "in_doubt": doubt and datetime.fromisoformat(doubt),
+        "unconfirmed": unconfirmed and datetime.fromisoformat(unconfirmed),
     }
 
 

@@ -369,6 +369,41 @@ def test_staff_say_that_a_clock_in_doubt_is_right(client: Clients, app: App, doo
     assert "Uret regnes for rigtigt." in staff.get(answer.headers["location"]).text
 
 
+def test_staff_confirm_a_time_that_one_source_alone_gives(
+    client: Clients, app: App, door: Door
+) -> None:
+    """The page says that a card opens the door meanwhile, and asks by what the door's clock says.
+
+    Bug (second penetration test, S1): after a power cut at night a lying time server had the
+    page say "All is well", with the door unlocked for everybody.
+    """
+    staff = client()
+    door.state |= {"clock_unconfirmed": "2026-11-25T19:30:00+01:00"}
+    page = staff.get("/now").text
+    assert "Stillet af én kilde, ikke bekræftet" in page
+    assert "Alt er i orden" in page
+    sent = {
+        "mode": "staffed",
+        "until": f"{NOW + timedelta(hours=2):%Y-%m-%dT%H:%M}",
+        "cause": "uro",
+        "version": version(page),
+    }
+    answer = staff.post("/now/mode", data=sent)
+    assert answer.status_code == 303, answer.text
+    page = staff.get(answer.headers["location"]).text
+    assert "Betjent nu; døren låses op, når tiden er bekræftet herunder." in page
+
+    door.state |= {"waits_for_witness": True}
+    page = staff.get("/now").text
+    assert "Noget er galt: Ur." in page
+    assert "Betjent, men døren åbner med kort: Tiden er ikke bekræftet" in page
+    assert "siger kun én kilde, hvad klokken er: 25.11.2026 kl. 19.30" in page
+    staff.post("/now/clock")
+
+    assert [what for what, _ in door.done] == ["trust_clock"]
+    assert recorded(app)[-1] == (Action.CLOCK_TRUSTED, "", "staff")
+
+
 @pytest.mark.usefixtures("door")
 def test_a_mode_is_set_until_a_local_time_and_ended(client: Clients, app: App) -> None:
     """The time is the branch's own; the calendar counts again when staff say so."""

@@ -233,6 +233,7 @@ NEVER_ON_A_PAGE = frozenset(
         "a login is stored in lower case",  # a slip of ours
         "that reading is not of what was typed",  # as above
         "no such alarm stands; doorctl status has the names of those that do",  # alarm end
+        "that question says no time",  # a sender's, which web sends on
         "that is no key",  # of a pass's or a card's row, which no form has
         (
             "nobody vouches for this machine's clock, which says 2026-11-25 19:30: a register with "
