@@ -21,8 +21,9 @@ OF_A_USER, OF_ALL = 16, 64
 """Unanswered callers at most. ``PrivateUsers=`` shows the door all users but root as a single one,
 so monitoring shares its number with whoever is silent: one alone would let him push it out."""
 
-AT_ONCE = 32
-"""Taken in a turn; then those that have asked are answered."""
+AT_ONCE = 8
+"""Taken in a turn; then those that have asked are answered. Fewer than a user's places, so that
+nobody loses one before he could say a word."""
 
 STOP_S = 0.2
 """Between two looks whether to stop, and the rest where no descriptor is free."""
@@ -123,10 +124,8 @@ class Callers:
         own = [each for each in self._waiting.values() if each.user == user]
         all_of_them = [*self._waiting.values()]
         for callers, most in ((own, OF_A_USER), (all_of_them, OF_ALL)):
-            if len(callers) >= most:
-                self._hear(callers[0])
-                if callers[0].line in self._waiting:
-                    self._hang_up(callers[0])
+            if len(callers) >= most and callers[0].line in self._waiting:
+                self._hang_up(callers[0])
 
     def _hear(self, caller: _Caller) -> None:
         try:

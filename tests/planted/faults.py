@@ -497,13 +497,6 @@ FAULTS = (
         "tests/rpc/test_public.py",
     ),
     Fault(
-        "who has asked goes unanswered where there is no room",
-        "Callers._make_room",
-        "self._hear(callers[0])",
-        "pass",
-        "tests/rpc/test_public.py",
-    ),
-    Fault(
         "alarms about people wait behind the others",
         "Outbox._next",
         "for line in (self._for_people, self._others)",
@@ -522,14 +515,14 @@ FAULTS = (
         "OutboxStore.confirm_audit",
         "'DELETE FROM audit_lost WHERE branch = ?'",
         "'DELETE FROM audit_lost WHERE ? IS NOT NULL'",
-        "tests/sync/test_push.py",
+        "tests/sync/test_outbox.py",
     ),
     Fault(
         "a push that another branch took is believed of this one",
         "OutboxStore.was_sent",
         "branch = :branch AND epoch = :epoch",
         "epoch = :epoch",
-        "tests/sync/test_push.py",
+        "tests/sync/test_outbox.py",
     ),
     Fault(
         "a branch hears its own wrong PINs as those of others",

@@ -17,6 +17,7 @@ from doorctl.sync.delivery import Revision, Standing, Terms, Volume
 from tests.sync.senders import TERMS, TODAY, Town, patron
 
 DIGEST = "a" * 64
+OLDER_HEAD, HEAD = f"7:{DIGEST}", f"9:{DIGEST}"
 
 
 @pytest.fixture
@@ -126,6 +127,18 @@ def test_what_was_sent_is_known_by_branch_number_rows_and_age(outbox: OutboxStor
     outbox.note_sent("oest", 4, 5, DIGEST, 14)
     assert not outbox.was_sent("oest", 3, DIGEST, 14)
     assert outbox.was_sent("oest", 5, DIGEST, 14)
+
+
+def test_an_audit_log_is_confirmed_for_the_branch_that_was_named(outbox: OutboxStore) -> None:
+    """Another branch's, of which entries are gone too, has been looked at by nobody.
+
+    Bug (second penetration test, plant): a confirmation that counted for every branch.
+    """
+    for branch in ("oest", "oest-2", "syd"):
+        outbox.note_audit_head(branch, HEAD, TODAY, 7, OLDER_HEAD)
+    outbox.confirm_audit(["oest"])
+
+    assert outbox.audit_lost() == {"oest-2": OLDER_HEAD, "syd": OLDER_HEAD}
 
 
 def test_forgetting_raises_the_floor_as_far_as_it_must(outbox: OutboxStore) -> None:
