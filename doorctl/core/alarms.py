@@ -330,6 +330,11 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "The disk is nearly full.", "Delete what other programs have left there (df, du)."
         ),
         "disk_low_cleared": _over("disk_low", "There is room on the disk again."),
+        "disk_slow": _today(
+            "The disk takes long to write, as a dying one does; patrons are still let in.",
+            "Soon change the SD card, and have a backup: doorctl backup.",
+        ),
+        "disk_slow_cleared": _over("disk_slow", "The disk writes quickly again."),
         "backup_failed": _today(
             "The backup could not be made or sent.",
             "Run doorctl backup on the machine, and do what it says.",

@@ -120,6 +120,10 @@ class StoreBusyError(StoreError):
     """Another process holds a lock that only one may hold; try again when it is done."""
 
 
+class StoreSlowError(StoreError):
+    """The disk's: it has not taken a write in time; the write is not lost, and needs no repeat."""
+
+
 class BranchStoreError(StoreError):
     """The machine's: bans, passes and hours can't be read; nobody is let in while that lasts."""
 

@@ -250,12 +250,12 @@ class DoorAnswers:
             self.ledger.unlock(key)
             self.controller.log.emit("unlocked", by=by)
 
-        self.stores.answer(unlock)
+        self.stores.answer_by_worker(unlock)
         return {}
 
     def _self_test(self, _question: Question) -> Mapping[str, Any]:
         lines = self.lines()
-        return self.stores.answer(lambda: as_answer(self.chores.self_test(lines)))
+        return self.stores.answer_by_worker(lambda: as_answer(self.chores.self_test(lines)))
 
     def _open_once(self, question: Question) -> Mapping[str, Any]:
         reason, by = str(question.about.get("reason", "")), _by(question)

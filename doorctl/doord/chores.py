@@ -21,7 +21,7 @@ from doorctl.access.patron import CacheStamp
 from doorctl.config import Config
 from doorctl.config.tables import OLD_SHARE
 from doorctl.core.errors import DoorctlError, StoreError
-from doorctl.core.moments import Moment
+from doorctl.core.moments import BootTime, Moment
 from doorctl.core.ports import WELL, AlarmOnce, EventLog
 from doorctl.devices.pins import outputs_kept
 from doorctl.doord.self_test import Finding, house
@@ -176,9 +176,25 @@ PURGE_STEP_S = 3600.0
 """Wait before the next step of a limited purge, whatever the clock does meanwhile."""
 
 
+@dataclass(frozen=True)
+class OverThread:
+    """What the self-test, which the worker runs, tries of the door log."""
+
+    stores: DoorStores
+
+    def keep_time(self, now: datetime, boot: BootTime) -> None:
+        """Store the time, durably."""
+        visits = self.stores.visits
+        self.stores.answer_soon(lambda: visits.keep_time(now, boot))
+
+    def prove_writable(self) -> None:
+        """Try to write a row."""
+        self.stores.answer_soon(self.stores.visits.prove_writable)
+
+
 @dataclass(eq=False)
 class Chores:
-    """The door's standing tasks; each call only has the worker do it.
+    """The door's standing tasks; each call only has the worker or the door log's thread do it.
 
     `config` is public, for it may be read again.
     """
@@ -193,7 +209,7 @@ class Chores:
         self.grace_s = FREED_GRACE_S if outputs_kept() is False else KEPT_GRACE_S
         self._next_step_s = 0.0
         self._opened: tuple[HourCount, ...] = ()
-        # Each belongs to the worker, but for the proof's, which has a thread of its own.
+        # Each belongs to the thread that does it; the proof's has one of its own.
         self._unwritten: set[str] = set()
         self._test_again_s = 0.0
         self._testing = AlarmOnce(self.log, "self_test_failed")
@@ -203,22 +219,24 @@ class Chores:
         self._unproved = AlarmOnce(self.log, "purge_incomplete", "proof")
         self._limited = AlarmOnce(self.log, "purge_limited")
         self.schedule = PurgeSchedule(
-            PURGE_EVERY_H, lambda: self.do("purge", self._purge), self.stores.clock.monotonic_s
+            PURGE_EVERY_H,
+            lambda: self._write("purge", self._purge, watched=False),
+            self.stores.clock.monotonic_s,
         )
 
     def keep_time(self) -> None:
         """Store the highest trusted time, and an opening of the day that could not be written."""
-        self.do("time", self._keep_time)
+        self._write("time", self._keep_time)
         if self._opened:
             self.count(())
 
     def keep_clock(self) -> None:
         """Store what the next process has to know of the clock: a crash ends no doubt."""
-        self.do("clock", self._keep_clock)
+        self._write("clock", self._keep_clock)
 
     def count(self, counts: tuple[HourCount, ...]) -> None:
         """Add to the hours' counts."""
-        self.do("counts", lambda: self._count(counts))
+        self._write("counts", lambda: self._count(counts))
 
     def test(self, lines: Callable[[], dict[str, bool]]) -> None:
         """Run the self-test, and alarm each fault."""
@@ -242,7 +260,7 @@ class Chores:
                 sealer=stores.sealer,
                 patrons=stores.patrons,
                 calendar=lambda: calendar_of(self.config.opening, stores.branch.calendar()),
-                visits=stores.visits,
+                visits=OverThread(stores),
                 lines=lines,
                 purged_s=self.purging.purged_s,
             )
@@ -250,7 +268,14 @@ class Chores:
 
     def do(self, name: str, chore: Callable[[], None]) -> None:
         """Have the worker do a job that may fail without ending the door."""
+        self.stores.worker.submit(self._guarded(name, chore))
 
+    def _write(self, name: str, chore: Callable[[], None], *, watched: bool = True) -> None:
+        """Have the door log's thread do it; `watched` where it takes milliseconds."""
+        submit = self.stores.write if watched else self.stores.log_thread.submit
+        submit(self._guarded(name, chore))
+
+    def _guarded(self, name: str, chore: Callable[[], None]) -> Callable[[], None]:
         def guarded() -> None:
             failing = self.stores.steady.failing
             try:
@@ -265,7 +290,7 @@ class Chores:
                 # The text may quote anything; the kind says enough to be found.
                 self.stores.alarm("rounds_failing", f"{name}: {type(err).__name__}")
 
-        self.stores.worker.submit(guarded)
+        return guarded
 
     def _purge(self) -> None:
         now_s = self.stores.clock.monotonic_s()
@@ -447,6 +472,7 @@ FAULTS: Mapping[str, float] = MappingProxyType(
         "patrons_unusable": 0.0,
         "release_differs": 300.0,
         "disk_low": 0.0,
+        "disk_slow": 0.0,
         "backup_old": 0.0,
         "key_old": 0.0,
         "web_silent": 60.0,
@@ -500,6 +526,7 @@ class Lookout:
         faults = {
             f"{name}_lost": None if up else "it is not there" for name, up in self.lines().items()
         }
+        faults["disk_slow"] = self.stores.disk.slow()
         seen_s = self.web_seen_s()
         if seen_s is not None:
             silent = now_s - seen_s >= WEB_RESTS_S

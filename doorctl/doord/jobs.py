@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import date, timedelta
 from math import inf
-from typing import Any
+from typing import Any, Protocol
 
 from doorctl.access.day import DayRules
 from doorctl.access.messages import (
@@ -169,10 +169,21 @@ class _OpenAttempt:
     by_code: bool = False
     restricted: bool = False
     whose: str | bytes = field(default=b"", repr=False)
+    guessed: bool = True
 
     def charged(self, now: BootTime) -> CardThrottle:
         before = self.before or CardThrottle()
         return codes_charged(before, now) if self.by_code else before.charged(now)
+
+
+class LateGuesses(Protocol):
+    """What a slow disk owes: guesses whose charge it has not taken yet. One thread; may wait."""
+
+    def must_wait(self, row_key: bytes | None) -> bool:
+        """Tell whether a card may not be guessed at now."""
+
+    def is_refused(self, attempt: int) -> bool:
+        """Tell whether the guess of the attempt that was opened last may not be made."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -181,8 +192,9 @@ class Ledger:
 
     Wrap the door log `visits` in :class:`~doorctl.doord.stores.SteadyVisitLog` so that a full disk
     keeps nobody out. `counts_guesses` says whether a PIN is required at all; codes are counted in
-    any case. Raises BranchStoreError: from `prepare` and `look_again`: bans and passes can't be
-    read. StoreError: from these two: the patron cache can't be read.
+    any case. `late` says which guesses have to wait for a slow disk, None where none does. Raises
+    BranchStoreError: from `prepare` and `look_again`: bans and passes can't be read. StoreError:
+    from these two: the patron cache can't be read.
     """
 
     sealer: Sealer
@@ -192,6 +204,7 @@ class Ledger:
     log: EventLog
     branch: BranchRecords
     counts_guesses: bool
+    late: LateGuesses | None = None
 
     def __post_init__(self) -> None:
         self._open: dict[int, _OpenAttempt] = {}
@@ -209,7 +222,9 @@ class Ledger:
         key = CODES_KEY if found.by_code else prepared.row_key
         wait = wait_of(found, self.visits, self.branch, now)
         counts = self.counts_guesses or found.by_code
-        throttled = counts and wait.holds
+        late = self.late
+        owed = counts and not wait.holds and late is not None and late.must_wait(key)
+        throttled = counts and (wait.holds or owed)
         opened = _OpenAttempt(
             key,
             wait.throttle if counts and not throttled else None,
@@ -221,6 +236,8 @@ class Ledger:
         charged = None if opened.before is None else opened.charged(now)
         whose = None if charged is None or found.by_code else opened.whose
         self.visits.open_attempt(Opened(attempt, self._stamped(now), key, charged, whose))
+        if charged is not None and late is not None and late.is_refused(attempt):
+            throttled, opened = True, replace(opened, guessed=False)
         self._open[attempt] = opened
         delay_s = self.visits.reader_throttle().delay_s(now) if self.counts_guesses else 0.0
         return replace(prepared, throttled=throttled, delay_s=delay_s)
@@ -257,7 +274,7 @@ class Ledger:
         if self.counts_guesses and reason in BEFORE_PROOF and not opened.by_code:
             reader = self.visits.reader_throttle().charged(now)
         throttle, right = opened.before, None
-        if throttle is not None and not end.unchecked:
+        if throttle is not None and opened.guessed and not end.unchecked:
             throttle = _throttle_after(opened, end, now)
             right = True if end.proved else False if reason in BEFORE_PROOF else None
         if opened.restricted or reason is Reason.RESTRICTED:

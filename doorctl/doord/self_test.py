@@ -12,7 +12,7 @@ from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from doorctl.access.attempt import Attempt, Step, after
 from doorctl.access.calendar import LOOK_AHEAD, Calendar, Mode
@@ -52,7 +52,6 @@ from doorctl.store.branch import BranchRecords
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.keys import key_days, read_key
 from doorctl.store.patrons import PatronCache
-from doorctl.store.visits import VisitStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +88,16 @@ Most patrons bring a health card.
 CARD = Identifier(IdentifierKind.CPR, NUMBER)
 
 
+class WritableLog(Protocol):
+    """The door log's writer. Raises StoreError."""
+
+    def keep_time(self, now: datetime, boot: BootTime) -> None:
+        """Store the time, durably."""
+
+    def prove_writable(self) -> None:
+        """Try to write a row."""
+
+
 @dataclass(frozen=True, slots=True)
 class House:
     """Everything a self-test looks at; on the thread that may use the cache and the door log.
@@ -113,7 +122,7 @@ class House:
     patrons: PatronCache
     disk: process.DataDisk
     calendar: Callable[[], Calendar | None]
-    visits: VisitStore | None = None
+    visits: WritableLog | None = None
     read_log: Callable[[], object] | None = None
     lines: Mapping[str, bool] | None = None
     purged_s: float | None = None

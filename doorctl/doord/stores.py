@@ -1,9 +1,14 @@
-"""The door's databases; a log that can't be written keeps nobody out.
+"""The door's databases; a log that can't be written, or in time, keeps nobody out.
 
-The outage is alarmed once, and attempts during it are not on record. Guesses are still counted, in
+What a slow disk does not take in time waits in memory: see `log_thread`. Of a disk that fails, the
+outage is alarmed once, and attempts during it are not on record. Guesses are still counted, in
 memory, and stored with the card's next attempt that can be. A restart before that forgets them,
-and a count that can't be read starts at zero. This holds for failures in a row only: wrong PINs
-that no right PIN clears are counted again once the disk works.
+so whoever cuts the power gets them anew; but what little a full disk does take, that the door has
+started, is charged first. From the second start in a row on whose log can't be written a card has
+one guess a start, and from the sixth on one once the door has run for an hour: ten in all, as on a
+disk that is well, then as many as the longest wait gives. A read-only disk takes not even that.
+A count that can't be read starts at zero. This holds for failures in a row only: wrong PINs that
+no right PIN clears are counted again once the disk works.
 """
 
 from __future__ import annotations
@@ -12,7 +17,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from threading import RLock
@@ -23,19 +28,29 @@ from doorctl.access.patron import CacheStamp
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.config import Config
 from doorctl.core.alarms import KINDS
-from doorctl.core.errors import StoreBusyError, StoreError
+from doorctl.core.errors import NotAnsweringError, StoreBusyError, StoreError, StoreSlowError
 from doorctl.core.moments import Stamped
 from doorctl.core.ports import AlarmOnce, Clock, EventLog
 from doorctl.doord.jobs import EventQueue, ThreadFailed, Worker
+from doorctl.doord.log_thread import (
+    MOST_CUTS,
+    PATIENCE_S,
+    SETTLED_S,
+    STOP_S,
+    DiskWatch,
+    QueuedVisitLog,
+)
 from doorctl.ops.clock import SystemClock
 from doorctl.services.app import system_clock
 from doorctl.store import door_log
 from doorctl.store import patrons as patron_rows
 from doorctl.store.branch import BranchRecords
+from doorctl.store.door_log import VisitHistory
 from doorctl.store.keys import ArgonSealer, Days, read_key
 from doorctl.store.layout import Layout
 from doorctl.store.patrons import PatronCache
 from doorctl.store.residue import set_aside_if_damaged
+from doorctl.store.starts import UnwrittenStarts
 from doorctl.store.visits import RetriedVisits
 
 KEPT_CARDS = 10_000
@@ -48,10 +63,16 @@ class SteadyVisitLog:
     """A `VisitLog` that never raises `StoreError`; same thread rules as the log that it wraps.
 
     `failing` alarms what could not be written, also by others, until a write of this one goes.
+    `most_blind` returns how many guesses a card gets that can't be stored, None for no limit.
     """
 
-    def __init__(self, inner: VisitLog, log: EventLog) -> None:
+    def __init__(
+        self, inner: VisitLog, log: EventLog, most_blind: Callable[[], int | None] = lambda: None
+    ) -> None:
         self._inner = inner
+        self._most_blind = most_blind
+        self._blind: dict[int, bytes] = {}
+        self._refused: int | None = None
         self.failing = AlarmOnce(log, "visit_log_failing")
         self._cards: OrderedDict[bytes, CardThrottle] = OrderedDict()
         self._reader: ReaderThrottle | None = None
@@ -61,12 +82,20 @@ class SteadyVisitLog:
         """Put an attempt on record, or at least keep its charge in memory."""
         self._last_attempt = max(self._last_attempt, opened.attempt)
         stored = self._tried(lambda: self._inner.open_attempt(opened))
-        self._note(opened.row_key, opened.throttle, stored=stored)
+        self._note(opened.row_key, opened.throttle, stored=bool(stored))
+        if opened.throttle is not None and opened.row_key is not None:
+            self._note_guess(opened.attempt, opened.row_key, stored=stored is not False)
+
+    def is_refused(self, attempt: int) -> bool:
+        """Tell whether the guess of the attempt that was opened last is one too many."""
+        return attempt == self._refused
 
     def close_attempt(self, closed: Closed) -> None:
         """Record an outcome, or at least keep its cost in memory."""
         stored = self._tried(lambda: self._inner.close_attempt(closed))
-        self._note(closed.row_key, closed.throttle, stored=stored)
+        self._note(closed.row_key, closed.throttle, stored=bool(stored))
+        if closed.right is not False:
+            self._blind.pop(closed.attempt, None)
         if closed.reader is not None:
             self._reader = None if stored else closed.reader
 
@@ -99,9 +128,13 @@ class SteadyVisitLog:
         """Return the highest attempt number, at least of those that this process has seen."""
         return max(self._last_attempt, self._read(self._inner.last_attempt, 0))
 
-    def _tried(self, write: Callable[[], None]) -> bool:
+    def _tried(self, write: Callable[[], None]) -> bool | None:
+        """Tell whether it is stored; None where a slow disk will take it."""
         try:
             write()
+        except StoreSlowError:
+            # `disk_slow` tells of the disk.
+            return None
         except StoreError as err:
             self.failing.tell(str(err))
             return False
@@ -111,9 +144,22 @@ class SteadyVisitLog:
     def _read(self, read: Callable[[], ResultT], otherwise: ResultT) -> ResultT:
         try:
             return read()
+        except StoreSlowError:
+            return otherwise
         except StoreError as err:
             self.failing.tell(str(err))
             return otherwise
+
+    def _note_guess(self, attempt: int, row_key: bytes, *, stored: bool) -> None:
+        if stored:
+            # With it goes what was counted in memory.
+            self._blind = {n: key for n, key in self._blind.items() if key != row_key}
+            return
+        self._blind[attempt] = row_key
+        if len(self._blind) > KEPT_CARDS:
+            del self._blind[next(iter(self._blind))]
+        most, guesses = self._most_blind(), list(self._blind.values()).count(row_key)
+        self._refused = attempt if most is not None and guesses > most else None
 
     def _note(self, row_key: bytes | None, throttle: CardThrottle | None, *, stored: bool) -> None:
         if row_key is None or throttle is None:
@@ -125,6 +171,21 @@ class SteadyVisitLog:
         self._cards.move_to_end(row_key)
         if len(self._cards) > KEPT_CARDS:
             self._cards.popitem(last=False)
+
+
+FREE_STARTS, MOST_STARTS, BLIND_PAUSE_S = 1, 5, 3600.0
+"""See the head of this file: so many starts in a row give what every start gives, or one guess a
+card; after them a card is guessed at once the door has run for an hour."""
+
+
+def most_blind(unwritten_starts: int, up_s: float) -> int | None:
+    """Return how many guesses that can't be stored a card gets in this process; None for any.
+
+    `unwritten_starts` came right before it, and none of them could write the log.
+    """
+    if unwritten_starts < FREE_STARTS:
+        return None
+    return 1 if unwritten_starts < MOST_STARTS or up_s >= BLIND_PAUSE_S else 0
 
 
 EVENTS_AN_HOUR = 20
@@ -194,14 +255,17 @@ STORES_LIMIT_S = 60.0
 """Longest wait for the databases at the start; a check of 100 000 patrons takes 20 ms."""
 
 ANSWER_LIMIT_S = 30.0
-"""Longest wait for the worker to answer a question from outside the loop."""
+"""Longest wait for either thread to answer a question from outside the loop."""
+
+A_DAY = timedelta(days=1)
 
 
 class DoorStores:
-    """The door's databases, the thread that may wait for them, and what they are sealed with.
+    """The door's databases, the threads that may wait for them, and what they are sealed with.
 
-    `queue` gets what the worker's jobs return; `stack` closes all of it. `log` is the given one,
-    which also keeps `events` once the door log is open. `register` is how the
+    `queue` gets what the worker's jobs return; `stack` closes all of it. `worker` reads what cards
+    are judged by; the door log belongs to `log_thread`, which a slow `disk` may hold. `log` is the
+    given one, which also keeps `events` once the door log is open. `register` is how the
     patron cache was found at the last look, of epoch 0 where it could not be read; `backup_at` when
     the last backup was made, where backups are wanted, and `days` until when each key is good.
     `register_failing` belongs to the worker.
@@ -218,32 +282,51 @@ class DoorStores:
         self.clock: SystemClock = system_clock(
             config, wary=True, damaged=partial(self.alarm, "store_damaged")
         )
-        seal = config.seal
         self.key = read_key(config.secrets.installation_key_file)
-        self.sealer = ArgonSealer(self.key, seal.memory_kib, seal.iterations)
+        self.sealer = ArgonSealer(self.key, config.seal.memory_kib, config.seal.iterations)
         self.patrons = PatronCache(
             config.storage.patrons_db, self.sealer.seal, self.sealer.earlier, self.clock.monotonic_s
         )
         stack.callback(self.patrons.close)
         self.branch = BranchRecords(config.storage.branch_db, self.clock.monotonic_s)
         stack.callback(self.branch.close)
-        # Ends before its files are closed: SQLite does not survive that in the middle of a query.
+        path = config.storage.visits_db
+        self._reading = VisitHistory(path)
+        sound = partial(self._set_aside, path, door_log.migrations)
+        self.visits = RetriedVisits(path, partial(self.alarm, "store_damaged"), sound)
         self.register_failing = AlarmOnce(log, "patron_cache_failing")
-        self.worker = Worker(event_queue.put, self.failed)
-        self.worker.start()
-        stack.callback(self.worker.stop, 10.0)
+        self.log_thread, self.worker = (Worker(event_queue.put, self.failed) for _ in range(2))
+        self.disk = DiskWatch(self.clock.monotonic_s)
+        self.late = QueuedVisitLog(
+            self.visits,
+            self.log_thread,
+            self._reading,
+            self.disk,
+            late=self._written_late,
+            may_go_on=self._may_go_on,
+        )
+        self._starts, self._unwritten = UnwrittenStarts(config.storage.door_directory), 0
+        self._cuts, self._on_record, self._began_s = 0, False, self.clock.monotonic_s()
+        self._start_threads(stack)
         self.register = CacheStamp(0, None, config.policy.minimum_age, 0)
         self.backup_at: datetime | None = None
         self.days: Mapping[str, Days] = {}
-        self.visits = self.worker.call(self._open, timeout_s=STORES_LIMIT_S)
-        stack.callback(lambda: self.worker.submit(self.visits.close))
-        self.log = self.events = KeptEvents(
-            log, self.clock, self.visits.add_events, self.worker.submit
-        )
+        self.log_thread.call(partial(self._open, sound), timeout_s=STORES_LIMIT_S)
+        self.log = self.events = KeptEvents(log, self.clock, self._add_events, self.write)
         self.register_failing.log = self.log
         # Before anything else that this process keeps: by it a kill of the one before is seen.
         self.events.keep("started")
-        self.steady = SteadyVisitLog(self.visits, self.log)
+        self.log_thread.submit(self._count_cuts)
+        self.steady = SteadyVisitLog(self.late, self.log, self._most_blind)
+
+    def _start_threads(self, stack: ExitStack) -> None:
+        # Each ends before its files are closed: SQLite does not survive that in the middle of a
+        # query. The worker ends first, for what it settles goes to the other.
+        for thread in (self.log_thread, self.worker):
+            thread.start()
+        stack.callback(self._stop_writing)
+        stack.callback(self._reading.close)
+        stack.callback(self.worker.stop, STOP_S)
 
     def alarm(self, kind: str, why: str) -> None:
         """Emit an alarm."""
@@ -253,18 +336,69 @@ class DoorStores:
         """End the door by an unexpected exception, on the loop's own thread."""
         self._event_queue.put(ThreadFailed(error))
 
+    def write(self, job: Callable[[], None]) -> None:
+        """Have the door log's thread write something, in its turn; its time is watched."""
+        self.log_thread.submit(lambda: self.disk.timed(job))
+
     def answer(self, job: Callable[[], ResultT]) -> ResultT:
+        """Have the door log's thread do a job in its turn; return its result or raise its error."""
+        return self.log_thread.call(job, timeout_s=ANSWER_LIMIT_S)
+
+    def answer_soon(self, job: Callable[[], ResultT]) -> ResultT:
+        """Do the same for the worker, whom a patron may be waiting for.
+
+        Raises StoreSlowError: the disk holds the door log; the job is done later all the same.
+        """
+        try:
+            return self.log_thread.call(job, timeout_s=PATIENCE_S)
+        except NotAnsweringError as err:
+            raise StoreSlowError(str(err)) from err
+
+    def answer_by_worker(self, job: Callable[[], ResultT]) -> ResultT:
         """Have the worker do a job in its turn, and return its result or raise its error."""
         return self.worker.call(job, timeout_s=ANSWER_LIMIT_S)
 
-    def _open(self) -> RetriedVisits:
-        path = self._config.storage.visits_db
-        sound = partial(self._set_aside, path, door_log.migrations)
+    def must_wait(self, row_key: bytes | None) -> bool:
+        """Tell whether a card may not be guessed at now; see `LateGuesses`. The worker's."""
+        return self.late.must_wait(row_key)
+
+    def is_refused(self, attempt: int) -> bool:
+        """Tell whether the guess of the attempt that was opened last may not be made."""
+        return self.late.is_refused(attempt) or self.steady.is_refused(attempt)
+
+    def _add_events(self, events: Sequence[KeptEvent]) -> None:
+        self.visits.add_events(events)
+        self._starts.written()
+
+    def _most_blind(self) -> int | None:
+        return most_blind(self._unwritten, self.clock.monotonic_s() - self._began_s)
+
+    def _stop_writing(self) -> None:
+        self.log_thread.submit(self.visits.close)
+        if not self.log_thread.stop(STOP_S):
+            why = f"the door was stopped before the disk had taken {self.late.waiting} entries"
+            self.alarm("visit_log_failing", why)
+
+    def _may_go_on(self) -> bool:
+        up_s = self.clock.monotonic_s() - self._began_s
+        return self._cuts < MOST_CUTS and (self._on_record or up_s >= SETTLED_S)
+
+    def _count_cuts(self) -> None:
+        with suppress(StoreError):
+            since = self.clock.moment().local.astimezone(UTC) - A_DAY
+            self._cuts = self.visits.cut_off_since(since)
+            self._on_record = True
+
+    def _written_late(self, error: StoreError | None) -> None:
+        why = None if error is None else str(error)
+        self.worker.submit(lambda: self.steady.failing.tell(why))
+
+    def _open(self, sound: Callable[[], None]) -> None:
+        self._unwritten = self._starts.begin()
         sound()
         self._set_aside(self._config.storage.patrons_db, patron_rows.migrations)
-        visits = RetriedVisits(path, partial(self.alarm, "store_damaged"), sound)
         try:
-            visits.open()
+            self.visits.open()
         except StoreBusyError:
             raise
         except StoreError:
@@ -274,7 +408,6 @@ class DoorStores:
             self.register = self.patrons.stamp()
         except StoreError as err:
             self.register_failing.tell(str(err))
-        return visits
 
     def _set_aside(self, path: Path, migrations: Layout) -> None:
         try:

@@ -55,19 +55,20 @@ def doors_answers(
     run: Callable[[Callable[[], PartErased]], PartErased],
     opened: Opened,
     forget: Callable[[frozenset[bytes]], None],
+    held: Callable[[Callable[[], PartErased]], PartErased] = lambda job: job(),
 ) -> Answers:
     """Return the door process's answers about a person's rights.
 
-    `run` does a job on the door log's thread. There, `forget` takes row keys, so that no open
-    attempt stores them again.
+    `run` does a job on the door log's thread, after what was to be written before it. `held` does
+    one on the thread of those who prepare attempts, so that none comes in between. There, `forget`
+    takes row keys, so that no open attempt stores them again.
     """
 
     def erase(subject: Subject) -> PartErased:
-        visits = opened()
         forget(subject.row_keys)
-        return erase_visits(visits, subject)
+        return run(lambda: erase_visits(opened(), subject))
 
-    return ERASE_VISITS.answered(lambda request: Done(run(lambda: erase(request.subject))))
+    return ERASE_VISITS.answered(lambda request: Done(held(lambda: erase(request.subject))))
 
 
 def forget_left(app: App, opened: Opened) -> None:

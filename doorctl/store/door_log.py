@@ -10,7 +10,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from doorctl.access.throttle import A_CODE, CODES_KEY, CardThrottle
+from doorctl.access.throttle import A_CODE, CODES_KEY, CardThrottle, ReaderThrottle
 from doorctl.core.errors import StoreDamagedError
 from doorctl.core.moments import BootTime, ClockState, KeptReadings, Moment
 from doorctl.privacy.retention import Hold
@@ -119,12 +119,22 @@ def to_hour(at: datetime | None) -> int:
 
 THROTTLE = "SELECT failures, boot_id, boot_ms FROM throttles WHERE row_key = ?"
 
+READER = "SELECT spent_ms, boot_id, boot_ms FROM reader"
+
 migrations = Layout("visits", releases(VISITS, (0, 2), (0, 3)))
 
 
 def to_boot(boot_id: str | None, ms: int | None) -> BootTime | None:
     """Return the boot time of two columns, None where they are empty."""
     return None if boot_id is None or ms is None else BootTime(boot_id, ms)
+
+
+def to_bucket(records: Sequence[tuple[int, str, int]]) -> ReaderThrottle:
+    """Return the bucket of the records of :data:`READER`; no record is a full one."""
+    if not records:
+        return ReaderThrottle()
+    spent_ms, boot_id, boot_ms = records[0]
+    return ReaderThrottle(spent_ms, to_boot(boot_id, boot_ms))
 
 
 def to_throttle(record: tuple[int, str | None, int | None] | None) -> CardThrottle:
@@ -232,6 +242,10 @@ class VisitHistory(HourlyHistory):
         """Return how many wrong PINs of a patron or a card are on record."""
         count: int = self._fetch(COUNT_WRONG_PINS, row_key, patron_ref)[0][0]
         return count
+
+    def reader_throttle(self) -> ReaderThrottle:
+        """Return the reader's bucket; a new file's is full."""
+        return to_bucket(self._fetch(READER))
 
     def many_wrong_pins(self, least: int, most: int) -> dict[str, int]:
         """Return patron -> wrong PINs of the `most` who have most, if they have `least` or more."""

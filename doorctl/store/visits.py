@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from doorctl.access.messages import Closed, Opened
@@ -24,10 +24,11 @@ from doorctl.store.door_log import (
     COUNT_WRONG_PINS,
     HOLD_COLUMNS,
     NO_HOUR,
+    READER,
     TAKE_BACK_WRONG_PIN,
     THROTTLE,
     migrations,
-    to_boot,
+    to_bucket,
     to_hold,
     to_hour,
     to_throttle,
@@ -69,7 +70,6 @@ _CLOSE = """
     UPDATE attempts SET verdict = ?, reason = ?, row_key = coalesce(?, row_key)
     WHERE attempt = ? AND verdict IS NULL
 """
-_READER = "SELECT spent_ms, boot_id, boot_ms FROM reader"
 # A state that the door finds at its start may stand there already; a door that starts, and has not
 # said that it stops, was killed.
 _ADD_EVENT = """
@@ -80,6 +80,7 @@ _ADD_EVENT = """
     WHERE ?5 NOT IN ('mode', 'push', 'reader', 'keypad', 'fire')
     OR ?6 IS NOT (SELECT why FROM events WHERE kind = ?5 ORDER BY number DESC LIMIT 1)
 """
+_CUT_OFF = "SELECT count(*) FROM events WHERE kind = 'restarted' AND at_ms >= ?"
 _CLOSE_ALL = "UPDATE attempts SET verdict = ?, reason = ? WHERE verdict IS NULL"
 
 
@@ -171,6 +172,11 @@ class VisitStore(PurgedVisits):
                 stamp = (to_ms(at.utc), at.state.value, boot.boot_id, boot.ms)
                 connection.execute(_ADD_EVENT, (*stamp, *texts))
 
+    def cut_off_since(self, at: datetime) -> int:
+        """Return how often the door has started since a UTC time without having been stopped."""
+        with translated(self.path):
+            return value(self.database, _CUT_OFF, to_ms(at)) or 0
+
     def add_counts(self, counts: Iterable[HourCount]) -> None:
         """Add to the hourly counts, which no purge touches."""
         rows = ((to_hour(row.hour), row.mode, row.kind, row.outcome, row.count) for row in counts)
@@ -185,10 +191,7 @@ class VisitStore(PurgedVisits):
     def reader_throttle(self) -> ReaderThrottle:
         """Return the reader's bucket; a new file's is full."""
         with translated(self.path):
-            record = self.database.execute(_READER).fetchone()
-        return (
-            ReaderThrottle() if record is None else ReaderThrottle(record[0], to_boot(*record[1:]))
-        )
+            return to_bucket(self.database.execute(READER).fetchall())
 
     def wrong_pins(self, row_key: bytes, patron_ref: str | None) -> int:
         """Return how many wrong PINs of a patron or a card are on record."""

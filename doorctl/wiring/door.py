@@ -172,6 +172,7 @@ class _Door:
             clock=stores.clock,
             log=log,
             counts_guesses=self.config.policy.require_pin,
+            late=stores,
         )
 
     def stopping(self) -> None:
@@ -363,7 +364,9 @@ class _Door:
             **hold_answers(self._app, stores.visits, stores.answer),
             **panel_answers(self._board, partial(press, panel_rules(config), self.event_queue)),
             **self.alarms.answers,
-            **doors_answers(stores.answer, stores.visits.open, self._ledger.forget),
+            **doors_answers(
+                stores.answer_soon, stores.visits.open, self._ledger.forget, stores.answer_by_worker
+            ),
         }
         control = partial(
             ControlServer, failed=lambda kind: stores.alarm("rounds_failing", f"control: {kind}")

@@ -64,7 +64,7 @@ def test_a_mistake_in_a_chore_ends_nothing(tmp_path: Path) -> None:
     with kept(tmp_path) as house:
         house.chores.test(mistaken)
 
-        assert house.stores.answer(lambda: "works") == "works"
+        assert house.stores.answer_by_worker(lambda: "works") == "works"
     (why,) = (one["why"] for one in house.log.named("alarm") if one["kind"] == "rounds_failing")
     assert why == "self-test: KeyError"
 
@@ -81,7 +81,7 @@ def test_a_self_test_that_has_failed_is_run_again_until_it_finds_nothing(tmp_pat
         def alarms() -> list[object]:
             """Run it again if it is time; return what was told so far."""
             chores.test_again(dict)
-            house.stores.answer(lambda: None)
+            house.stores.answer_by_worker(lambda: None)
             return house.log.alarms
 
         assert alarms() == []
@@ -128,7 +128,7 @@ def test_a_line_that_was_not_tried_yet_is_no_fault(door: FakeDoor, tmp_path: Pat
             """Test the house; return what is said of a line."""
             told = len(log.named("alarm"))
             house.chores.test(answers.lines)
-            stores.answer(lambda: None)
+            stores.answer_by_worker(lambda: None)
             whys = (str(alarm["why"]) for alarm in log.named("alarm")[told:])
             return [why.partition(".")[0] for why in whys if "cable" in why]
 
@@ -175,8 +175,9 @@ class Keeping:
         return len(self.supervisor.told) > before
 
     def answered(self) -> None:
-        """Turn once, and return when the worker has answered what was asked then."""
+        """Turn once, and return when both threads have answered what was asked then."""
         self.housekeeping.turn()
+        self.stores.answer_by_worker(lambda: None)
         self.stores.answer(lambda: None)
 
 

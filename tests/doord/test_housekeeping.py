@@ -67,12 +67,13 @@ class House:
     backup_at: datetime | None = None
     days: Mapping[str, Days] = field(default_factory=dict)
     kept: list[tuple[str, str]] = field(default_factory=list)
+    slow_why: str | None = None
 
     def __post_init__(self) -> None:
         self.began_s = self.clock.monotonic_s()
         chores: Any = self
         self.stores = self.schedule = self.purging = self.worker = self
-        self.events = self.patrons = self.log = self
+        self.events = self.patrons = self.log = self.disk = self
         self.register_failing = AlarmOnce(self, "patron_cache_failing")
         self.keeping = Housekeeping(
             chores, self.supervisor, lambda: self.lines_alive, lambda: self.relocks_s
@@ -128,6 +129,10 @@ class House:
     def told(self) -> list[str]:
         """The kinds of all alarms, in order."""
         return [kind for kind, _ in self.alarms]
+
+    def slow(self) -> str | None:
+        """Say what is slow about the disk."""
+        return self.slow_why
 
     def keep(self, kind: str, why: str = "", _by: str = "") -> None:
         """Note an event."""
@@ -567,6 +572,15 @@ def test_a_disk_that_says_nothing_is_no_news(tmp_path: Path) -> None:
 def test_a_disk_without_room_is_told() -> None:
     """The kernel's own small file system has none."""
     assert Watch(directory=Path("/proc")).look() == ["disk_low"]
+
+
+def test_a_disk_that_is_slow_is_told_at_once_and_so_is_its_end(watch: Watch) -> None:
+    """At the next turn, for a commit that does not come back would be told of by nothing else."""
+    watch.slow_why = "the disk took 4.0 s"
+    assert watch.look() == ["disk_slow"]
+
+    watch.slow_why = None
+    assert watch.look() == ["disk_slow", "disk_slow_cleared"]
 
 
 def test_a_backup_that_is_missed_is_told(watch: Watch, tmp_path: Path) -> None:

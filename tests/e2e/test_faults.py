@@ -21,8 +21,10 @@ from pathlib import Path
 
 import pytest
 
+from doorctl.access.throttle import STOP_AT_FAILURES
 from doorctl.doord.controller import UNREADABLE_GAP_S
 from doorctl.doord.jobs import AGAIN_S
+from doorctl.store.starts import UnwrittenStarts
 from tests.e2e.conftest import Doors, Loaded
 from tests.e2e.door import Door
 from tests.e2e.people import ALSO_ENTITLED, DEBTOR, ENTITLED, STOLEN
@@ -151,6 +153,31 @@ def test_started_on_a_full_disk(doors: Doors, loaded: Loaded, log: bool, number:
         until(lambda: [(row.attempt, row.reason) for row in door.rows()][-1] == (number, "ok"))
         assert blind_visit(door, DEBTOR.swipe, DEBTOR.pin) == "throttled"
         assert door.complaint() == ""
+
+
+def test_cuts_of_the_power_on_a_full_disk_give_ten_guesses_and_no_more(
+    doors: Doors, loaded: Loaded
+) -> None:
+    """As many as a disk that is well gives in a row; the right PIN opens at the next one, if any.
+
+    The first process of them had its three before the disk was full, so seven are left.
+
+    Bug (second penetration test, 2.16): three guesses for each cut of the power, without an end.
+    """
+    made, guessed = doors.made(), 0
+    with HinderedDoor(made, loaded, FULL) as door:
+        for start in range(7):
+            door.start()
+            right = (ENTITLED.swipe, ENTITLED.pin)
+            assert start > 4 or blind_visit(door, *right) == blind_visit(door, *right) == "ok"
+            while blind_visit(door, DEBTOR.swipe, DEBTOR.wrong_pin) == "wrong_pin":
+                guessed += 1
+            door.signalled(signal.SIGKILL)
+
+        assert guessed == STOP_AT_FAILURES - 3
+    made.start()
+    assert made.visit(DEBTOR)["reason"] == "ok"
+    assert UnwrittenStarts(made.directory).begin() == 0, "a log that is written ends the count"
 
 
 @pytest.mark.parametrize("used", [False, True], ids=["closed files", "files of a dead door"])
