@@ -608,8 +608,8 @@ def upgrade(release: str | None, config_path: Path, overrides: tuple[str, ...]) 
     if release is None:
         releases.resume()
     else:
-        releases.use(release, config_path, lambda: load(config_path, overrides, os.environ))
-        click.echo(f"release {release} is in use")
+        told = releases.use(release, config_path, lambda: load(config_path, overrides, os.environ))
+        click.echo("; ".join((f"release {release} is in use", *told)))
 
 
 @click.command("support-bundle")

@@ -1,7 +1,8 @@
 """Puts another release of doorctl into use, on trial, and goes back where it does not stand it.
 
 Releases lie side by side in ``releases``; the link ``current`` names the one in use. What is begun
-stands in ``upgrade.json`` before each step, so that the next run ends what a killed one began.
+stands in ``upgrade.json`` before each step, so that the next run ends what a killed one began. What
+door and web have left in their own folders holds nothing of it up.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import os
 import subprocess
 import sys
 import syslog
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -21,21 +22,14 @@ from threading import Event
 import msgspec
 
 from doorctl.config import Config
-from doorctl.core.errors import DoorctlError, InputError, NotAnsweringError
+from doorctl.core.errors import DoorctlError, InputError, NotAnsweringError, StoreDamagedError
 from doorctl.core.identity import owner_of
 from doorctl.ops.process import NOT_BEGUN
 from doorctl.rpc.control import Question, ask
 from doorctl.services.app import system_clock
 from doorctl.store import branch, patrons
-from doorctl.store.connection import (
-    Writer,
-    drop_kept,
-    go_back,
-    keep_before,
-    sync_directory,
-    translated,
-    write_over,
-)
+from doorctl.store.connection import Writer, sync_directory, translated, write_over
+from doorctl.store.kept import FOLDER, KeptDatabases, clear_way, drop_beside, remove_made
 from doorctl.store.tables import rehearse
 
 DOOR, WEB = "doorctl-door.service", "doorctl-web.service"
@@ -59,6 +53,9 @@ GROWS = {
 
 LAYOUTS = {"branch.db": branch.migrations, "patrons.db": patrons.migrations}
 
+MOST_CHARACTERS = 1000
+"""Of the line that tells a way back; the door that failed may have worded some of it."""
+
 
 class UpgradeError(DoorctlError):
     """The new release's: it did not stand its trial, so the one before is in use."""
@@ -75,7 +72,10 @@ class Step(Enum):
 
 @dataclass(frozen=True)
 class Begun:
-    """An upgrade under way: the releases' names, the units that ran, and what to go back to."""
+    """An upgrade under way: the releases' names, the units that ran, and what to go back to.
+
+    Of `unkept` there is no copy: such a database was not there, or was none.
+    """
 
     old: str
     new: str
@@ -83,6 +83,7 @@ class Begun:
     databases: tuple[Path, ...]
     config_file: Path
     config: str
+    unkept: tuple[Path, ...] = ()
     step: Step = Step.KEEPING
 
 
@@ -96,6 +97,8 @@ class Releases:
         self._home = home
         fcntl.flock(os.open(home, os.O_RDONLY | os.O_CLOEXEC), fcntl.LOCK_EX)
         self._state = home / "upgrade.json"
+        self._kept = KeptDatabases(home / FOLDER)
+        self._told: list[str] = []
 
     @classmethod
     def of_this_program(cls) -> Releases:
@@ -105,10 +108,11 @@ class Releases:
             raise InputError("this doorctl is not the package's; upgrade it as it was installed")
         return cls(releases.parent)
 
-    def use(self, new: str, config_file: Path, read: Callable[[], Config]) -> None:
+    def use(self, new: str, config_file: Path, read: Callable[[], Config]) -> list[str]:
         """Put a release into use, on trial where the door runs; `read` returns the configuration.
 
-        Raises DoorctlError: there is no such release, or the one before is in use.
+        Returns a line about each thing that stood in the way. Raises DoorctlError: there is no such
+        release, or the one before is in use.
         """
         self.resume()
         there = sorted(path.name for path in (self._home / "releases").iterdir())
@@ -119,31 +123,34 @@ class Releases:
             self._link(new)
             self._begin()
             _systemctl("try-restart", WEB)
-            return
+            return []
         # What was not ready before need not be afterwards: a release may come to mend just that.
         tried = tuple(unit for unit in units if unit == DOOR or _is_ready(unit))
         config, old = read(), (self._home / "current").readlink().name
-        paths = (config.storage.branch_db, config.storage.patrons_db, config.storage.visits_db)
-        databases = tuple(path for path in paths if path.exists())
+        storage = config.storage
+        databases = (storage.branch_db, storage.patrons_db, storage.visits_db)
         text = config_file.read_text(encoding="utf-8")
         begun = Begun(old, new, units, databases, config_file.absolute(), text)
         before: frozenset[str] = frozenset()
-        with suppress(NotAnsweringError):
+        with suppress(DoorctlError):
             before = _failing(config)
         try:
             begun = self._note(begun, Step.KEEPING)
             self._begin()
-            self._keep(begun)
+            begun = self._keep(begun)
             begun = self._note(begun, Step.TRYING)
             self._link(new)
-            _lay_out(begun.databases)
+            _lay_out(begun)
             _start(units)
             fault = _tried(config, tried, before)
         except (DoorctlError, OSError) as err:
             fault = str(err)
         if fault is not None:
             raise self._return(begun, fault)
-        self._forget(self._note(begun, Step.STANDING))
+        self._forget(begun)
+        for line in self._told:
+            syslog.syslog(syslog.LOG_WARNING, f"doorctl: {line}")
+        return self._told
 
     def resume(self) -> None:
         """End what a killed run left: nothing, or a release that works.
@@ -151,68 +158,108 @@ class Releases:
         Raises UpgradeError: a trial was cut short, and the release before is in use.
         """
         try:
-            state = self._state.read_bytes()
+            begun = self._begun()
         except FileNotFoundError:
+            # A release up to 0.2 that ends an upgrade to this one knows of no such folder.
+            self._kept.drop()
             return
-        begun = msgspec.json.decode(state, type=Begun, dec_hook=lambda kind, text: kind(text))
-        if begun.step in {Step.TRYING, Step.RETURNING}:
+        if begun.step is Step.TRYING:
             raise self._return(begun, "its trial was cut short")
+        if begun.step is Step.RETURNING:
+            raise self._return(begun, "the way back was not whole")
         # Started first: without its state nobody would know that it is to be started.
         _start(begun.units)
         self._forget(begun)
+
+    def _begun(self) -> Begun:
+        state = self._state.read_bytes()
+        try:
+            return msgspec.json.decode(state, type=Begun, dec_hook=lambda kind, text: kind(text))
+        except msgspec.MsgspecError as err:
+            aside = self._state.replace(self._state.with_name("upgrade.json.damaged"))
+            raise UpgradeError(
+                f"{aside} can't be read ({err}), so nobody knows what was under way; look which "
+                f"release runs, and start {DOOR} and {WEB} if they don't"
+            ) from None
 
     def _begin(self) -> None:
         # From here on another alarm says what becomes of it.
         (self._home / NOT_BEGUN).unlink(missing_ok=True)
 
-    def _keep(self, begun: Begun) -> None:
+    def _keep(self, begun: Begun) -> Begun:
+        """Stop the units and keep what they wrote; return what there is no copy of."""
+        unkept = []
         # The door decides on while web is down, and its own file is small.
         for unit, of_door in ((WEB, False), (DOOR, True)):
             _systemctl("stop", unit)
-            for path in begun.databases:
-                if (path.name == "visits.db") == of_door:
-                    with owner_of(path.parent):
-                        keep_before(path)
+            mine = [path for path in begun.databases if (path.name == "visits.db") == of_door]
+            self._clear_way(mine)
+            for path in mine:
+                try:
+                    if path.exists():
+                        self._kept.keep(path)
+                        continue
+                except StoreDamagedError as err:
+                    self._told.append(f"{err}; of this there is no copy")
+                unkept.append(path)
+        return replace(begun, unkept=tuple(unkept))
+
+    def _clear_way(self, databases: Collection[Path]) -> None:
+        for directory in dict.fromkeys(path.parent for path in databases):
+            self._told += clear_way(directory)
 
     def _return(self, begun: Begun, fault: str) -> UpgradeError:
         """Have the release before run on its own files; return what to say of it."""
-        if begun.step is not Step.KEEPING:
-            begun = self._note(begun, Step.RETURNING)
+        lost: list[str] = []
+        failed: list[str] = []
         _systemctl("stop", *begun.units)
-        lost, failed = [], []
-        for path in begun.databases if begun.step is Step.RETURNING else ():
-            what, counting = GROWS[path.name]
-            try:
-                with owner_of(path.parent):
-                    if count := go_back(path, counting):
-                        lost.append(f"{count} {what}")
-            except (DoorctlError, OSError) as err:
-                failed.append(str(err))
-        try:
+        if begun.step is not Step.KEEPING:
+            with _noting(failed):
+                begun = self._note(begun, Step.RETURNING)
+            self._clear_way(begun.databases)
+            for path in begun.databases:
+                with _noting(failed):
+                    lost += self._put_back(path, begun)
+        with _noting(failed):
             self._link(begun.old)
             if begun.config_file.read_text(encoding="utf-8") != begun.config:
                 write_over(begun.config_file, begun.config.encode(), keep=True)
                 lost.append(f"a change of {begun.config_file.name}")
             for unit in (self._home / "releases" / begun.old / "systemd").glob("*"):
                 write_over(SYSTEM_UNITS / unit.name, unit.read_bytes(), mode=0o644)
-        except OSError as err:
-            failed.append(str(err))
         _systemctl("daemon-reload")
         _start(begun.units)
+        if not failed:
+            # Else the next run tries what is left.
+            with _noting(failed):
+                self._forget(begun)
         costs = f"of the trial is lost: {', '.join(lost)}" if lost else "nothing is lost"
         said = (f"release {begun.new} was not taken into use: {fault}", f"{begun.old} runs", costs)
-        text = "; ".join((*said, *failed))
+        return self._tell((*said, *failed, *self._told))
+
+    def _put_back(self, path: Path, begun: Begun) -> list[str]:
+        what, counting = GROWS[path.name]
+        put = remove_made if path in begun.unkept else self._kept.put_back
+        count = put(path, counting)
+        return [f"{count} {what}"] if count else []
+
+    def _tell(self, said: Iterable[str]) -> UpgradeError:
+        text = "".join(letter if letter.isprintable() else " " for letter in "; ".join(said))
+        text = text[:MOST_CHARACTERS]
         syslog.syslog(syslog.LOG_ERR, f"doorctl: {text}")
         _systemctl("start", "--no-block", ALARM)
-        if not failed:
-            # Or a run that is killed while it deletes copies would look for them for ever.
-            self._forget(self._note(begun, Step.STANDING))
         return UpgradeError(text)
 
     def _forget(self, begun: Begun) -> None:
-        for path in begun.databases:
-            with owner_of(path.parent):
-                drop_kept(path)
+        try:
+            # First, or a run that is killed while it deletes copies would look for them for ever.
+            self._note(begun, Step.STANDING)
+        except OSError:
+            # On a full disk: to remove a name takes no room.
+            self._state.unlink(missing_ok=True)
+        self._kept.drop()
+        for directory in dict.fromkeys(path.parent for path in begun.databases):
+            drop_beside(directory)
         self._state.unlink(missing_ok=True)
         sync_directory(self._home)
 
@@ -229,13 +276,22 @@ class Releases:
         sync_directory(self._home)
 
 
-def _lay_out(databases: tuple[Path, ...]) -> None:
+@contextmanager
+def _noting(failed: list[str]) -> Iterator[None]:
+    """Run a step of the way back; one that fails is noted, and the next ones follow."""
+    try:
+        yield
+    except (DoorctlError, OSError) as err:
+        failed.append(str(err))
+
+
+def _lay_out(begun: Begun) -> None:
     """Bring web's files to the new layout, as web would.
 
     A door that is ready before it has them lets nobody in meanwhile.
     """
-    for path in databases:
-        if path.name in LAYOUTS:
+    for path in begun.databases:
+        if path.name in LAYOUTS and path not in begun.unkept:
             with (
                 owner_of(path.parent),
                 closing(Writer(path, LAYOUTS[path.name])) as laid,
@@ -300,7 +356,23 @@ def _fault(config: Config, units: tuple[str, ...], before: frozenset[str]) -> st
     return f"its self-test fails: {', '.join(sorted(failing))}" if failing else None
 
 
+class _Finding(msgspec.Struct, frozen=True):
+    check: str
+    ok: bool
+
+
+class _SelfTest(msgspec.Struct, frozen=True):
+    findings: list[_Finding]
+
+
 def _failing(config: Config) -> frozenset[str]:
-    """Return the checks of the door's self-test that fail; by these no release is judged."""
+    """Return the checks of the door's self-test that fail; by these no release is judged.
+
+    Raises DoorctlError: it can't be asked, or answers what is no self-test.
+    """
     answer = ask(config.control.socket, Question("selftest"), timeout_s=TEST_LIMIT_S)
-    return frozenset(finding["check"] for finding in answer["findings"] if not finding["ok"])
+    try:
+        findings = msgspec.convert(answer, _SelfTest).findings
+    except msgspec.ValidationError:
+        raise NotAnsweringError("the door's self-test answers what can't be understood") from None
+    return frozenset(finding.check for finding in findings if not finding.ok)

@@ -278,27 +278,6 @@ def whole_copy(path: Path) -> bytes:
     return content
 
 
-BEFORE = ".before-upgrade"
-"""Behind the name of a database that is kept as it was: for the trial of a release, a minute."""
-
-
-def drop_kept(path: Path) -> None:
-    """Remove what `keep_before` made of a database, or began to make."""
-    for file in path.parent.glob(f"{path.name}{BEFORE}*"):
-        file.unlink(missing_ok=True)
-
-
-def keep_before(path: Path) -> None:
-    """Keep a database's last commit beside it, for `go_back`. Raises StoreError or OSError."""
-    drop_kept(path)
-    kept = path.with_name(path.name + BEFORE)
-    with (
-        translated(path),
-        named_when_whole(kept) as (new, _),
-    ):
-        copy_commit(path, new)
-
-
 def copy_commit(path: Path, copy: Path) -> None:
     """Copy a database's last commit to another file; raises StoreError."""
     with (
@@ -307,29 +286,6 @@ def copy_commit(path: Path, copy: Path) -> None:
         closing(sqlite3.connect(copy)) as target,
     ):
         source.backup(target)
-
-
-def go_back(path: Path, counting: str) -> str:
-    """Make a database what `keep_before` kept, in one transaction, if it was laid out anew since.
-
-    Returns how much of what `counting` numbers is lost by that; "" for nothing. Raises StoreError.
-    """
-    with (
-        translated(path),
-        closing(WriterLock(path)),
-        closing(open_unshared_reader(path.with_name(path.name + BEFORE))) as kept,
-        closing(open_writer(path)) as database,
-    ):
-        now, then = (one.execute("PRAGMA user_version").fetchone() for one in (database, kept))
-        if now == then:
-            return ""
-        lost = "an unknown number of"
-        with suppress(sqlite3.OperationalError):
-            now, then = (one.execute(counting).fetchone() for one in (database, kept))
-            lost = str(now[0] - then[0] or "")
-        kept.backup(database)
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        return lost
 
 
 def open_unshared_reader(path: Path) -> sqlite3.Connection:

@@ -33,7 +33,6 @@ from doorctl.core.errors import StoreDamagedError, StoreError
 from doorctl.core.identity import as_root
 from doorctl.privacy.retention import Found, Trim
 from doorctl.store.connection import (
-    BEFORE,
     WatchedReader,
     WriterLock,
     create_private,
@@ -41,6 +40,7 @@ from doorctl.store.connection import (
     sync_directory,
     translated,
 )
+from doorctl.store.kept import copy_of
 from doorctl.store.layout import Layout, is_newer
 
 CHUNK_BYTES = 1 << 20
@@ -236,7 +236,7 @@ def _files(database: Path) -> list[str]:
     named = filter(None, map(os.environ.get, ("SQLITE_TMPDIR", "TMPDIR")))
     places = [database.parent, *map(Path, (*named, *PLACES))]
     beside = [database.with_name(database.name + suffix) for suffix in BESIDE]
-    beside += database.parent.glob(f"{database.name}{BEFORE}*")
+    beside.append(copy_of(database))
     # Anybody may put something else there under such a name: a pipe would be read for ever.
     temporary = {file for place in places for file in place.glob(TEMPORARY) if _is_file(file)}
     return [str(file.absolute()) for file in (*beside, *sorted(temporary), *nameless())]
