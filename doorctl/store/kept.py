@@ -11,7 +11,6 @@ import re
 import shutil
 import sqlite3
 import stat
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -149,6 +148,9 @@ def remove_made(path: Path, counting: str) -> str:
     Returns how much of what `counting` numbers is lost by that; "" for nothing, also where there is
     no sound database, which is left. Raises StoreError or OSError.
     """
+    if not path.exists():
+        # By a lock the door would take it for a file that was lost.
+        return ""
     with owner_of(path.parent), closing(WriterLock(path)):
         try:
             _, rows = _look(path, counting, watched=True)
@@ -161,9 +163,9 @@ def remove_made(path: Path, counting: str) -> str:
     return "an unknown number of" if rows is None else str(rows or "")
 
 
-def copy_of(database: Path, program: Path = Path(sys.prefix)) -> Path:
-    """Return where a database's copy is while a release is on trial; `program` is one of them."""
-    return program.parent.parent / FOLDER / database.name
+def copy_of(database: Path, release: Path) -> Path:
+    """Return where a database's copy is while a release is on trial; `release` is any of them."""
+    return release.parent.parent / FOLDER / database.name
 
 
 def drop_beside(directory: Path) -> None:

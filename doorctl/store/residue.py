@@ -187,15 +187,17 @@ def search_apart(
     *,
     program: Sequence[str] = PROGRAM,
     limit_s: float = LIMIT_S,
+    release: Path = Path(sys.prefix),
 ) -> Found:
     """Look for row keys and times in a database, in SQLite's files beside it, and in leftovers.
 
-    The database may be open in this process. Copies that were set aside as damaged are not read:
+    Also in the copy from before an upgrade, while `release` or another one is on trial. The
+    database may be open in this process. Copies that were set aside as damaged are not read:
     they are kept for a day as evidence. The program is killed after `limit_s`. Raises StoreError:
     the search failed, so nothing is proved.
     """
     listed = sorted(needles)
-    wanted = Wanted([needle.hex() for needle in listed], _files(database))
+    wanted = Wanted([needle.hex() for needle in listed], _files(database, release))
     try:
         done = subprocess.run(  # noqa: S603 - our own program
             program,
@@ -232,11 +234,11 @@ def nameless() -> Iterator[Path]:
             yield entry
 
 
-def _files(database: Path) -> list[str]:
+def _files(database: Path, release: Path) -> list[str]:
     named = filter(None, map(os.environ.get, ("SQLITE_TMPDIR", "TMPDIR")))
     places = [database.parent, *map(Path, (*named, *PLACES))]
     beside = [database.with_name(database.name + suffix) for suffix in BESIDE]
-    beside.append(copy_of(database))
+    beside.append(copy_of(database, release))
     # Anybody may put something else there under such a name: a pipe would be read for ever.
     temporary = {file for place in places for file in place.glob(TEMPORARY) if _is_file(file)}
     return [str(file.absolute()) for file in (*beside, *sorted(temporary), *nameless())]

@@ -175,6 +175,38 @@ def test_an_upgrade_that_was_cut_short_is_not_ended_against_a_policy(machine: Ma
     assert "policy-rc.d forbids" in (machine.not_begun() or "")
 
 
+def test_a_trial_that_hangs_is_ended(machine: Machine) -> None:
+    """What web has written may take for ever to be laid out anew, and the door is stopped then."""
+    machine.dpkg("postinst", "configure", "1")
+
+    (said,) = (line for line in machine.asked if line.startswith("systemd-run "))
+    assert "--property=RuntimeMaxSec=10min" in said.split()
+
+
+def test_removing_leaves_no_copy_of_a_database(machine: Machine) -> None:
+    """An upgrade may have been cut short: what it kept is removed, and keys and data are not."""
+    home = machine.root / "opt/doorctl"
+    (home / "before-upgrade").mkdir()
+    machine.write("opt/doorctl/before-upgrade/visits.db", "opt/doorctl/upgrade.json.damaged")
+
+    assert machine.dpkg("postrm", "remove")[0] == 0
+    assert sorted(one.name for one in home.iterdir()) == ["package"]
+
+
+@pytest.mark.parametrize("language", ["", "-da.UTF-8"])
+def test_the_question_of_a_purge_says_that_backups_stay(language: str) -> None:
+    """Whoever says yes by mistake has them; whoever closes a branch for good removes them too.
+
+    Bug (second penetration test, S14): "delete" kept /var/backups/doorctl and did not say so.
+    """
+    template = (SCRIPTS / "templates").read_text(encoding="utf-8")
+    _, _, text = template.partition(f"\nDescription{language}: ")
+    text, _, _ = text.partition("\nDescription")
+
+    assert "/var/backups/doorctl" not in (SCRIPTS / "postrm").read_text(encoding="utf-8")
+    assert "rm -r /var/backups/doorctl" in " ".join(text.split())
+
+
 def test_removing_stops_by_debians_helper(machine: Machine) -> None:
     """Which asks the policy; what was enabled is disabled in any case."""
     assert machine.dpkg("prerm", "remove")[0] == 0

@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.rootplay.inputs import answer_self_tests
 from tests.rootplay.play import House, Play, played, plays, preload
 
 INSIDE = "ROOTPLAY_INSIDE"
@@ -80,11 +81,13 @@ def _told(chosen: list[Play], seed: int) -> int:
     began_s, wrong = time.monotonic(), []
     with tempfile.TemporaryDirectory(prefix="rootplay-") as directory:
         house = House(Path(directory))
+        end = answer_self_tests(house.base)
         for play in chosen:
             found = played(house, play)
             sys.stdout.write("".join(f"{line}\n" for line in found))
             sys.stdout.flush()
             wrong += found
+        end()
     took_s = time.monotonic() - began_s
     sys.stdout.write(f"{len(chosen)} plays, {len(wrong)} wrong, seed {seed}, {took_s:.0f} s\n")
     return 1 if wrong else 0

@@ -17,17 +17,19 @@ from pathlib import Path
 from types import MappingProxyType
 
 from doorctl.cli.app import COMMANDS, main
+from tests.rootplay import inputs
 
 WEB, DOOR, STRANGER = (65534, 65534), (65533, 65534), (4711, 4711)
 OWNERS: Mapping[str, tuple[int, int]] = MappingProxyType({"data": WEB, "door": DOOR})
 """The service users' directories, both of one group."""
 LIMIT_S = 30.0
 MARK = "root-alone-may-read-this"
+PASSPHRASE = "a long enough passphrase of words"
 CARD = "3000001234"
 
 ASKED: Mapping[str, str] = MappingProxyType(
     {
-        "setup": "--answers FEED",
+        "setup": "--answers ANSWERS",
         "init": "",
         "check-config": "",
         "patrons load": "FEED --full",
@@ -36,11 +38,11 @@ ASKED: Mapping[str, str] = MappingProxyType(
         "patrons renumber": "1",
         "trust-clock": "",
         "pair begin": "--out COPY",
-        "pair finish": "FEED",
+        "pair finish": "ANSWER --replace",
         "keys rotate": "",
-        "keys adopt": "FEED",
+        "keys adopt": "NEXT",
         "sync init": "",
-        "sync pair": "FEED --out COPY",
+        "sync pair": "REQUEST --out COPY",
         "sync push": "--dry-run",
         "sync tell-failure": "",
         "mode": "",
@@ -84,7 +86,7 @@ ASKED: Mapping[str, str] = MappingProxyType(
         "--until TOMORROW",
         "hold list": "",
         "backup": "COPY",
-        "restore": "FEED --identity FEED",
+        "restore": "BACKUP --identity AGE --replace",
         "hold lift": "1",
         "hold show": "1",
         "status": "",
@@ -93,18 +95,31 @@ ASKED: Mapping[str, str] = MappingProxyType(
         "doctor": "",
         "alarm send": "",
         "alarm end": "door_forced",
-        "upgrade": "",
+        "upgrade": "new --set control.socket=SOCKET",
         "support-bundle": "BUNDLE --yes",
         "relay-off": "",
     }
 )
 """Every command that root gives, with arguments."""
 
+FILES: Mapping[str, str] = MappingProxyType(
+    {
+        "ANSWERS": "etc/answers.toml",
+        "ANSWER": "etc/answer",
+        "REQUEST": "etc/request",
+        "BACKUP": "etc/made.backup",
+        "AGE": "etc/age.key",
+        "NEXT": "etc/installation.key.next",
+        "SOCKET": "run/door.sock",
+    }
+)
+"""Words of arguments, and the files that they stand for."""
+
 NOT_ASKED = frozenset({"demo", "run", "web"})
 """They run until they are stopped, as a user of their own."""
 
 DATABASES = ("patrons.db", "visits.db", "branch.db", "outbox.db")
-BESIDE = ("", "-wal", "-shm", "-journal", ".lock", ".new")
+BESIDE = ("", "-wal", "-shm", "-journal", ".lock", ".new", ".before-upgrade", ".put-back")
 NAMES = (
     *(f"data/{name}{suffix}" for name in DATABASES for suffix in BESIDE),
     *(f"data/{name}" for name in ("web.sock", "pushes-to-note.json", "pushes-to-note.json.new")),
@@ -156,12 +171,16 @@ class House:
 
     def __init__(self, base: Path) -> None:
         self.base, self._roots = base, base / "roots"
+        self.typed = PASSPHRASE
         base.chmod(0o755)
         for name in ("etc", "roots", "out"):
             (base / name).mkdir(mode=0o755 if name == "etc" else 0o700)
-        (base / "tmp").mkdir()
+        for name in ("tmp", "run", "backups"):
+            (base / name).mkdir()
         (base / "tmp").chmod(0o1777)
-        self._write("etc/door.toml", CONFIG.replace("BASE", str(base)), 0o644)
+        inputs.lay_releases(base)
+        more = inputs.lay_inputs(base / "etc")
+        self._write("etc/door.toml", (CONFIG + more).replace("BASE", str(base)), 0o644)
         self._write("etc/feed.ndjson", ROW % CARD, 0o600)
         self._write("roots/secret", MARK + "\n", 0o600)
         self._write("etc/sync.toml", (CONFIG + SYNC).replace("BASE", str(base)), 0o644)
@@ -179,6 +198,9 @@ class House:
             "mode set",
         ):
             self._demand(words)
+        self._demand("backup", "")
+        (made,) = (base / "backups").iterdir()
+        made.rename(base / "etc" / "made.backup")
         for name in (*OWNERS, "etc"):
             shutil.copytree(base / name, base / f"{name} installed")
         self._demand("bans add", f"--patron-ref 77 --reason {MARK}")
@@ -196,8 +218,23 @@ class House:
         ended = self.run(command, None, arguments)
         assert ended.code == 0, (command, ended)
 
+    def begin_pairing(self, command: str) -> None:
+        """Do what has to be done at the two machines before a step of a pairing."""
+        if command in {"sync pair", "pair finish"}:
+            without, _, _ = (CONFIG + SYNC).partition("[[sync.targets]]")
+            self._write("etc/sync.toml", without.replace("BASE", str(self.base)), 0o644)
+            # The key that is in use is to be given, not the next one.
+            (self.base / "etc" / "installation.key.next").unlink()
+            ended = self.run("pair begin", None, "--out REQUEST")
+            self.typed = ended.out.split()[-1]
+        if command == "pair finish":
+            self.run("sync pair", None, "REQUEST --out ANSWER")
+
     def afresh(self) -> None:
         """Lay everything out as after an installation."""
+        self.typed = PASSPHRASE
+        inputs.use_old(self.base)
+        (self.base / "run" / "failing").unlink(missing_ok=True)
         for name in (*OWNERS, "etc"):
             shutil.rmtree(self.base / name)
             shutil.copytree(self.base / f"{name} installed", self.base / name)
@@ -206,11 +243,14 @@ class House:
             for path in (self.base / name, *(self.base / name).rglob("*")):
                 os.chown(path, *owner)
 
-    def outside(self) -> dict[Path, object]:
-        """Return owner, mode and content of all that is root's."""
+    def outside(self, command: str) -> dict[Path, object]:
+        """Return owner, mode and content of all that is root's, but for what a command makes."""
         seen: dict[Path, object] = {}
+        own = inputs.MAKES.get(command, frozenset())
         for directory in ("etc", "roots"):
             for path in (self.base / directory, *(self.base / directory).rglob("*")):
+                if path.name in own and directory == "etc":
+                    continue
                 status = path.lstat()
                 content = path.read_bytes() if path.is_file() else b""
                 seen[path] = (status.st_uid, status.st_gid, status.st_mode, content)
@@ -226,8 +266,10 @@ class House:
         given = given.replace("TOMORROW", tomorrow).replace("FEED", f"{self.base}/etc/feed.ndjson")
         given = given.replace("COPY", f"{self.base}/data/copy.db")
         given = given.replace("BUNDLE", f"{self.base}/bundle.txt")
+        for word, name in FILES.items():
+            given = given.replace(word, str(self.base / name))
         out, err, typed = (self.base / "out" / name for name in ("out", "err", "in"))
-        typed.write_text("a long enough passphrase of words\n")
+        typed.write_text(f"{self.typed}\n")
         child = os.fork()
         if not child:
             _become_command(
@@ -262,6 +304,8 @@ def _become_command(
             os.setgroups([caller[1]])
             os.setresgid(*[caller[1]] * 3)
             os.setresuid(*[caller[0]] * 3)
+        if words[1] == "upgrade":
+            inputs.become_release(tmp.parent)
         os.environ["TMPDIR"] = str(tmp)
         os.environ.pop("SUDO_USER", None)
         os.chdir("/")
@@ -362,6 +406,7 @@ def plays() -> Iterator[Play]:
 def played(house: House, play: Play) -> list[str]:
     """Return all that is wrong with how a play ended."""
     house.afresh()
+    house.begin_pairing(play.command)
     path = house.base / play.name
     if path.is_dir():
         shutil.rmtree(path)
@@ -370,9 +415,16 @@ def played(house: House, play: Play) -> list[str]:
     owner = OWNERS.get(path.parent.name)
     if os.path.lexists(path) and play.thing != "hard link" and owner is not None:
         os.chown(path, *owner, follow_symlinks=False)
-    before = house.outside()
-    ended = house.run(play.command, CALLERS[play.caller])
-    wrong = [*_wrong(ended, before, house.outside())]
+    before = house.outside(play.command)
+    wrong = []
+    for failing in (True, False) if play.command == "upgrade" else (False,):
+        (house.base / "run" / "failing").touch()
+        if not failing:
+            (house.base / "run" / "failing").unlink()
+        ended = house.run(play.command, CALLERS[play.caller])
+        wrong += _wrong(ended, before, house.outside(play.command))
+        if play.caller == "root":
+            wrong += [f"it left {name}: {ended.err}" for name in inputs.unended(house.base)]
     for name, whose in OWNERS.items():
         owners = {one.lstat().st_uid for one in (house.base / name).rglob("*")}
         if play.thing != "hard link" and owners - {whose[0]}:

@@ -18,6 +18,7 @@ from doorctl.cli.app import app
 from tests.rootplay.play import ASKED, NOT_ASKED
 
 LOCK = r"^root: .*; \w+/(branch|visits)\.db\.lock is link$"
+MOVES = r"^root: (upgrade|backup|restore|setup|(sync )?pair\b.*);"
 
 
 def permitted() -> bool:
@@ -44,7 +45,9 @@ def test_every_command_is_played_against() -> None:
 
 
 @pytest.mark.skipif(not permitted(), reason="only root, with mounts of its own, can be lured")
-@pytest.mark.parametrize("plays", [("--of", LOCK), ("--some", "60", "--seed", "1")])
+@pytest.mark.parametrize(
+    "plays", [("--of", LOCK), ("--some", "60"), ("--of", MOVES, "--some", "60")]
+)
 def test_nothing_of_roots_is_given_away(plays: tuple[str, ...]) -> None:
     """Whatever a service user lays at a name: root's files stay as they are, and unread.
 

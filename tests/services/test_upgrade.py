@@ -554,6 +554,19 @@ def test_a_database_that_is_none_holds_no_upgrade_up(house: House, name: str) ->
     assert told.endswith("of this there is no copy")
 
 
+def test_a_branch_without_a_file_of_webs_has_none_afterwards(house: House) -> None:
+    """Not even a lock, by which the door would take it for lost and let nobody in."""
+    for file in house.home.glob("branch.db*"):
+        file.unlink()
+    starts = house.home / "bin" / "starts"
+    text = starts.read_text(encoding="utf-8").replace('"branch", "patrons"', '"patrons"')
+    starts.write_text(text, encoding="utf-8")
+    house.failing = ["register", "card"]
+
+    assert house.run("new", trial_s=0.0)[0] == 1
+    assert list(house.home.glob("branch.db*")) == []
+
+
 def test_a_view_without_an_end_in_a_tables_place_is_not_counted(house: House) -> None:
     """Whoever writes the file decides what a question to it costs; the way back asks no longer."""
     starts = house.home / "bin" / "starts"

@@ -125,6 +125,18 @@ def test_finds_what_lies_beside_the_database(path: Path, suffix: str) -> None:
     assert search_apart(path, frozenset({key_of(7)})).needles == {key_of(7)}
 
 
+def test_finds_what_the_copy_from_before_an_upgrade_holds(path: Path, tmp_path: Path) -> None:
+    """It is root's and lies beside the releases, for as long as one of them is on trial."""
+    (tmp_path / "before-upgrade").mkdir()
+    copy = tmp_path / "before-upgrade" / "visits.db"
+    copy.write_bytes(b"x" + key_of(7))
+    release = tmp_path / "releases" / "0.3"
+
+    assert search_apart(path, frozenset({key_of(7)}), release=release).needles == {key_of(7)}
+    copy.unlink()
+    assert search_apart(path, frozenset({key_of(7)}), release=release).needles == set()
+
+
 def test_finds_what_a_file_without_a_name_holds(path: Path, tmp_path: Path) -> None:
     """SQLite unlinks its temporary files at once; they take room for as long as they are open."""
     temporary = tmp_path / "gone"
