@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -25,6 +26,7 @@ from doorctl.cli.options import (
     with_config,
 )
 from doorctl.config import Config
+from doorctl.core.errors import DoorctlError, StoreBusyError
 from doorctl.services import pairing
 from doorctl.services.app import system_clock
 from doorctl.services.installation import keys_in_use
@@ -39,6 +41,22 @@ KINDS = {True: "snapshot", False: "changes"}
 out_option = click.option(
     "--out", type=FILE, required=True, metavar="FILE", help="The file to write, on a stick say."
 )
+
+
+TRY_AGAIN = 75
+"""The exit code (``EX_TEMPFAIL`` of sysexits.h) after which systemd begins a push once more."""
+
+
+@contextmanager
+def _passing() -> Iterator[None]:
+    """End with another exit code where what kept a push back passes by itself."""
+    try:
+        yield
+    except DoorctlError as err:
+        if not isinstance(err, StoreBusyError | ConnectionError):
+            raise
+        click.echo(f"doorctl: {err}", err=True)
+        raise SystemExit(TRY_AGAIN) from None
 
 
 @click.group()
@@ -144,6 +162,7 @@ def finish(config: Config, file: Path, *, replaces: bool) -> None:
 )
 @json_option
 @partial(with_config, sending=True)
+@_passing()
 def push(
     config: Config,
     *,
@@ -159,6 +178,7 @@ def push(
     that is not known. Exit 1 where a branch refuses, where none is up to date, or where an audit
     log that was rolled back or written anew waits to be confirmed. A branch that is away catches up
     in a later run: exit 1 only once it has been behind for sync.branch_behind_h, and in a dry run.
+    Exit 75 where the same call may do in minutes: another run is at work, or no answer came.
     """
     report, terminal = _Report(config, dry_run, as_json), sys.stderr.isatty()
     with click.progressbar(

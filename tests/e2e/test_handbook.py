@@ -20,7 +20,7 @@ PAGES = ("technician", "dpo", "incidents")
 """In their order: once a clock was said to be right, nothing is purged for six hours."""
 
 ELSEWHERE = {
-    "setup": "writes what is root's, and systemd's: tests/cli/test_setup.py",
+    "setup": "writes what is root's, and systemd's: tests/cli/test_setup_dialogue.py",
     "sync": "takes a server and its branches: tests/e2e/test_sync.py",
     "keys": "takes two of each: tests/e2e/test_rotation.py",
     "pair": "takes a server: tests/e2e/test_rotation.py",

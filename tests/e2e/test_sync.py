@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from doorctl.cli.sync import TRY_AGAIN
+from doorctl.store.connection import WriterLock
 from tests.e2e.door import redirected
 from tests.e2e.sender import Sender, patron
 from tests.web.branch import Branch
@@ -227,6 +229,23 @@ def test_a_guarded_push_waits_for_somebody(sender: Sender, branch: Branch) -> No
     assert held(branch) == before
     assert sender.push("--approved-by", "B. Hansen")["demo"]["removed"] == 5
     assert len(held(branch)[1]) == 4
+
+
+def test_only_what_passes_by_itself_has_an_exit_code_of_its_own(
+    sender: Sender, branch: Branch
+) -> None:
+    """By which systemd tries again: beside another run, and not after a row that is wrong."""
+    sender.export("01-full.ndjson", *map(patron, (1, 2, 3)))
+    sender.push()
+    before, _ = held(branch)
+    with WriterLock(sender.directory / "state" / "outbox.db"):
+        busy = sender.call("sync", "push")
+    (sender.directory / "exports" / "01-full.ndjson").write_text("no row\n", encoding="utf-8")
+    wrong = sender.call("sync", "push")
+
+    assert (busy.returncode, busy.stderr.count("\n")) == (TRY_AGAIN, 1), busy.stderr
+    assert "doorctl: another doorctl process is writing" in busy.stderr
+    assert (wrong.returncode, held(branch)[0]) == (1, before), wrong.stderr
 
 
 @pytest.mark.parametrize(

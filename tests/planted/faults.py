@@ -634,4 +634,25 @@ FAULTS = (
         "pass",
         "tests/store/test_residue.py",
     ),
+    Fault(
+        "a setup that changes nothing restarts the door",
+        "Work._start",
+        "'restart' if changed else 'start'",
+        "'restart'",
+        "tests/cli/test_setup.py",
+    ),
+    Fault(
+        "an upgrade that could not begin is told by nobody",
+        "upgrade_not_begun",
+        "return (release.resolve().parents[1] / NOT_BEGUN).read_text('utf-8', 'replace').strip()",
+        "return None",
+        "tests/packaging/test_scripts.py",
+    ),
+    Fault(
+        "a push that would fail again is tried again",
+        "_passing",
+        "if not isinstance(err, StoreBusyError | ConnectionError):",
+        "if not isinstance(err, DoorctlError):",
+        "tests/e2e/test_sync.py",
+    ),
 )

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from doorctl.rpc.control import ControlServer
 from doorctl.services import upgrade
+from doorctl.store.kept import FOLDER
 from tests.web.certificates import Authority
 
 MACHINE = """
@@ -74,7 +75,7 @@ def use_old(base: Path) -> None:
     (home / "current").unlink(missing_ok=True)
     (home / "current").symlink_to("releases/old")
     (home / "upgrade.json").unlink(missing_ok=True)
-    shutil.rmtree(home / upgrade.FOLDER, ignore_errors=True)
+    shutil.rmtree(home / FOLDER, ignore_errors=True)
 
 
 def become_release(base: Path) -> None:
@@ -86,7 +87,7 @@ def become_release(base: Path) -> None:
 
 def unended(base: Path) -> list[str]:
     """Return what an upgrade has left undone."""
-    names = ("upgrade.json", upgrade.FOLDER, "current.new")
+    names = ("upgrade.json", FOLDER, "current.new")
     return [name for name in names if os.path.lexists(base / "opt" / name)]
 
 

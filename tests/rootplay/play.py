@@ -416,7 +416,7 @@ def played(house: House, play: Play) -> list[str]:
     if os.path.lexists(path) and play.thing != "hard link" and owner is not None:
         os.chown(path, *owner, follow_symlinks=False)
     before = house.outside(play.command)
-    wrong = []
+    wrong: list[str] = []
     for failing in (True, False) if play.command == "upgrade" else (False,):
         (house.base / "run" / "failing").touch()
         if not failing:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from doorctl.cli.sync import TRY_AGAIN
 from doorctl.core.alarms import KINDS
 from doorctl.devices.serial_line import STOP_S
 from doorctl.doord.chores import FREED_GRACE_S, KEPT_GRACE_S
@@ -368,6 +369,15 @@ def test_what_fails_again_and_again_is_told_once_an_hour(unit: str) -> None:
     assert values("StartLimitBurst", unit) == ["1"]
     (limit,) = values("TimeoutStartSec", unit)
     assert int(limit.removesuffix("min")) * 60 > 2 * TOTAL_S
+
+
+def test_the_nightly_push_tries_again_what_passes_by_itself() -> None:
+    """Another run that is at work; after a refused row or branch it would fail five times an hour.
+
+    Bug (fixed in 0.3): after any failure it ran again.
+    """
+    assert values("Restart", "doorctl-sync-full.service") == ["on-abnormal"]
+    assert values("RestartForceExitStatus", "doorctl-sync-full.service") == [str(TRY_AGAIN)]
 
 
 @pytest.mark.parametrize("name", ["doorctl-sync.service", "doorctl-sync-full.service"])
