@@ -194,6 +194,8 @@ def clear_way(directory: Path) -> list[str]:
             for name in sorted(os.listdir(directory)):  # noqa: PTH208 - names, of any bytes
                 found += _cleared(directory / name, owner.st_uid)
             sync_directory(directory)
+    except FileNotFoundError:
+        return []
     except (StoreError, OSError) as err:
         found.append(f"{directory} can't be looked through: {err.strerror or err}")
     more = len(found) - MOST_LISTED

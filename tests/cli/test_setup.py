@@ -68,7 +68,7 @@ def test_answers_alone_set_up_a_branch_and_twice_change_nothing(set_up: SetUp) -
     words = ("Elfirmaet", '"langaa"', "CN=langaa.example", "langaa.example")
     assert [word for word in words if word not in record] == []
     assert CARD not in done.stdout + done.stderr + record
-    texts = machine.texts()
+    texts, told = machine.texts(), len(machine.told())
     machine.rebooted()
 
     again = machine.run()
@@ -78,6 +78,8 @@ def test_answers_alone_set_up_a_branch_and_twice_change_nothing(set_up: SetUp) -
     assert "staff add" not in again.stdout
     assert "config.txt are in force" in again.stdout
     assert machine.texts() == texts
+    # The door decides on meanwhile.
+    assert machine.told()[told:][-1] == "start doorctl-web doorctl-door doorctl-backup.timer"
 
 
 @pytest.mark.parametrize(

@@ -177,7 +177,7 @@ def _found(globs: Iterable[str]) -> tuple[str, ...]:
 
 # A copy of the tree to change, and Python in it: the checkout itself is never changed.
 
-COPIED = ("doorctl", "tests", "config", "pyproject.toml", "README.md")
+COPIED = ("doorctl", "tests", "config", "packaging", "pyproject.toml", "README.md")
 
 
 def copy_tree(target: Path) -> None:

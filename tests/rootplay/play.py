@@ -119,7 +119,8 @@ NOT_ASKED = frozenset({"demo", "run", "web"})
 """They run until they are stopped, as a user of their own."""
 
 DATABASES = ("patrons.db", "visits.db", "branch.db", "outbox.db")
-BESIDE = ("", "-wal", "-shm", "-journal", ".lock", ".new", ".before-upgrade", ".put-back")
+UPGRADES = (".before-upgrade", ".put-back", ".restored")
+BESIDE = ("", "-wal", "-shm", "-journal", ".lock", ".new", *UPGRADES)
 NAMES = (
     *(f"data/{name}{suffix}" for name in DATABASES for suffix in BESIDE),
     *(f"data/{name}" for name in ("web.sock", "pushes-to-note.json", "pushes-to-note.json.new")),
