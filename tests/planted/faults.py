@@ -593,6 +593,8 @@ FAULTS = (
         "branch <> :branch",
         ":branch <> ''",
         "tests/sync/test_push.py",
+    ),
+    Fault(
         "a way back that failed is forgotten",
         "Releases._return",
         "if not failed:",
