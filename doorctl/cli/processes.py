@@ -568,7 +568,8 @@ def restore(file: Path, identity: BinaryIO, replace: bool, config_path: Path) ->
     configuration says. Take FILE from where only yours can write: who has the public key can make
     one too.
     """
-    from doorctl.services.installation import opened, put_back, unpacked
+    from doorctl.services.installation import opened, unpacked
+    from doorctl.services.restoring import put_back
 
     if sys.stdin.isatty() and identity.name == "<stdin>":
         key = click.prompt("Private key (AGE-SECRET-KEY-1…)", hide_input=True).encode()

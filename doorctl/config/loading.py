@@ -262,17 +262,20 @@ def load(
     path: Path,
     overrides: Sequence[str] = (),
     environment: Mapping[str, str] = NO_ENVIRONMENT,
+    *,
+    written: bytes | None = None,
 ) -> Config:
     """Read a configuration file; relative paths count from its directory.
 
     `overrides` are ``table.key=value``, as ``--set`` gives them, and the last one wins;
-    `environment` is where a leading ``$CREDENTIALS_DIRECTORY/`` is looked up.
+    `environment` is where a leading ``$CREDENTIALS_DIRECTORY/`` is looked up; `written` is what the
+    file is going to hold, where it is to be checked before that.
 
     Raises ConfigError: with all problems: of the overrides, then of the keys in the schema's order,
     then of unknown tables, then between keys. A file that can't be read or is no TOML has one
     problem.
     """
-    file = read_tables(path)
+    file = read_tables(path, written)
     tables, malformed = overridden(file, overrides)
     values, wrong = checked(tables)
     origin = Origin(path, tuple(overrides), MappingProxyType(values), frozenset(file))
@@ -356,10 +359,13 @@ def _built(values: Mapping[str, Any]) -> Config:
     return Config(**sections[""])
 
 
-def read_tables(path: Path) -> Tables:
-    """Read a file of TOML; ConfigError has one problem: it can't be read, or is none."""
+def read_tables(path: Path, written: bytes | None = None) -> Tables:
+    """Read a file of TOML, or what is going to be `written` there.
+
+    ConfigError has one problem: it can't be read, or is none.
+    """
     try:
-        written = path.read_bytes()
+        written = path.read_bytes() if written is None else written
     except OSError as error:
         raise ConfigError(str(path), [_unreadable(error)]) from None
     try:

@@ -1,25 +1,24 @@
-"""An installation: made or nothing of it, its keys changed, backed up, and put back.
+"""An installation: made or nothing of it, its keys changed, and backed up.
 
 A backup is one file that nothing here can open. Whoever has the public key can make one, so it is
-not believed: each name in it has one place, and what is not exactly as :func:`packed` writes it is
-refused.
+not believed: what is not exactly as :func:`packed` writes it is refused.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
+import re
 import stat
 import subprocess
 import tarfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -27,19 +26,16 @@ from msgspec import Meta
 
 import doorctl
 from doorctl.access.calendar import DaySource, StoredDay, StoredWeek
-from doorctl.config import Config, load
+from doorctl.config import Config
 from doorctl.config.hours import Opening
 from doorctl.config.tables import Backup
 from doorctl.core.errors import (
     AlreadyExistsError,
-    ConfigError,
-    DoorctlError,
     InputError,
     NotAnsweringError,
-    StoreDamagedError,
     StoreError,
 )
-from doorctl.core.identity import as_root, login, owner_of, shared_in
+from doorctl.core.identity import as_root, login, owner_of
 from doorctl.core.language import further
 from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import Moment
@@ -53,12 +49,8 @@ from doorctl.store.branch import FACTOR_KEY
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch, open_or_create_branch
 from doorctl.store.connection import (
     Writer,
-    WriterLock,
     changing,
     create_private,
-    open_unshared_reader,
-    sync_directory,
-    translated,
     whole_copy,
 )
 from doorctl.store.keys import (
@@ -72,7 +64,7 @@ from doorctl.store.keys import (
     read_key_file,
     remove_key,
 )
-from doorctl.store.layout import Layout, newest
+from doorctl.store.layout import Layout
 from doorctl.store.patrons_writer import create_patrons
 from doorctl.store.visits import create_visits
 
@@ -111,7 +103,7 @@ def initialise(config: Config) -> tuple[list[Path], list[Path]]:
             undo.callback(remove, key)
         # A lock that is left alone would say that bans were lost.
         create_or_undo(branch, create_branch, undo, ".lock")
-        _make_databases(config, key, undo)
+        make_databases(config, key, undo)
         _store_hours(config, branch)
         undo.pop_all()
     return [*([] if kept else [key]), patrons, visits, branch], kept
@@ -131,6 +123,21 @@ def create_or_undo(
         take_back()
         raise
     undo.callback(take_back)
+
+
+def make_databases(config: Config, key_file: Path, undo: ExitStack) -> None:
+    """Make the empty databases of patrons and visits that are not there; `undo` removes them."""
+    key = read_key(key_file)
+    sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
+    patrons, visits = config.storage.patrons_db, config.storage.visits_db
+    make_directory(visits.parent)
+    create_cache = partial(create_patrons, seal=sealer.seal)
+    for path, create in ((patrons, create_cache), (visits, create_visits)):
+        if not path.exists():
+            create_or_undo(path, create, undo)
+    if earlier_keys(key):
+        # No later call takes what these are to hold for something of an earlier key.
+        lay_over_all(config, key)
 
 
 def _store_hours(config: Config, branch: Path) -> None:
@@ -342,12 +349,12 @@ def make_backup(app: App) -> tuple[Path, list[Path]]:
             "no backups are configured: make a key by `age-keygen` on another machine, and give "
             "its public half as backup.recipients"
         )
+    # While the clock is not set this stands still, so that a name has a number too.
     made = app.clock.moment().known_time.astimezone(UTC).replace(microsecond=0)
     plain, left_out = _collected(app, made)
     whom = (word for recipient in wanted.recipients for word in ("-r", recipient))
     content = run("age", *whom, given=plain)
-    path = wanted.directory / f"doorctl-{branch}-{made:%Y%m%dT%H%M%SZ}.age"
-    _keep(path, content, wanted.keep, f"doorctl-{branch}-{'[0-9]' * 8}T{'[0-9]' * 6}Z.age")
+    path = _kept(wanted, branch, made, content)
     if wanted.destination:
         try:
             send_backup(wanted, path.name, content)
@@ -367,7 +374,8 @@ def _collected(app: App, made: datetime) -> tuple[bytes, list[Path]]:
     named = {placed(config, path) for path in named_files(config)}
     beside = {*named, *further(config.web.catalogues), *base.glob("*.next")}
     for path in sorted(beside - {written}):
-        if path.is_relative_to(base) and path.is_file():
+        is_beside = path.is_relative_to(base) and not is_among_databases(config, path)
+        if is_beside and path.is_file():
             places[BESIDE + str(path.relative_to(base))] = path
         else:
             left_out.append(path)
@@ -388,6 +396,22 @@ def _collected(app: App, made: datetime) -> tuple[bytes, list[Path]]:
         files=parts,
     )
     return packed(manifest, contents), left_out
+
+
+def is_among_databases(config: Config, path: Path) -> bool:
+    """Tell whether a file lies where the processes write, and so is none beside the configuration.
+
+    Where the configuration itself stands in that directory, the databases' own files do.
+    """
+    storage = config.storage
+    real = Path(os.path.realpath(path.parent)) / path.name
+    base = Path(os.path.realpath(config.origin.path.absolute().parent))
+    for database in (storage.patrons_db, storage.branch_db, storage.visits_db):
+        directory = Path(os.path.realpath(database.parent))
+        is_own = real.parent == directory and real.name.startswith(database.name)
+        if real.is_relative_to(directory) and (is_own or not base.is_relative_to(directory)):
+            return True
+    return False
 
 
 def _digest(content: bytes) -> str:
@@ -491,19 +515,50 @@ def _in_memory(content: bytes) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _keep(path: Path, content: bytes, most: int, pattern: str) -> None:
-    directory = path.parent
+STAMP = "%Y%m%dT%H%M%SZ"
+"""How a backup's name has its time, in UTC; `_002` follows on the second of one time."""
+
+
+class _Named(NamedTuple):
+    """What a backup's name says: its time, and its number among those of that time."""
+
+    made: datetime
+    number: int
+
+
+def _kept(wanted: Backup, branch: str, made: datetime, content: bytes) -> Path:
+    """Keep a backup under a new name, and delete what are more than wanted, the oldest first."""
+    directory = wanted.directory
+    path = directory / f"doorctl-{branch}-{made:{STAMP}}.age"
     with changing(path):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     # By another owner maybe, now that it is there.
     with changing(path):
+        there = _backups(directory, branch)
+        if same := [named.number for named in there.values() if named.made == made]:
+            path = path.with_stem(f"{path.stem}_{max(same) + 1:03}")
         create_private(path, content)
-        # By name, which is by time; after a clock that was wrong the new one may be first.
-        for half in directory.glob(f"{pattern}.new"):
+        for half in _backups(directory, branch, ".age.new"):
             half.unlink()
-        older = sorted(set(directory.glob(pattern)) - {path})
-        for surplus in older[: max(0, len(older) + 1 - most)]:
+        # A wrong clock made those that are to come; the new one counts by no name.
+        ahead = made + timedelta(days=1)
+        older = sorted(there, key=lambda each: (there[each].made <= ahead, *there[each]))
+        for surplus in older[: max(0, len(older) + 1 - wanted.keep)]:
             surplus.unlink()
+    return path
+
+
+def _backups(directory: Path, branch: str, end: str = ".age") -> dict[Path, _Named]:
+    """Return a branch's backups in a directory, and what the name of each says."""
+    name = rf"doorctl-{branch}-(\d{{8}}T\d{{6}}Z)(?:_(\d{{3,9}}))?{re.escape(end)}"
+    found = {}
+    for path in directory.iterdir():
+        match = re.fullmatch(name, path.name, re.ASCII)
+        with suppress(ValueError):
+            if match:
+                made = datetime.strptime(match[1], STAMP).replace(tzinfo=UTC)
+                found[path] = _Named(made, int(match[2] or 1))
+    return found
 
 
 def send_backup(wanted: Backup, name: str, content: bytes, limit_s: float = SEND_S) -> None:
@@ -558,180 +613,3 @@ def _put(wanted: Backup, name: str, content: bytes, limit_s: float) -> None:
         raise NotAnsweringError(unreached(err, "backup")) from err
     if not httpx2.codes.is_success(status):
         raise NotAnsweringError(f"it answers with HTTP status {status}")
-
-
-# Puts a backup back: all of it, or nothing.
-
-READABLE = 0o644
-"""The most that the mode of a file beside the configuration may allow."""
-
-
-def put_back(
-    manifest: Manifest, files: Mapping[str, bytes], config_path: Path, *, replace: bool
-) -> Config:
-    """Put what `unpacked` returned into its places, with empty databases of patrons and visits.
-
-    All that takes room or may be wrong comes first, under other names; the configuration gets its
-    name last: killed before, nothing starts on an empty card, and the same call goes on. Files that
-    are there have to be the same, or `replace` is given; the installation key has to be in any
-    case, so that the door opens at every step.
-
-    Raises InputError: it does not fit here. StoreBusyError: door or web runs. DoorctlError: it
-    can't be written. Nothing was changed.
-    """
-    config_path = config_path.absolute()
-    with ExitStack() as undo:
-        try:
-            make_directory(config_path.parent)
-            new = {CONFIG: _staged(config_path, files[CONFIG], READABLE, undo)}
-            config = _read(manifest, new[CONFIG], config_path)
-            places = {name: _place(name, config, config_path) for name in files}
-            _refuse(config, places, files, replace=replace)
-            for name in files.keys() - {CONFIG}:
-                part, place = manifest.files[name], places[name]
-                beside = name.startswith((BESIDE, UNITS))
-                mode = part.mode & READABLE if beside else shared_in_place(place)
-                new[name] = _staged(place, files[name], mode, undo, part if beside else None)
-            _refuse_damaged(new[BRANCH])
-            key_file = config.secrets.installation_key_file
-            keys = [new[name] for name, place in places.items() if place == key_file]
-            _make_databases(config, [*keys, key_file][0], undo)
-            held = undo.enter_context(ExitStack())
-            _hold(config, held)
-        except DoorctlError:
-            raise
-        except OSError as err:
-            raise StoreError(f"{err.filename} can't be written: {err.strerror}") from err
-        undo.pop_all()
-        undo.push(held.pop_all())
-        for name in sorted(new, key=CONFIG.__eq__):
-            _rename(new[name], places[name])
-    with owner_of(config.storage.directory):
-        when = f"{manifest.made:%Y-%m-%d %H:%M}"
-        note_done(App.of(config), Deed(Action.BACKUP_RESTORED, details={"made": when}))
-    return config
-
-
-def shared_in_place(place: Path) -> int:
-    """Return the mode of a file of the data directory, which is made if it is not there."""
-    make_directory(place.parent)
-    with owner_of(place.parent):
-        return shared_in(place.parent) & ~0o020 if place.suffix == ".db" else 0o600
-
-
-def _staged(
-    place: Path, content: bytes, mode: int, undo: ExitStack, part: Part | None = None
-) -> Path:
-    new = place.with_name(f"{place.name}.restored")
-    with owner_of(place.parent):
-        place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        new.unlink(missing_ok=True)
-        create_private(new, content)
-        undo.callback(remove, new)
-        new.chmod(mode)
-        if part and part.written_s:
-            # A key's age is told by it.
-            os.utime(new, (part.written_s, part.written_s))
-        with suppress(LookupError):
-            if part and part.owner and os.geteuid() == 0:
-                shutil.chown(new, part.owner)
-    return new
-
-
-def _read(manifest: Manifest, new: Path, config_path: Path) -> Config:
-    try:
-        config = load(new)
-    except ConfigError as err:
-        raise InputError(f"its configuration can't be used here: {err.problems[0]}") from None
-    here = manifest.branch
-    with suppress(ConfigError):
-        here = load(config_path).branch.id
-    if not here == manifest.branch == config.branch.id:
-        raise InputError(f"it is of branch {manifest.branch}, and this is {here}")
-    return config
-
-
-def _place(name: str, config: Config, config_path: Path) -> Path:
-    if name == CONFIG:
-        return config_path
-    base = config_path.parent
-    if name.startswith(UNITS):
-        return base / name
-    if not name.startswith(BESIDE):
-        return config.storage.directory / name
-    place = base / name.removeprefix(BESIDE)
-    if not place.parent.resolve().is_relative_to(base.resolve()):
-        raise InputError(f"{place} leads out of {base}; see what lies there")
-    return place
-
-
-def _refuse(
-    config: Config, places: Mapping[str, Path], files: Mapping[str, bytes], *, replace: bool
-) -> None:
-    if layout_of(files[BRANCH]) > newest(branch_rows.migrations):
-        raise InputError("it was made by a newer doorctl; install that one first")
-    other = {place for name, place in places.items() if _is_other(place, files[name])}
-    if (key := config.secrets.installation_key_file) in other:
-        raise InputError(
-            f"{key} is another key, by which nothing in the backup is found; move it and the "
-            "databases away if they are not needed"
-        )
-    if other and not replace:
-        raise InputError(
-            f"{min(other)} is there and is not the backup's; --replace puts the backup in its place"
-        )
-
-
-def _is_other(place: Path, content: bytes) -> bool:
-    with owner_of(place.parent):
-        if not os.path.lexists(place):
-            return False
-        status = place.lstat()
-        # The directory's owner may have laid a pipe or a device there.
-        plain = stat.S_ISREG(status.st_mode) and status.st_size == len(content)
-        return not plain or place.read_bytes() != content
-
-
-def _refuse_damaged(records: Path) -> None:
-    with (
-        owner_of(records.parent),
-        translated(records),
-        closing(open_unshared_reader(records)) as database,
-    ):
-        whole = database.execute("PRAGMA quick_check").fetchone() == ("ok",)
-    if not whole:
-        raise InputError("its branch.db is damaged; take an older backup")
-
-
-def _make_databases(config: Config, key_file: Path, undo: ExitStack) -> None:
-    key = read_key(key_file)
-    sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
-    patrons, visits = config.storage.patrons_db, config.storage.visits_db
-    make_directory(visits.parent)
-    create_cache = partial(create_patrons, seal=sealer.seal)
-    for path, create in ((patrons, create_cache), (visits, create_visits)):
-        if not path.exists():
-            create_or_undo(path, create, undo)
-    if earlier_keys(key):
-        # No later call takes what these are to hold for something of an earlier key.
-        lay_over_all(config, key)
-
-
-def _hold(config: Config, held: ExitStack) -> None:
-    """Keep door and web out, and bring all that an old branch.db has in its -wal into it."""
-    visits, records = config.storage.visits_db, config.storage.branch_db
-    with owner_of(visits.parent):
-        held.enter_context(WriterLock(visits))
-    with owner_of(records.parent), suppress(StoreDamagedError):
-        if records.exists():
-            writer = held.enter_context(closing(Writer(records, branch_rows.migrations)))
-            writer.database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def _rename(new: Path, place: Path) -> None:
-    with owner_of(place.parent):
-        if place.name == BRANCH:
-            for suffix in ("-wal", "-shm"):
-                place.with_name(BRANCH + suffix).unlink(missing_ok=True)
-        new.replace(place)
-        sync_directory(place.parent)

@@ -18,6 +18,7 @@ import sqlite3
 import ssl
 import stat
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -27,11 +28,13 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx2
+import pyotp
 import pytest
 
 from doorctl.store.connection import WriterLock
 from tests.e2e.conftest import CONFIG, Doors
-from tests.e2e.door import COMMANDS, Door, refusal
+from tests.e2e.door import COMMANDS, Door, refusal, web
 from tests.e2e.people import ENTITLED, TODAY, Person
 from tests.fakes.waiting import LIMIT_S
 from tests.sources.http_server import free_port
@@ -61,6 +64,22 @@ class Card:
     outside: Path
     feed: Path
     pins: Path
+
+    @contextmanager
+    def browser(self) -> Iterator[httpx2.Client]:
+        """Run the card's web process, and give a browser that nobody is signed in with."""
+        port = free_port()
+        words = ("web", f"--config={self.etc / 'doorctl.toml'}", f"--set=web.port={port}")
+        with (
+            web([sys.executable, "-m", "doorctl", *words]),
+            httpx2.Client(
+                base_url=f"http://127.0.0.1:{port}",
+                headers={"Sec-Fetch-Site": "same-origin", "Accept": "text/html"},
+                timeout=LIMIT_S,
+                trust_env=False,
+            ) as client,
+        ):
+            yield client
 
     @property
     def etc(self) -> Path:
@@ -107,8 +126,8 @@ class Card:
 
     def backup(self) -> Path:
         """Make a backup and return its file."""
-        self.call("backup")
-        return max((self.outside / "kept").glob("*.age"))
+        said = self.call("backup").stdout
+        return Path(said.removeprefix("made ").partition("\n")[0])
 
     def restore(self, file: Path, *words: str, ok: bool = True) -> str:
         """Put a backup back; return what was said, of a refusal its one line."""
@@ -176,6 +195,66 @@ def test_the_card_is_thrown_away_and_the_door_comes_back(card: Card, tmp_path: P
         door.start()
         door.let_in(ENTITLED)
         assert door.visit(BANNED)["reason"] == "banned"
+
+
+PASSWORD, OWN = "hest batteri klamme", "lampe tirsdag fjord"
+SIGN_IN, ME, FACTOR = "/sign-in", "/me", "/me/factor"
+
+
+@dataclass
+class App:
+    """Somebody's app, which shows a code for each half minute."""
+
+    secret: str
+    shown: int = 0
+
+    def code(self) -> str:
+        """Return a code later than the last: the pages take none twice."""
+        now = int(time.time() // 30)
+        self.shown = max(self.shown + 1, now) if self.shown else now - 1
+        return pyotp.TOTP(self.secret).at(self.shown * 30)
+
+
+def sign_in(card: Card, name: str, app: App | None) -> tuple[int, str]:
+    """Sign in at a web process that was just started; return the status, and what is said."""
+    form = {"name": name, "password": OWN}
+    with card.browser() as browser:
+        answer = browser.post(SIGN_IN, data=form | ({} if app is None else {"code": app.code()}))
+        return answer.status_code, answer.text
+
+
+def test_everybody_signs_in_as_before(card: Card) -> None:
+    """By password alone, by the code of an app, by one on paper; and by nothing less.
+
+    Bug (second penetration test, plant 7): a backup without the second factors' key was noticed by
+    no test, and after it whoever had an app could not sign in.
+    """
+    apps: dict[str, App | None] = {}
+    on_paper = ""
+    for name in ("anna", "dorthe"):
+        add = ("staff", "add", name, "--role", "manager", "--password-stdin")
+        card.call(*add, stdin=f"{PASSWORD}\n")
+        with card.browser() as browser:
+            browser.post(SIGN_IN, data={"name": name, "password": PASSWORD})
+            browser.post(ME, data={"old": PASSWORD, "new": OWN, "again": OWN})
+            apps[name] = None
+            if name == "dorthe":
+                begun = browser.post(FACTOR, data={"begin": ""}).text
+                secret = begun.partition('name="secret" value="')[2][:32]
+                app = apps[name] = App(secret)
+                done = browser.post(FACTOR, data={"secret": secret, "code": app.code()}).text
+                on_paper = done.partition("<li><code>")[2].partition("<")[0]
+    before = {name: sign_in(card, name, app)[0] for name, app in apps.items()}
+    file = card.backup()
+    card.throw_away()
+    card.restore(file)
+
+    assert before == {"anna": 303, "dorthe": 303}
+    assert {name: sign_in(card, name, app)[0] for name, app in apps.items()} == before
+    assert sign_in(card, "dorthe", None)[0] == 403
+    with card.browser() as browser:
+        form = {"name": "dorthe", "password": OWN, "code": on_paper}
+        assert browser.post(SIGN_IN, data=form).status_code == 303
 
 
 def test_a_backup_while_all_runs_has_the_last_ban(card: Card) -> None:

@@ -11,7 +11,9 @@ from typing import Any
 
 from doorctl.core.errors import DoorctlError
 
-CHANGES = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "os.chmod", "os.chown"})
+CHANGES = frozenset(
+    {"open", "os.rename", "os.link", "os.remove", "os.mkdir", "os.chmod", "os.chown"}
+)
 """Of these an ``open`` counts where it can make a file."""
 
 OVER = "over"
@@ -28,13 +30,20 @@ def full(event: str) -> None:
         raise OSError(28, "No space left on device", "a file")
 
 
+def broken(_event: str) -> None:
+    """Be a disk that fails."""
+    raise OSError(5, "Input/output error", "a file")
+
+
 def struck(
     do: Callable[[], object],
     nth: int,
     strike: Callable[[str], None] = kill,
     below: Path = Path("/"),
+    *,
+    lasting: bool = False,
 ) -> str:
-    """Do something whose nth change of a file is struck, and return how that ended.
+    """Do something whose nth change of a file, or each from that on, is struck; tell how it ended.
 
     That is what its error says, "" where it was killed, or :data:`OVER` where it was done before.
     """
@@ -49,7 +58,7 @@ def struck(
                 if event == "open" and not arguments[2] & os.O_CREAT:
                     return
                 count += 1
-                if count == nth:
+                if count == nth or (lasting and count > nth):
                     strike(event)
 
         sys.addaudithook(hook)

@@ -27,12 +27,12 @@ from doorctl.services.installation import (
     initialise,
     layout_of,
     packed,
-    put_back,
     unpacked,
 )
+from doorctl.services.restoring import put_back
 from doorctl.store.connection import whole_copy
 from doorctl.store.keys import key_days
-from tests.fakes.strikes import OVER, full, struck
+from tests.fakes.strikes import OVER, broken, full, struck
 
 CONFIGURATION = """
 [branch]
@@ -191,6 +191,75 @@ def test_a_link_beside_the_configuration_leads_nowhere_else(files: Files, tmp_pa
     assert content(tmp_path) == {}
 
 
+BESIDE_DATA = CONFIGURATION.replace('"../data"', '"data"')
+TWO_FOLDERS = BESIDE_DATA.replace("[storage]", '[storage]\ndoor_directory = "door"')
+ONE_FOLDER = CONFIGURATION.replace('"../data"', '"."')
+
+
+@pytest.mark.parametrize(
+    ("names", "written", "says"),
+    [
+        (["beside/doorctl.toml"], CONFIGURATION, "lead to one place"),
+        (["beside/doorctl.toml.restored"], CONFIGURATION, "lead to one place"),
+        (["beside/the.key.restored.new"], CONFIGURATION, "lead to one place"),
+        (["beside/doorctl.toml.replaced"], CONFIGURATION, "lead to one place"),
+        (["units/a.d/b.conf", "beside/units/a.d/b.conf"], CONFIGURATION, "lead to one place"),
+        (["beside/tls/web.pem", "beside/certs/web.pem"], CONFIGURATION, "lead to one place"),
+        (["beside/a", "beside/a/b"], CONFIGURATION, "below beside/a"),
+        (["beside/a/b", "beside/a"], CONFIGURATION, "below beside/a"),
+        (["beside/data/branch.db"], BESIDE_DATA, "where the databases are"),
+        (["beside/data/visits.db"], BESIDE_DATA, "where the databases are"),
+        (["beside/data/anything"], BESIDE_DATA, "where the databases are"),
+        (["beside/door/visits.db"], TWO_FOLDERS, "where the databases are"),
+        (["beside/branch.db"], ONE_FOLDER, "where the databases are"),
+        (["beside/visits.db"], ONE_FOLDER, "where the databases are"),
+        (["beside/patrons.db-wal"], ONE_FOLDER, "where the databases are"),
+        (["second_factor.key", "beside/second_factor.key"], ONE_FOLDER, "lead to one place"),
+    ],
+)
+def test_each_name_has_a_place_of_its_own(
+    files: Files, tmp_path: Path, names: list[str], written: str, says: str
+) -> None:
+    """And none is the databases'; it is refused before a file or a folder is made.
+
+    Bug (second penetration test, S4): the second of two names with one place was put there
+    unchecked, half of the backup too, and a forged `visits.db` came in beside the configuration.
+    """
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    (etc / "certs").mkdir()
+    (etc / "tls").symlink_to(etc / "certs")
+    more = {**files, CONFIG: written.encode(), **dict.fromkeys(names, b"x" * 4096)}
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(InputError, match=says):
+        put_back(manifest_of(more), more, etc / "doorctl.toml", replace=True)
+
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_all_may_stand_in_one_folder(files: Files, tmp_path: Path) -> None:
+    """Keys and configuration beside the databases, where a branch has it so."""
+    more = {**files, CONFIG: ONE_FOLDER.encode()}
+    put_back(manifest_of(more), more, tmp_path / "etc" / "doorctl.toml", replace=False)
+
+    there = {path.name for path in (tmp_path / "etc").iterdir()}
+    assert there >= {"doorctl.toml", "the.key", "branch.db", "patrons.db", "visits.db"}
+
+
+def test_a_folder_in_a_place_is_told(files: Files, tmp_path: Path) -> None:
+    """Before anything is changed.
+
+    Bug (found while S4 was mended): it ended in a traceback, with half of the backup in place.
+    """
+    folder = tmp_path / "data" / "branch.db"
+    folder.mkdir(parents=True)
+    path = tmp_path / "etc" / "doorctl.toml"
+    with pytest.raises(InputError, match="is a folder here"):
+        put_back(manifest_of(files), files, path, replace=True)
+
+    assert sorted(tmp_path.rglob("*")) == [folder.parent, folder]
+
+
 @pytest.mark.parametrize("lay", [os.mkfifo, lambda place: place.symlink_to("/dev/zero")])
 def test_no_pipe_or_device_in_a_place_holds_it_up(
     files: Files, tmp_path: Path, lay: Callable[[Path], None]
@@ -201,6 +270,9 @@ def test_no_pipe_or_device_in_a_place_holds_it_up(
     path = tmp_path / "etc" / "doorctl.toml"
     with pytest.raises(InputError, match="--replace"):
         put_back(manifest_of(files), files, path, replace=False)
+    put_back(manifest_of(files), files, path, replace=True)
+
+    assert whole_copy(tmp_path / "data" / "branch.db")
 
 
 @pytest.mark.parametrize(
@@ -208,7 +280,10 @@ def test_no_pipe_or_device_in_a_place_holds_it_up(
     [
         (lambda files: {BRANCH: layout(files[BRANCH], 99)}, "newer doorctl"),
         (lambda files: {BRANCH: files[BRANCH][:4096] + bytes(4096)}, "damaged"),
-        (lambda files: {CONFIG: files[CONFIG].replace(b"proeve", b"other")}, "of branch proeve"),
+        (
+            lambda files: {CONFIG: files[CONFIG].replace(b"proeve", b"other")},
+            "it says that it is of branch proeve, and its configuration is of branch other",
+        ),
         (lambda _: {CONFIG: b"[branch"}, "can't be used here"),
         (lambda _: {CONFIG: b"[branch]\nnme = 1\n"}, "can't be used here"),
         (lambda _: {"beside/the.key": b"short"}, "32 bytes"),
@@ -296,6 +371,91 @@ def test_killed_over_a_living_branch_each_file_is_the_old_or_the_new(
         do()
         assert path.read_bytes() == config
     assert 12 < nth < MOST - 1
+
+
+def living(files: Files, root: Path) -> tuple[Files, Files]:
+    """Make a branch, and return another state of it to be put back, and all its files."""
+    installed(root)
+    key = (root / "etc" / "the.key").read_bytes()
+    (root / "etc" / "web.pem").write_bytes(b"old")
+    config = CONFIGURATION.replace("Prøve", "Ny").encode()
+    new = {**files, "beside/the.key": key, CONFIG: config, "beside/web.pem": b"pem"}
+    return new | {"beside/tls/more.pem": b"more"}, content(root)
+
+
+@pytest.mark.parametrize("is_living", [False, True])
+def test_a_disk_that_fails_once_at_any_step_changes_nothing_or_all_is_done(
+    files: Files, tmp_path: Path, *, is_living: bool
+) -> None:
+    """What has its name already gives it back.
+
+    Bug (second penetration test, S4): from the first name on, half of a backup stayed in place.
+    """
+    refused = 0
+    for nth in range(1, MOST):
+        root = tmp_path / str(nth)
+        root.mkdir()
+        new, before = living(files, root) if is_living else (files, {})
+        said = struck(putting_back(new, root, replace=is_living), nth, broken, root)
+        if said == OVER:
+            break
+        there = content(root)
+        # A file that could not be removed is no part of the branch.
+        left = {name for name in there if name.endswith((".restored", ".replaced"))}
+        whole = {name: text for name, text in there.items() if name not in left}
+        if said == "done" or "it is done" in said:
+            assert whole["etc/doorctl.toml"] == new[CONFIG]
+            assert {name.rpartition("/")[2] for name in new} <= {Path(n).name for n in whole}
+            continue
+        refused += 1
+        assert whole == before, said
+        assert not left
+    assert 20 < refused < nth < MOST - 1
+
+
+def test_a_disk_that_fails_for_ever_loses_nothing(files: Files, tmp_path: Path) -> None:
+    """What can't be given back is there under a second name, which is told."""
+    for nth in range(1, MOST):
+        root = tmp_path / str(nth)
+        root.mkdir()
+        new, before = living(files, root)
+        do = putting_back(new, root, replace=True)
+        if (said := struck(do, nth, broken, root, lasting=True)) == OVER:
+            break
+        there = content(root)
+        if said == "done" or "it is done" in said:
+            continue
+        for name, text in before.items():
+            if there.get(name) != text:
+                assert there[f"{name}.replaced"] == text
+                assert ".replaced" in said
+    assert 20 < nth < MOST - 1
+
+
+def test_what_was_checked_is_what_is_put_there(files: Files, tmp_path: Path) -> None:
+    """Whoever may write in a folder changes what waits there, at any time: it is refused.
+
+    Bug (second penetration test, S4): what had been checked was not looked at again.
+    """
+    refused = 0
+    for nth in range(1, MOST):
+        root = tmp_path / str(nth)
+        root.mkdir()
+
+        def swap(_event: str, root: Path = root) -> None:
+            staged = root / "data" / "branch.db.restored"
+            if staged.exists():
+                staged.unlink()
+                staged.write_bytes(b"x" * len(files[BRANCH]))
+
+        if (said := struck(putting_back(files, root), nth, swap, root)) == OVER:
+            break
+        if said == "done":
+            assert whole_copy(root / "data" / "branch.db")
+        else:
+            refused += 1
+            assert content(root) == {}, said
+    assert 3 < refused < nth < MOST - 1
 
 
 def test_a_key_is_as_old_as_it_was(files: Files, tmp_path: Path) -> None:
