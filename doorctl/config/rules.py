@@ -6,10 +6,12 @@ doesn't hide another.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from ipaddress import ip_address
 from os import fsencode
 from os.path import normpath
 from pathlib import Path
@@ -30,6 +32,9 @@ SOCKETS = {"control.socket": (DOORS, "door.sock"), "web.socket": (WEBS, "web.soc
 CATALOGUES = "web.catalogues"
 
 PUBLIC_KEYS = "web.push.public_key_files"
+
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+"""Of a host's name (RFC 1123), with the underscore that some machines have."""
 
 OUTPUTS, TARGETS = "outputs", "sync.targets"
 TARGET_FILES = ("ca_file", "certificate_file", "key_file")
@@ -393,13 +398,25 @@ def outputs_fit(values: Values) -> Iterator[Problem]:
 
 
 def targets_fit(values: Values) -> Iterator[Problem]:
-    """A branch that is asked by a certificate has both of its files, and is asked by https."""
+    """A branch has an address; by a certificate with both of its files it is asked by https."""
     for where, target in _listed(values, TARGETS):
+        address = read_address(target.url)
+        if address is None or address.port == 0 or not _is_host(address.host):
+            what = f"found {shown(target.url)}, which no machine has; mend host and port"
+            yield Problem(f"{where}.url", what)
         files = {f"{where}.{leaf}": getattr(target, leaf) for leaf in TARGET_FILES}
         if {*files.values()} != {Path()} and not target.url.startswith("https:"):
             what = f"found {shown(target.url)} beside certificates; give https"
             yield Problem(f"{where}.url", what)
         yield from _together(files, where, ("certificate_file", "key_file"), ITS_PATH)
+
+
+def _is_host(host: str) -> bool:
+    """Tell whether this is an IP address, or a name that the domain name system can hold."""
+    with suppress(ValueError):
+        return bool(ip_address(host))
+    labels = host.removesuffix(".").split(".")
+    return all(_LABEL.fullmatch(label) for label in labels)
 
 
 def _unlike(values: Values, table: str, leaf: str) -> Iterator[Problem]:

@@ -616,9 +616,12 @@ class Address:
 
 
 def read_address(url: str) -> Address | None:
-    """Return the parts of an address that the schema accepts; None for a port beyond 65535."""
-    parts = urlsplit(url)
+    """Return the parts of an address that the schema accepts; None for a port beyond 65535.
+
+    And for brackets that hold no IPv6 address.
+    """
     try:
+        parts = urlsplit(url)
         return Address(parts.scheme, parts.hostname or "", parts.port, parts.path.rstrip("/"))
     except ValueError:
         return None

@@ -67,6 +67,7 @@ from doorctl.store.keys import (
 from doorctl.store.layout import Layout
 from doorctl.store.patrons_writer import create_patrons
 from doorctl.store.visits import create_visits
+from doorctl.sync.document import BranchName
 
 if TYPE_CHECKING:
     from doorctl.sources.hours import HolidaysWanted
@@ -330,7 +331,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 
     format: Literal["doorctl-backup/1"] = "doorctl-backup/1"
     version: str
-    branch: Annotated[str, Meta(pattern=r"^[a-z0-9-]{1,32}\Z")]
+    branch: BranchName
     layout: int
     made: datetime
     files: dict[str, Part]

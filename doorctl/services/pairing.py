@@ -17,28 +17,32 @@ root on one of the machines has its keys anyway.
 from __future__ import annotations
 
 import hmac
+import os
 import re
 import secrets
+import ssl
 import tomllib
 from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from hashlib import sha256
 from ipaddress import IPv6Address
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 from argon2.low_level import Type, hash_secret_raw
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from msgspec import Struct
+from msgspec import Meta, Struct
+from nacl.bindings import crypto_core_ed25519_is_valid_point
 from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, PublicKey, SealedBox
 from nacl.secret import SecretBox
 
-from doorctl.config import Config
-from doorctl.config.tables import Sync
-from doorctl.core.errors import InputError, KeyFileError
+from doorctl.access.patron import KEY_BYTES, key_parts
+from doorctl.config import Config, load
+from doorctl.config.tables import Age, Sync, read_address
+from doorctl.core.errors import ConfigError, InputError, KeyFileError
 from doorctl.core.identity import as_root, owner_of
 from doorctl.core.masked import InstallationKey
 from doorctl.privacy.audit import KEY, Action, Deed
@@ -50,6 +54,9 @@ from doorctl.services.setup import DAYS_MADE, edited, openssl
 from doorctl.store import keys
 from doorctl.store.connection import open_reader, translated
 from doorctl.store.tables import person_tables, select
+from doorctl.sync.document import BranchName
+
+PartT = TypeVar("PartT")
 
 LASTS: Final = timedelta(hours=1)
 """How long a code is taken, by each machine's clock."""
@@ -73,19 +80,29 @@ ANSWER: Final = b"doorctl-pairing-answer/1\n"
 ANSWERED: Final = 99
 """In place of a request's wrong codes."""
 
+NO_CERTIFICATE: Final = (
+    *(ValueError, x509.ExtensionNotFound, x509.DuplicateExtension),
+    *(x509.UnsupportedGeneralNameType, x509.InvalidVersion),
+)
+"""What reading a certificate raises where it is none, or says nothing of whom it is for."""
+
+
+Time = Annotated[datetime, Meta(tz=True)]
+Key = Annotated[bytes, Meta(min_length=KEY_BYTES, max_length=KEY_BYTES)]
+
 
 class Request(Struct, frozen=True, forbid_unknown_fields=True):
     """What a branch says of itself; `at` is by its clock, `certificates` are in PEM."""
 
-    branch: str
-    at: datetime
-    url: str
-    certificates: str
-    public_key: bytes
+    branch: BranchName
+    at: Time
+    url: Annotated[str, Meta(pattern=r"\Ahttps://[A-Za-z0-9.:_\[\]-]{1,253}:[0-9]{1,5}\Z")]
+    certificates: Annotated[str, Meta(max_length=LARGEST_BYTES)]
+    public_key: Key
     memory_kib: int
     iterations: int
     pin_length: int
-    minimum_age: int
+    minimum_age: Age
 
 
 class _Secrets(Struct, frozen=True):
@@ -97,17 +114,19 @@ class _Secrets(Struct, frozen=True):
 class Answer(_Secrets, frozen=True, forbid_unknown_fields=True):
     """What a branch is given: a file of installation keys, and the 32 bytes of a public key."""
 
-    branch: str
-    installation_key: bytes
-    signing_key: bytes
+    branch: BranchName
+    installation_key: Annotated[
+        bytes, Meta(min_length=KEY_BYTES, max_length=keys.MOST_KEYS * KEY_BYTES)
+    ]
+    signing_key: Key
 
 
 class Pending(_Secrets, frozen=True):
     """What a branch keeps for itself until it is answered."""
 
-    at: datetime
-    code_key: bytes
-    private_key: bytes
+    at: Time
+    code_key: Key
+    private_key: Key
 
 
 def begin(config: Config, out: Path, now: datetime) -> str:
@@ -126,10 +145,12 @@ def begin(config: Config, out: Path, now: datetime) -> str:
     public, terms = bytes(private_key.public_key), (policy.pin_length, policy.minimum_age)
     costs = seal.memory_kib, seal.iterations
     request = Request(config.branch.id, now, url, certificates, public, *costs, *terms)
+    said = msgspec.json.encode(request)
+    _read_request(said)
     code_key = _stretched(code, salt)
     kept = Pending(now, code_key, bytes(private_key))
     keys.put(_pending(config), msgspec.json.encode(kept))
-    keys.put(out, REQUEST + salt + _box(code_key, REQUEST).encrypt(msgspec.json.encode(request)))
+    keys.put(out, REQUEST + salt + _box(code_key, REQUEST).encrypt(said))
     return "-".join(code[at : at + 4] for at in range(0, CODE_LETTERS, 4))
 
 
@@ -152,7 +173,7 @@ def answer(
         raise InputError(f"{file} is no request of `doorctl pair begin`; nothing was changed")
     signing = keys.read_signing_key(config.sync.signing_key_file).verify_key()
     ledger, name = config.sync.state_directory / "pairings.json", sha256(content).hexdigest()
-    tried = msgspec.json.decode(_content(ledger) or b"{}", type=dict[str, int])
+    tried = _kept(ledger, _content(ledger) or b"{}", dict[str, int], "delete it if you know why")
     wrong = tried.get(name, 0)
     if wrong >= MOST_TRIES:
         why = "was answered already" if wrong == ANSWERED else "has had too many wrong codes"
@@ -163,15 +184,15 @@ def answer(
     code_key = _stretched(code, body[:SALT_BYTES].ljust(SALT_BYTES))
     try:
         opened = _box(code_key, REQUEST).decrypt(body[SALT_BYTES:])
-        request = msgspec.json.decode(opened, type=Request)
     except (CryptoError, ValueError):
         left = f"{MOST_TRIES - wrong - 1} tries are left"
         raise InputError(f"the code does not fit this file, or it was changed; {left}") from None
+    request = _read_request(opened)
     _refuse_late(request.at, now)
     _refuse_other_terms(config, request)
-    _add_target(config, request)
     given = Answer(request.branch, key.reveal(), signing.content)
     sealed = SealedBox(PublicKey(request.public_key)).encrypt(msgspec.json.encode(given))
+    _add_target(config, request)
     keys.put(out, ANSWER + _box(code_key, ANSWER).encrypt(sealed))
     keys.put(ledger, msgspec.json.encode({**tried, name: ANSWERED}))
     return request
@@ -186,7 +207,7 @@ def finish(config: Config, file: Path, now: datetime, *, replaces: bool = False)
     """
     path, key_file = _pending(config), config.secrets.installation_key_file
     kept = keys.read_key_file(path, LARGEST_BYTES, made_by="doorctl pair begin", private=True)
-    pending = msgspec.json.decode(kept, type=Pending)
+    pending = _kept(path, kept, Pending, "run `doorctl pair begin` again")
     given = _given(config, file, pending)
     _refuse_late(pending.at, now)
     key = InstallationKey(given.installation_key)
@@ -222,7 +243,58 @@ def _given(config: Config, file: Path, pending: Pending) -> Answer:
     if given is None or given.branch != config.branch.id or not content.startswith(ANSWER):
         what = "is no answer to the last `doorctl pair begin` here, or was changed"
         raise InputError(f"{file} {what}; nothing was changed")
+    parts = key_parts(given.installation_key)
+    are_keys = len(parts[-1]) == KEY_BYTES and bytes(KEY_BYTES) not in parts
+    if not are_keys or not crypto_core_ed25519_is_valid_point(given.signing_key):
+        what = "holds what is no key; see the server's, and run `doorctl sync pair` again"
+        raise InputError(f"{file} {what}; nothing was changed")
     return given
+
+
+def _read_request(opened: bytes) -> Request:
+    """Return a request of whoever has the code, held to what a branch can say of itself.
+
+    A branch may be in a thief's hands: nothing that it says may harm the others.
+    """
+    try:
+        request = msgspec.json.decode(opened, type=Request)
+        wrong = _wrong_in(request)
+    except (msgspec.DecodeError, ValueError) as err:
+        found = re.search(r"`\$\.(\w+)", str(err))
+        request, wrong = None, found[1] if found else "what it is"
+    if request is None or wrong:
+        why = f"says of the branch what can't be ({wrong}); update doorctl there and begin again"
+        raise InputError(f"the request {why}; nothing was changed")
+    return request
+
+
+def _wrong_in(request: Request) -> str:
+    """Return the name of what no branch can have, "" for none."""
+    text = request.certificates
+    try:
+        chain = x509.load_pem_x509_certificates(text.encode())
+        hosts = _hosts(chain[0])
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except (*NO_CERTIFICATE, ssl.SSLError):
+        return "certificates"
+    if text != b"".join(map(_pem, chain)).decode():
+        return "certificates"
+    address, host = read_address(request.url), request.url.removeprefix("https://")
+    if address is None or not address.port or host.rpartition(":")[0] not in hosts:
+        return "url"
+    try:
+        SealedBox(PublicKey(request.public_key)).encrypt(b"")
+    except (CryptoError, RuntimeError):
+        return "public_key"
+    return ""
+
+
+def _kept(path: Path, content: bytes, kind: type[PartT], what: str) -> PartT:
+    """Read what this machine keeps for itself. Raises KeyFileError: it is damaged."""
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, ValueError):
+        raise KeyFileError(f"{path} is damaged; {what}") from None
 
 
 def _pending(config: Config) -> Path:
@@ -290,7 +362,9 @@ def _trusted(config: Config, key: bytes, *, replaces: bool) -> Path | None:
 
 def _name_keys(config: Config, *files: Path) -> None:
     path, named = config.origin.path.resolve(), [str(file) for file in files]
-    _rewrite(path, edited(_content(path).decode(), "web.push.public_key_files", named))
+    text = edited(_content(path).decode("utf-8-sig"), "web.push.public_key_files", named)
+    _loaded(config, text)
+    keys.put(path, text.encode(), keep=True)
 
 
 def renew_certificate(config: Config) -> Path:
@@ -382,37 +456,52 @@ def _add_target(config: Config, request: Request) -> None:
     table: dict[str, object] = {"branch": name, "url": request.url, "ca_file": str(own)}
     if request.minimum_age != config.policy.minimum_age:
         table["minimum_age"] = request.minimum_age
-    before = _content(path).decode()
-    there = tomllib.loads(before)["sync"].get("targets", [])
+    before = _content(path).decode("utf-8-sig")
+    there = tomllib.loads(before).get("sync", {}).get("targets", [])
     if table in there and _content(own) == request.certificates.encode():
         return
     if any(known["branch"] == name for known in there):
         again = "take it out to pair that branch anew"
         raise InputError(f"{path} has a table of {name} already; {again}; nothing was changed")
-    keys.put(own, request.certificates.encode(), 0o644)
     lines = [f"{key} = {msgspec.json.encode(value).decode()}\n" for key, value in table.items()]
-    _rewrite(path, f"{before.rstrip()}\n\n[[sync.targets]]\n{''.join(lines)}")
-
-
-def _rewrite(path: Path, text: str) -> None:
-    try:
-        tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
-        what = "is written in a way that nothing can be added to; see the example in config/"
-        raise InputError(f"{path} {what}") from None
+    text = f"{before.rstrip()}\n\n[[sync.targets]]\n{''.join(lines)}"
+    loaded, old = _loaded(config, text).sync, config.sync
+    if loaded is None or old is None or loaded.targets[:-1] != old.targets:
+        raise InputError(f"{path} {NOT_ADDED_TO}")
+    keys.put(own, request.certificates.encode(), 0o644)
     keys.put(path, text.encode(), keep=True)
+
+
+NOT_ADDED_TO = "is written in a way that nothing can be added to; see the example in config/"
+
+
+def _loaded(config: Config, text: str) -> Config:
+    """Return what a configuration's file will be read as; InputError where it can't be."""
+    origin = config.origin
+    try:
+        return load(origin.path, origin.overrides, os.environ, written=text.encode())
+    except ConfigError as err:
+        where, what = origin.path.resolve(), f"{NOT_ADDED_TO} ({err.problems[0]})"
+        raise InputError(f"{where} {what}; nothing was changed") from None
 
 
 def _certificates(path: Path) -> tuple[str, str]:
     """Return whom a certificate is for, and it and those above it, without any private key."""
     chain = _chain(path)
-    names = chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    hosts = [name for name in names.get_values_for_type(x509.DNSName) if "*" not in name]
-    addresses = names.get_values_for_type(x509.IPAddress)
-    hosts += [f"[{each}]" if isinstance(each, IPv6Address) else str(each) for each in addresses]
+    hosts = _hosts(chain[0])
     if not hosts:
         raise InputError(f"{path} names neither a host nor an address of this branch")
     return hosts[0], b"".join(map(_pem, chain)).decode()
+
+
+def _hosts(certificate: x509.Certificate) -> list[str]:
+    """Return whom a certificate is for, as an address of the web has them."""
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    hosts = [name for name in names.get_values_for_type(x509.DNSName) if "*" not in name]
+    addresses = names.get_values_for_type(x509.IPAddress)
+    return hosts + [
+        f"[{each}]" if isinstance(each, IPv6Address) else str(each) for each in addresses
+    ]
 
 
 def _chain(path: Path) -> list[x509.Certificate]:
@@ -421,7 +510,7 @@ def _chain(path: Path) -> list[x509.Certificate]:
     try:
         chain = x509.load_pem_x509_certificates(pem)
         chain[0].extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except (ValueError, x509.ExtensionNotFound):
+    except NO_CERTIFICATE:
         raise InputError(f"{path} holds no certificate in PEM that names this branch") from None
     return chain
 

@@ -85,6 +85,11 @@ Number = Annotated[
 ]
 
 
+BranchName = Annotated[
+    str, Meta(pattern=r"\A[a-z0-9-]{1,32}\Z", description="give 1 to 32 of a-z, 0-9 and -")
+]
+
+
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The first line of a push: its number, its branch, its rows and its signature.
 
@@ -98,9 +103,7 @@ class Manifest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     """
 
     format: Annotated[Literal["doorctl-patrons/1"], Meta(description=f'give "{FORMAT}"')]
-    branch: Annotated[
-        str, Meta(pattern=r"\A[a-z0-9-]{1,32}\Z", description="give 1 to 32 of a-z, 0-9 and -")
-    ]
+    branch: BranchName
     kind: Annotated[Kind, Meta(description='give "snapshot" or "changes"')]
     epoch: Positive
     previous_epoch: Number

@@ -220,6 +220,12 @@ targets = [{branch = "oest", url = "ftp://h"}]
 targets = [{branch = "oest", url = "s", certificate_file = "x"}]
 ! sync.targets[0].url: found "s"; give an address that begins with https:// or http://, such as
   "https://oest.example:8443"
+targets = [{branch = "oest", url = "https://[::"}]
+! sync.targets[0].url: found "https://[::", which no machine has; mend host and port
+targets = [{branch = "oest", url = "https://h..h:8443"}]
+! sync.targets[0].url: found "https://h..h:8443", which no machine has; mend host and port
+targets = [{branch = "oest", url = "https://h:99999"}]
+! sync.targets[0].url: found "https://h:99999", which no machine has; mend host and port
 targets = [{branch = "oest", url = "http://h", cert = "x"}]
 ! sync.targets[0].cert: unknown key; there are branch, url, ca_file, certificate_file, key_file,
   minimum_age
