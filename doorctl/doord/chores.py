@@ -34,7 +34,7 @@ from doorctl.privacy.statistics import OPENED, HourCount
 from doorctl.services.app import CERTIFICATE, Release, days_of_keys, outdated
 from doorctl.services.hours import calendar_of
 from doorctl.services.purging import Purging
-from doorctl.store.records import AuditRecords
+from doorctl.store.records import AuditRecords, LastBackup
 
 PING_EVERY_S = 5.0
 """How often the worker is asked whether it still works."""
@@ -515,6 +515,7 @@ class Lookout:
         self._look_at_s = self.stores.clock.monotonic_s()
         self._looked: Mapping[str, str | None] = {}
         self._told_epoch = 0
+        self._backups = LastBackup()
         self._found_well: set[str] = set()
 
     def turn(self) -> None:
@@ -603,8 +604,9 @@ class Lookout:
         if not self.config.backup.recipients or not moment.dependable:
             return {}
         with suppress(StoreError), closing(AuditRecords(self.config.storage.branch_db)) as records:
-            stores.backup_at = at = records.last_backup()
-            since = at or records.began() or moment.local
+            self._backups.look(records)
+            stores.backup_at = at = self._backups.made
+            since = at or self._backups.began or moment.local
             why = f"the last one is {_hours(moment.local - since)} old"
             why = why if at else "none was ever made"
             return {"backup_old": why if moment.local - since > BACKUP_OLD else None}

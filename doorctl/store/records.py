@@ -9,6 +9,7 @@ import secrets
 import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +133,7 @@ _BEGAN = """
 """
 _LAST_BACKUP = """
     SELECT json_extract(record, '$.at_ms') FROM audit
-    WHERE record IS NOT NULL AND json_extract(record, '$.action') = ?
+    WHERE number > ? AND record IS NOT NULL AND json_extract(record, '$.action') = ?
         AND json_extract(record, '$.details.recipients') ORDER BY number DESC LIMIT 1
 """
 _NUMBERED = (Action.PUSH_APPLIED.value, Action.PATRONS_RENUMBERED.value)
@@ -232,10 +233,39 @@ class AuditRecords(BranchReader):
         records = self._records(_BEGAN)
         return from_ms(records[0][0]) if records else None
 
-    def last_backup(self) -> datetime | None:
-        """Return when the last encrypted backup was made and sent, UTC; None for none."""
-        records = self._records(_LAST_BACKUP, (Action.BACKUP_MADE.value,))
+    def holds(self, head: Head) -> bool:
+        """Tell whether the chain has ever ended with this head."""
+        return head == EMPTY or bool(self._records(_HOLDS, (head.number, head.hash)))
+
+    def last_backup(self, after: int = 0) -> datetime | None:
+        """Return when the last encrypted backup was made and sent, UTC; None for none.
+
+        Only entries `after` that number are looked at.
+        """
+        records = self._records(_LAST_BACKUP, (after, Action.BACKUP_MADE.value))
         return from_ms(records[0][0]) if records else None
+
+
+@dataclass(eq=False)
+class LastBackup:
+    """When the last backup was made, by looks at an audit log of which each sees what is new.
+
+    `made`: UTC, None for none; `began`: when the log's first entry was made, None for none yet.
+    """
+
+    made: datetime | None = None
+    began: datetime | None = None
+    _seen: Head = EMPTY
+
+    def look(self, records: AuditRecords) -> None:
+        """Take in what has come since the last look; all of a log that is another one now."""
+        if not records.holds(self._seen):
+            self.made, self.began, self._seen = None, None, EMPTY
+        # First, so that what comes meanwhile is seen the next time.
+        head = records.head()
+        self.made = records.last_backup(self._seen.number) or self.made
+        self.began = self.began or records.began()
+        self._seen = head
 
 
 def _head(connection: sqlite3.Connection) -> Head:

@@ -32,6 +32,7 @@ from doorctl.store.records import (
     AlarmRecords,
     AuditRecords,
     AuditTrail,
+    LastBackup,
     StoredAlarms,
 )
 from tests.store.samples import BAN, DAY, NOON, NOW, at, files_of, in_use_until, key_of
@@ -358,6 +359,54 @@ FULL_LOOK = Deed(
     Action.PATRON_EXPLAINED, (key_of(1), key_of(2)), "p-1", "æ 'call'", {"number": 7, "day": "x"}
 )
 OTHER_LOOK = Deed(Action.PATRON_EXPLAINED, (key_of(3),), "p-3")
+
+
+def found(backups: LastBackup) -> tuple[datetime | None, datetime | None]:
+    """Return when the last one was made, and when the log began."""
+    return backups.made, backups.began
+
+
+def test_the_last_backup_is_found_by_what_is_new(audit: Audit) -> None:
+    """An entry that was looked at is not looked at again, though no backup was ever made.
+
+    Bug (found beside S5): where none was made, the door read the whole log each minute.
+    """
+    made = Deed(Action.BACKUP_MADE, details={"recipients": 1})
+    backups = LastBackup()
+    backups.look(audit.reader)
+    assert found(backups) == (None, None)
+    audit.add(LIST, Deed(Action.BACKUP_MADE), LOOK)
+    backups.look(audit.reader)
+    assert found(backups) == (None, NOW.local)
+    # Whoever looks at it again takes it for a backup.
+    without_triggers(
+        audit.path,
+        """UPDATE audit SET record = json_set(
+            record, '$.action', 'backup_made', '$.details.recipients', 1) WHERE number = 2""",
+    )
+    backups.look(audit.reader)
+    assert found(backups)[0] is None
+    audit.add(LOOK, made, LOOK, on=at(1))
+    for _ in range(2):
+        backups.look(audit.reader)
+        assert found(backups) == (at(1).local, NOW.local)
+
+
+def test_another_log_in_its_place_is_looked_at_anew(audit: Audit, tmp_path: Path) -> None:
+    """As of a branch.db that was restored, or begun anew beside a damaged one."""
+    made = Deed(Action.BACKUP_MADE, details={"recipients": 1})
+    backups = LastBackup()
+    audit.add(LOOK, made)
+    backups.look(audit.reader)
+    other = tmp_path / "other.db"
+    create_branch(other)
+    with closing(BranchRecordsWriter(other)) as writer, closing(AuditRecords(other)) as reader:
+        backups.look(reader)
+        assert found(backups)[0] is None
+        for _ in range(3):
+            AuditTrail(writer).append(LOOK, "grethe", at(1))
+        backups.look(reader)
+        assert found(backups) == (None, at(1).local)
 
 
 def test_a_deed_comes_back_as_it_was_told(audit: Audit) -> None:
