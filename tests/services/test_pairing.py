@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import sqlite3
 import ssl
 import tomllib
@@ -18,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+import httpx2
 import pytest
 from argon2.low_level import Type, hash_secret_raw
 from cryptography import x509
@@ -34,7 +36,7 @@ from doorctl.privacy.audit import KEY, Action
 from doorctl.services import pairing
 from doorctl.services.installation import initialise
 from doorctl.services.setup import make_certificate, openssl
-from doorctl.sources.branches import HttpBranch, tls_context
+from doorctl.sources.branches import tls_context
 from doorctl.store.keys import (
     ITERATIONS,
     MEMORY_KIB,
@@ -420,8 +422,8 @@ def pushes_go_on(pair: Pair) -> bool:
     sync = pair.server.sync
     assert sync is not None
     for target in sync.targets:
-        context = tls_context(target.ca_file, target.certificate_file, target.key_file)
-        HttpBranch(target.branch, target.url, context).close()
+        tls_context(target.ca_file, target.certificate_file, target.key_file)
+        socket.getaddrinfo(httpx2.URL(target.url).host, None, flags=socket.AI_NUMERICHOST)
     return "syd" in {target.branch for target in sync.targets}
 
 
