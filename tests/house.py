@@ -26,7 +26,7 @@ LIMITS = {
 
 ROOM_LIMITS = {
     "web": 5_690,
-    "services": 5_140,
+    "services": 5_260,
     "store": 4_890,
     "cli": 3_040,
     "doord": 2_800,

@@ -74,17 +74,7 @@ def put_back(
     places = {name: _place(name, config, config_path) for name in files}
     with ExitStack() as undo:
         try:
-            # First, for paths may lead through it and out again.
-            _make_folder(config_path.parent, 0o700, undo)
-            _refuse_shared(config, places)
-            _refuse(config, places, files, replace=replace)
-            for folder in (config.storage.directory, config.storage.door_directory):
-                _make_folder(folder, 0o700, undo)
-            new = {
-                name: _staged(name, places[name], content, manifest.files[name], undo)
-                for name, content in files.items()
-            }
-            _refuse_damaged(new[BRANCH])
+            new = _stage(manifest, files, places, config, undo, replace=replace)
             key_file = config.secrets.installation_key_file
             keys = [new[name] for name, place in places.items() if place == key_file]
             make_databases(config, [*keys, key_file][0], undo)
@@ -214,6 +204,30 @@ def _make_folder(folder: Path, mode: int, undo: ExitStack) -> None:
 def _remove_empty(folder: Path) -> None:
     with owner_of(folder.parent), suppress(OSError):
         folder.rmdir()
+
+
+def _stage(
+    manifest: Manifest,
+    files: Mapping[str, bytes],
+    places: Mapping[str, Path],
+    config: Config,
+    undo: ExitStack,
+    *,
+    replace: bool,
+) -> dict[str, Path]:
+    """Write every file beside its place, once nothing speaks against it; `undo` removes all."""
+    # First, for paths may lead through it and out again.
+    _make_folder(places[CONFIG].parent, 0o700, undo)
+    _refuse_shared(config, places)
+    _refuse(config, places, files, replace=replace)
+    for folder in (config.storage.directory, config.storage.door_directory):
+        _make_folder(folder, 0o700, undo)
+    new = {
+        name: _staged(name, places[name], content, manifest.files[name], undo)
+        for name, content in files.items()
+    }
+    _refuse_damaged(new[BRANCH])
+    return new
 
 
 def _staged(name: str, place: Path, content: bytes, part: Part, undo: ExitStack) -> Path:
