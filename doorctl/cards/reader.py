@@ -587,10 +587,15 @@ class CardReader:
 
 @dataclass(frozen=True, slots=True)
 class BytesReceived:
-    """Raw bytes of a serial line; personal data, so never shown."""
+    """Raw bytes of a serial line; personal data, so never shown.
+
+    `read_s` is when they were read, monotonic, so that a loop that was held up does not take one
+    swipe for two; None where nobody has noted it.
+    """
 
     line: str
     data: bytes = field(repr=False)
+    read_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,6 +115,7 @@ class SerialLine:
         pending: how many events wait to be handled.
         bits: data bits, parity (N, E or O) and stop bits of a character.
         fresh_s: a device counts as new if it was missing at most so long ago.
+        monotonic_s: by which it is noted when bytes were read.
     """
 
     name: str
@@ -125,6 +126,7 @@ class SerialLine:
     _: KW_ONLY
     bits: str = "8N1"
     fresh_s: float = FRESH_S
+    monotonic_s: Callable[[], float | None] = lambda: None
 
     def __post_init__(self) -> None:
         self._stopping = Event()
@@ -219,7 +221,7 @@ class SerialLine:
             data = line.read(min(line.in_waiting or 1, CHUNK_BYTES))
             if data and not self._stopping.is_set():
                 self._reopening = self._reopening.worked()
-                self.post(BytesReceived(self.name, data))
+                self.post(BytesReceived(self.name, data, self.monotonic_s()))
 
     def _lose(self, why: str) -> None:
         if not self._lost and not self._stopping.is_set():

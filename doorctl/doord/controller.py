@@ -212,7 +212,7 @@ class Controller:
         self._turned_s: float | None = None
         self._stale_until_s = 0.0
         self._dropped = False
-        self._kept_up_s = 0.0
+        self._heard_s = self._kept_up_s = 0.0
         self._overloaded_s = self._unreadable_s = -inf
 
     @property
@@ -239,7 +239,7 @@ class Controller:
             self.doorway.begin()
             while True:
                 self._notice_stall()
-                self.pass_time()
+                self.pass_time(heard=not event_queue.qsize())
                 self.each_turn()
                 for event in self._next(event_queue):
                     if isinstance(event, StopRequested):
@@ -287,8 +287,8 @@ class Controller:
         self._step(Stalled())
         self._stale_until_s, self._dropped = now_s + STALE_S, False
 
-    def pass_time(self) -> None:
-        """Carry out every deadline that is due."""
+    def pass_time(self, *, heard: bool = True) -> None:
+        """Carry out every deadline that is due; those of the lines if all was `heard` of them."""
         now_s = self.clock.monotonic_s()
         if self._attempt_is_over():
             self._take_reloaded()
@@ -297,8 +297,11 @@ class Controller:
         # A file that is replaced answers for some seconds more, counted from the last look.
         with suppress(StoreError):
             self.cache.version()
-        self.cards.pass_time(now_s)
-        self._take_readings()
+        if heard:
+            # Else the rest of a swipe may wait, which was read in time.
+            self._heard_s = now_s
+            self.cards.pass_time(now_s)
+            self._take_readings()
         if self._dropped and now_s >= self._stale_until_s:
             self._dropped = False
             self._take_reading(CardUnreadable(Shape.CUT_OFF))
@@ -363,8 +366,10 @@ class Controller:
                 self._drop(event)
             case BytesReceived(line=line, data=data) if line == KEYPAD:
                 self._hear_keypad(data)
-            case BytesReceived(data=data):
-                self.cards.receive(data, self.clock.monotonic_s())
+            case BytesReceived(data=data, read_s=read_s):
+                now_s = self.clock.monotonic_s()
+                self._heard_s = max(self._heard_s, now_s if read_s is None else read_s)
+                self.cards.receive(data, self._heard_s)
                 self._take_readings()
             case LineConnected(line=line):
                 self.log.emit(line, state="connected")

@@ -352,7 +352,15 @@ class _Door:
             ports[KEYPAD] = config.keypad
         put, waiting = self.event_queue.put, self.event_queue.qsize
         return {
-            name: SerialLine(name, device.port, device.baud, put, waiting, bits=_bits(device))
+            name: SerialLine(
+                name,
+                device.port,
+                device.baud,
+                put,
+                waiting,
+                bits=_bits(device),
+                monotonic_s=self._stores.clock.monotonic_s,
+            )
             for name, device in ports.items()
         }
 

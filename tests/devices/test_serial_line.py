@@ -127,6 +127,21 @@ def connected(port: FakeSerialPort, line: SerialLine, inbox: Inbox) -> SerialLin
     return line
 
 
+def test_each_chunk_has_its_time_of_reading(port: FakeSerialPort, inbox: Inbox) -> None:
+    """By the clock that is given; without one nobody has noted it."""
+    put, size, times = inbox.events.put, inbox.events.qsize, iter([7.25, 8.5])
+    line = SerialLine(
+        "reader", port.path, 9600, put, size, fresh_s=LIMIT_S, monotonic_s=lambda: next(times)
+    )
+    port.plug()
+    line.start()
+    assert inbox.take() == LineConnected("reader")
+    for at_s in (7.25, 8.5):
+        port.send(b"x")
+        assert inbox.take() == BytesReceived("reader", b"x", at_s)
+    line.stop()
+
+
 def is_heard(port: FakeSerialPort, inbox: Inbox) -> bool:
     """Swipe, and tell whether that is all that arrives."""
     port.send(SWIPE)

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
@@ -309,6 +309,22 @@ def test_a_buzzing_contact_is_no_flood(door: FakeDoor) -> None:
     door.controller.run(posted(*[PinsTouched()] * FLOOD, *[typed(RIGHT_PIN)[1]]))
 
     assert door.reasons == ["ok"]
+
+
+@pytest.mark.parametrize("apart_s", [0.05, FRAME_IDLE_S])
+def test_a_swipe_is_cut_by_a_pause_of_its_own_and_by_none_of_the_loop(apart_s: float) -> None:
+    """What counts is when its bytes were read, however late the loop comes to them.
+
+    Bug (an outside look): a loop that stood still for half a second amid a swipe cut the card.
+    """
+    door = FakeDoor(each_turn=lambda: door.clock.advance(FRAME_IDLE_S + 0.1))
+    at_s, swipe = door.clock.monotonic_s(), STRIPE + b"\r"
+    first, rest = BytesReceived(READER, swipe[:50], at_s), BytesReceived(READER, swipe[50:])
+    door.controller.run(posted(first, replace(rest, read_s=at_s + apart_s)))
+    door.work()
+
+    assert door.reasons[:1] == ([] if apart_s < FRAME_IDLE_S else ["card_unreadable"])
+    assert (door.recorded[0].card is None) == (apart_s >= FRAME_IDLE_S)
 
 
 HEALTH_SWIPE = STRIPE + b"\r"

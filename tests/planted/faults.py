@@ -189,6 +189,20 @@ FAULTS = (
         "pass",
         "tests/store/test_starts.py",
     ),
+    Fault(
+        "a loop that is held up cuts a swipe",
+        "Controller._hear_line",
+        "now_s if read_s is None else read_s",
+        "now_s",
+        "tests/doord/test_loop.py",
+    ),
+    Fault(
+        "a frame ends while its rest waits to be heard",
+        "Controller.pass_time",
+        "if heard:",
+        "if True:",
+        "tests/doord/test_loop.py",
+    ),
     Fault("a wait is too short", "WAIT_AFTER_S", "5: 600,", "5: 60,"),
     Fault(
         "a month of wrong PINs is too many",
