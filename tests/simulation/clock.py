@@ -41,6 +41,10 @@ class SimClock:
         self.known = BUILD_FLOOR
         self._vouched_ms: int | None = None
         self._lied = False
+        self.confirmed = False
+        self.fooled_ms = 0
+        self.fooled_boots: set[str] = set()
+        self.most_fooled = timedelta(0)
         self._keeper = Timekeeper(BUILD_FLOOR)
         self._watch = StepWatch()
 
@@ -53,6 +57,11 @@ class SimClock:
     def true_local(self) -> datetime:
         """The same, as the clock on the wall shows it."""
         return self.true.astimezone(COPENHAGEN)
+
+    @property
+    def believed(self) -> datetime:
+        """What time a branch must take it for, UTC: a lie at its boot is all that it knows."""
+        return self.true + timedelta(milliseconds=self.fooled_ms)
 
     def monotonic_s(self) -> float:
         """Return CLOCK_MONOTONIC in seconds."""
@@ -67,10 +76,10 @@ class SimClock:
         wall = (self.true + timedelta(milliseconds=self.off_ms)).astimezone(COPENHAGEN)
         boot = timedelta(milliseconds=self.boot_ms)
         if self.vouched:
-            self._lied = self.off_ms != 0
+            self._lied = self.lies
             self._vouched_ms = self.boot_ms
         if self.dependable:
-            self.known = max(self.known, self.true)
+            self.known = max(self.known, self.believed)
         moment = self._keeper.read(wall, boot, vouched=self.vouched)
         if not self.dependable:
             self.known = min(self.known, moment.high_water)
@@ -79,7 +88,7 @@ class SimClock:
     @property
     def lies(self) -> bool:
         """Whether somebody vouches for a system clock that is wrong."""
-        return self.vouched and self.off_ms != 0
+        return self.vouched and self.off_ms != self.fooled_ms
 
     @property
     def dependable(self) -> bool:
@@ -106,6 +115,20 @@ class SimClock:
         self.true_ms += ms
         self.boot_ms += ms
 
+    def tell(self) -> bool:
+        """Have a sender on another machine say the right time; tell whether the door agrees.
+
+        What it confirms is right: a branch that was fooled says another time.
+        """
+        self.moment()
+        self.confirmed = self.confirmed or (self.dependable and not self.fooled_ms)
+        return self._keeper.confirm(self.true, timedelta(milliseconds=self.boot_ms))
+
+    def press(self) -> None:
+        """Have staff say that the clock, which is right and in doubt, is right."""
+        self._keeper.believe(self.true, timedelta(milliseconds=self.boot_ms))
+        self.fooled_ms, self._lied, self.confirmed, self.known = 0, False, True, self.true
+
     def kept(self) -> KeptReadings | None:
         """Return what the next process has to know of the clock."""
         return self._keeper.kept(self.boot_time())
@@ -119,16 +142,29 @@ class SimClock:
         self._vouched_ms = None
         self._lied = False
         if power_cut:
-            self.boot += 1
+            self.boot, self.confirmed, self.fooled_ms = self.boot + 1, False, 0
             self.mono_ms = self.boot_ms = 20_000
+        doubted = kept is not None and kept.doubt is not None
         if kept is not None and kept.boot_id != self.boot_time().boot_id:
             kept = self._after_cut(kept)
-        if kept is None and self.lies:
+        if power_cut and self.lies and not doubted:
+            self._be_fooled()
+        elif kept is None and self.lies:
             # At a start nothing contradicts a source, as systemd/README.md says.
             self.off_ms = 0
         self._keeper = Timekeeper(self.known, wary=high_water is not None)
         if kept is not None:
             self._keeper.resume(kept, self.boot_time().boot_id)
+
+    def _be_fooled(self) -> None:
+        """Take a lie for the time that it must seem to be, after a boot; or find it below ours."""
+        off = timedelta(milliseconds=self.off_ms)
+        if self.known > self.true + off:
+            self.off_ms = 0
+            return
+        self.fooled_ms = self.off_ms
+        self.fooled_boots.add(self.boot_time().boot_id)
+        self.most_fooled = max(self.most_fooled, off)
 
     def _after_cut(self, kept: KeptReadings) -> KeptReadings | None:
         """Return what still tells a lie from the truth; None where nothing does.

@@ -59,7 +59,9 @@ class Onlooker:
     def opened(self, number: int, row_key: bytes | None) -> None:
         """See an attempt on record."""
         must(15, number not in self.world.witness.entries, "an attempt's number was used before")
-        entry = Entry(self.world.clock.true_ms, row_key, self.world.clock.moment().dependable)
+        clock = self.world.clock
+        known = clock.moment().dependable and not clock.fooled_ms
+        entry = Entry(clock.true_ms, row_key, known)
         self.world.witness.entries[number] = entry
 
     def closed(self, number: int, reason: str, row_key: bytes | None) -> None:

@@ -43,6 +43,7 @@ def export(world: World) -> None:
     library, held = world.library, world.held
     if world.clock.true_ms < world.silent_until_ms:
         return
+    world.tell_time()
     library.live()
     if held is None or world.rng.random() < 0.2:
         push(world, library.snapshot())
@@ -178,8 +179,8 @@ def clock_jump(world: World) -> None:
 def clock_lies(world: World) -> None:
     """Have the time server vouch for a time that is hours or years off, and come right again.
 
-    Only after the right time was seen in this process: at a start nothing contradicts it. Whoever
-    lies may have the door crash, too, or cut its power.
+    Only after the right time was seen in this process. Whoever lies may have the door crash, too,
+    or cut its power: then nothing contradicts a time that is not below the last one known.
     """
     if world.clock.moment().dependable and world.clock.vouched:
         most = world.rng.choice((2 * DAY, 400 * DAY))
@@ -189,6 +190,13 @@ def clock_lies(world: World) -> None:
         if world.rng.random() < 0.5:
             crash = world.rng.choice((kill, power_cut))
             world.agenda.after(world.rng.randrange(SECOND, HOUR), lambda: crash(world))
+
+
+def lies_after_cut(world: World) -> None:
+    """Cut the power, and have the time server lie ahead as soon as it is back, for a while."""
+    world.lie_ms = world.rng.randrange(HOUR, world.rng.choice((DAY, 40 * DAY)))
+    world.agenda.after(world.rng.randrange(HOUR, 10 * HOUR), world.set_clock)
+    world.disk.cut()
 
 
 def relay_fails(world: World) -> None:
@@ -322,6 +330,7 @@ FAULTS: Mapping[str, Callable[[World], None]] = MappingProxyType(
         "SIGSTOP": freeze,
         "clock jump": clock_jump,
         "vouched clock lies": clock_lies,
+        "lie after a power cut": lies_after_cut,
         "relay fails": relay_fails,
         "lamps fail": lamps_fail,
         "slow disk": slow_disk,
