@@ -252,7 +252,8 @@ class World:
         """Draw how long the power is off: minutes mostly, at times from a minute to 40 days."""
         if self.rng.random() < 0.8:
             return self.rng.randrange(1_000, 900_000)
-        return round(60_000 * (40 * 24 * 60) ** self.rng.random())
+        minutes: float = (40 * 24 * 60) ** self.rng.random()
+        return round(60_000 * minutes)
 
     def _go_dark(self) -> None:
         self.relay.fall()
