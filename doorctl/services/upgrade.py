@@ -28,7 +28,13 @@ from doorctl.ops.process import NOT_BEGUN
 from doorctl.rpc.control import Question, ask
 from doorctl.services.app import system_clock
 from doorctl.store import branch, patrons
-from doorctl.store.connection import Writer, sync_directory, translated, write_over
+from doorctl.store.connection import (
+    WatchedReader,
+    Writer,
+    sync_directory,
+    translated,
+    write_over,
+)
 from doorctl.store.kept import FOLDER, KeptDatabases, clear_way, drop_beside, remove_made
 from doorctl.store.tables import rehearse
 
@@ -288,16 +294,20 @@ def _noting(failed: list[str]) -> Iterator[None]:
 def _lay_out(begun: Begun) -> None:
     """Bring web's files to the new layout, as web would.
 
-    A door that is ready before it has them lets nobody in meanwhile.
+    A door that is ready before it has them lets nobody in meanwhile. What has it is not written:
+    the disk may be full.
     """
     for path in begun.databases:
         if path.name in LAYOUTS and path not in begun.unkept:
-            with (
-                owner_of(path.parent),
-                closing(Writer(path, LAYOUTS[path.name])) as laid,
-                translated(path),
-            ):
-                rehearse(laid.database, path.name)
+            with owner_of(path.parent), translated(path):
+                if _is_due(path):
+                    with closing(Writer(path, LAYOUTS[path.name])) as laid:
+                        rehearse(laid.database, path.name)
+
+
+def _is_due(path: Path) -> bool:
+    with closing(WatchedReader(path, "nothing is lost")) as reader:
+        return not LAYOUTS[path.name].fits(reader.current())
 
 
 def _systemctl(*words: str) -> bool:

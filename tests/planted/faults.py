@@ -803,4 +803,18 @@ FAULTS = (
         "if not isinstance(err, DoorctlError):",
         "tests/e2e/test_sync.py",
     ),
+    Fault(
+        "an upgrade writes what needs no step",
+        "_is_due",
+        "return not LAYOUTS[path.name].fits(reader.current())",
+        "return True",
+        "tests/services/test_upgrade.py",
+    ),
+    Fault(
+        "nothing is cleared out of an upgrade's way",
+        "clear_way",
+        "sorted(os.listdir(directory))",
+        "()",
+        "tests/rootplay/test_rootplay.py",
+    ),
 )
