@@ -7,6 +7,7 @@ branch with its sender, whose next run waits for the last one.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.waiting import until
+from tests.mutation.rooms import ROOT
 from tests.notices.mail_server import dripping
 from tests.sources.clients import (
     CLIENTS,
@@ -120,3 +122,27 @@ def test_openssh_is_ended_too() -> None:
     with dripping(b"", b"2") as (port, outlasted):
         assert sftp(port, None, BRIEF_S) == f"sftp took more than {BRIEF_S:g} s"
         assert not outlasted.is_set()
+
+
+def test_no_client_is_left_out() -> None:
+    """Whatever opens a connection to another machine is in a file whose clients are held to this.
+
+    `setup` looks up names, and asks nobody.
+    """
+    opens = re.compile(
+        r"\b(AsyncClient|Client|SMTP|SMTP_SSL|create_connection|open_connection|urlopen)\(|\"sftp\""
+    )
+    files = {
+        str(file.relative_to(ROOT))
+        for file in (ROOT / "doorctl").rglob("*.py")
+        if opens.search(file.read_text("utf-8"))
+    }
+
+    assert files == {
+        "doorctl/notices/ways.py",
+        "doorctl/services/installation.py",
+        "doorctl/sources/branches.py",
+        "doorctl/sources/hours.py",
+        "doorctl/sources/library.py",
+        "doorctl/sources/oidc.py",
+    }
