@@ -305,9 +305,10 @@ def decoded(line: bytes) -> object:
     if len(line) > LONGEST_LINE_BYTES:
         raise NotJsonError(f"row: longer than {LONGEST_LINE_BYTES} bytes; give one row a line")
     try:
+        text = line.decode()
         # msgspec is the stricter one (lone surrogates, NaN); only json can show a repeated key.
         msgspec.json.decode(line)
-        return json.loads(line, object_pairs_hook=_once)
+        return json.loads(text, object_pairs_hook=_once)
     except UnicodeDecodeError:
         problem = "row: not UTF-8; save the export as UTF-8"
     except NotJsonError as error:
