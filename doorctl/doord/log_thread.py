@@ -42,6 +42,9 @@ SETTLING_PATIENCE_S = 0.5
 LONGEST_PATIENCE_S = 7.0
 """How long it waits where it may not go on without: after it the patron is refused anyway."""
 
+STEP_S = 0.1
+"""How often is looked meanwhile whether it may go on by now."""
+
 MOST_KEPT = 2_000
 """Writes that wait for the disk: those of 1 000 visits, 2 MB, some weeks of evenings."""
 
@@ -152,12 +155,11 @@ class QueuedVisitLog:
         if opened.throttle is None:
             self._put(write, self._patience_s())
             return
-        goes_on = self._may_go_on()
         try:
-            self._put(write, PATIENCE_S if goes_on else LONGEST_PATIENCE_S)
+            self._put(write, PATIENCE_S, self._may_go_on)
         except StoreSlowError:
             self._guesses[opened.attempt] = write, opened
-            self._refused = None if goes_on else opened.attempt
+            self._refused = None if self._may_go_on() else opened.attempt
             raise
 
     def close_attempt(self, closed: Closed) -> None:
@@ -216,7 +218,9 @@ class QueuedVisitLog:
         """Return how long to wait for what keeps no guess: no longer where the disk is late."""
         return 0.0 if self._waiting else SETTLING_PATIENCE_S
 
-    def _put(self, write: _Write, patience_s: float) -> None:
+    def _put(
+        self, write: _Write, patience_s: float, may_go_on: Callable[[], bool] = lambda: True
+    ) -> None:
         if len(self._waiting) >= MOST_KEPT:
             raise StoreError("so much waits for the disk that this is not put on record")
         with self._lock:
@@ -225,6 +229,9 @@ class QueuedVisitLog:
             self._waiting[number] = write
         self._thread.submit(lambda: self._do(number, write))
         if not write.over.wait(patience_s):
+            for _ in range(round((LONGEST_PATIENCE_S - patience_s) / STEP_S)):
+                if may_go_on() or write.over.wait(STEP_S):
+                    break
             with self._lock:
                 write.is_late = not write.over.is_set()
         if write.is_late:

@@ -63,11 +63,16 @@ class SteadyVisitLog:
     """A `VisitLog` that never raises `StoreError`; same thread rules as the log that it wraps.
 
     `failing` alarms what could not be written, also by others, until a write of this one goes.
-    `most_blind` returns how many guesses a card gets that can't be stored, None for no limit.
+    `most_blind` returns how many guesses a card gets that can't be stored, None for no limit;
+    `last_attempt` is the highest number that was found before.
     """
 
     def __init__(
-        self, inner: VisitLog, log: EventLog, most_blind: Callable[[], int | None] = lambda: None
+        self,
+        inner: VisitLog,
+        log: EventLog,
+        most_blind: Callable[[], int | None] = lambda: None,
+        last_attempt: int = 0,
     ) -> None:
         self._inner = inner
         self._most_blind = most_blind
@@ -76,7 +81,7 @@ class SteadyVisitLog:
         self.failing = AlarmOnce(log, "visit_log_failing")
         self._cards: OrderedDict[bytes, CardThrottle] = OrderedDict()
         self._reader: ReaderThrottle | None = None
-        self._last_attempt = 0
+        self._last_attempt = last_attempt
 
     def open_attempt(self, opened: Opened) -> None:
         """Put an attempt on record, or at least keep its charge in memory."""
@@ -311,13 +316,13 @@ class DoorStores:
         self.register = CacheStamp(0, None, config.policy.minimum_age, 0)
         self.backup_at: datetime | None = None
         self.days: Mapping[str, Days] = {}
-        self.log_thread.call(partial(self._open, sound), timeout_s=STORES_LIMIT_S)
+        last = self.log_thread.call(partial(self._open, sound), timeout_s=STORES_LIMIT_S)
         self.log = self.events = KeptEvents(log, self.clock, self._add_events, self.write)
         self.register_failing.log = self.log
         # Before anything else that this process keeps: by it a kill of the one before is seen.
         self.events.keep("started")
         self.log_thread.submit(self._count_cuts)
-        self.steady = SteadyVisitLog(self.late, self.log, self._most_blind)
+        self.steady = SteadyVisitLog(self.late, self.log, self._most_blind, last)
 
     def _start_threads(self, stack: ExitStack) -> None:
         # Each ends before its files are closed: SQLite does not survive that in the middle of a
@@ -393,12 +398,13 @@ class DoorStores:
         why = None if error is None else str(error)
         self.worker.submit(lambda: self.steady.failing.tell(why))
 
-    def _open(self, sound: Callable[[], None]) -> None:
+    def _open(self, sound: Callable[[], None]) -> int:
         self._unwritten = self._starts.begin()
         sound()
         self._set_aside(self._config.storage.patrons_db, patron_rows.migrations)
+        last = 0
         try:
-            self.visits.open()
+            last = self.visits.open().last_attempt()
         except StoreBusyError:
             raise
         except StoreError:
@@ -408,6 +414,7 @@ class DoorStores:
             self.register = self.patrons.stamp()
         except StoreError as err:
             self.register_failing.tell(str(err))
+        return last
 
     def _set_aside(self, path: Path, migrations: Layout) -> None:
         try:

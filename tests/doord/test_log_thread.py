@@ -182,6 +182,16 @@ def test_after_too_many_cuts_no_guess_goes_on_without_the_disk(disk: Disk) -> No
     assert disk.visits.order[-2:] == [("opened", 2), ("closed", 2)]
 
 
+def test_a_guess_goes_on_as_soon_as_it_may(disk: Disk) -> None:
+    """Right after a start on a slow disk, once the start is on record."""
+    log_thread.LONGEST_PATIENCE_S = LIMIT_S
+    disk.go_on = False
+    disk.slow()
+    threading.Timer(0.2, lambda: setattr(disk, "go_on", True)).start()
+
+    assert disk.guess(reason=Reason.OK)
+
+
 def test_memory_is_bounded_however_long_the_disk_takes_nothing(
     disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

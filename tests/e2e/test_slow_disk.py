@@ -57,6 +57,20 @@ def test_a_slow_disk_keeps_no_entitled_patron_out(door: SlowDoor, takes_s: float
     assert door.complaint() == ""
 
 
+def test_a_start_on_a_slow_disk_goes_on_with_the_numbers(door: SlowDoor) -> None:
+    """It takes its time, and then lets in; an attempt has the number that its log line has."""
+    assert blind_visit(door, ENTITLED.swipe, ENTITLED.pin) == "ok"
+    assert door.stop() == 0
+    door.sync_takes(SLOW_S)
+    door.start()
+    door.hear_click(lambda: door.reader.send(ALSO_ENTITLED.swipe))
+    door.press_heard(ALSO_ENTITLED.pin)
+    assert door.wait_for("decision", attempt=2)["reason"] == "ok"
+
+    door.sync_takes(0.0)
+    until(lambda: [(row.attempt, row.reason) for row in door.rows()] == [(1, "ok"), (2, "ok")])
+
+
 def test_a_stop_waits_for_the_disk_and_says_what_it_lost(door: SlowDoor) -> None:
     """A disk that is slow gets all of it; one that takes nothing any more is told of."""
     door.sync_takes(1.0)
