@@ -282,6 +282,9 @@ class VisitReader(Protocol):
     def wrong_pins(self, row_key: bytes, patron_ref: str | None) -> int:
         """Return how many wrong PINs of a patron or a card are on record, in a row or not."""
 
+    def wrong_pins_by(self, row_key: bytes, patron_ref: str | None) -> int:
+        """Return how many of these were typed at that card, or it is not known at which."""
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:

@@ -3,16 +3,34 @@
 A four-digit PIN falls to 10 000 guesses, so the count decides: three free failures, then a wait
 that grows, and an end at ten until staff reset it: 10 of 10 000 in no less than 4.2 hours.
 The count is a person's data too and is deleted with the visits, 30 days after its last failure.
-A right PIN ends it, so a second count exists that no right PIN ends: of a patron's wrong PINs at
-all cards, at most :data:`MOST_WRONG_PINS`. So a card that its owner uses every day allows some 240
-guesses a year, 2.4 % of PINs, and a stolen one 20.
+A right PIN at the card ends it, so a second count exists that no right PIN ends: of its wrong PINs
+in a month, or in a year while none was right, at most :data:`MOST_WRONG_PINS`.
+
+A patron's cards, the health card and plastic ones, share the free failures: with three in all,
+each card waits :data:`SHARED_WAIT_S` after another one's failure. The longer waits and the ends
+are each card's own: whoever found a plastic card in the street shuts its owner out for half a
+minute, and not for a month. Both ends together allow, of 10 000 PINs:
+
+==============================  =======================  =========
+somebody has                    in the first 30 days     in a year
+==============================  =======================  =========
+one card that is used no more   10 (0.1 %), stopped      20 (0.2 %)
+one that its owner uses daily   20 (0.2 %)               240 (2.4 %)
+both, which are used no more    20 (0.2 %), stopped      30 (0.3 %)
+both, which are used daily      30 (0.3 %)               360 (3.6 %)
+==============================  =======================  =========
+
+For with :data:`MOST_WRONG_PINS` on record at all cards, one of them has :data:`MOST_OF_ITS_OWN`.
+The owner's part: one try in seven is a slip at worst, so four in a month of daily visits; ten of
+their own, beside a stranger's at the other card, come in 1 month of 70. Before, twenty of a
+stranger's at either card shut out both.
 Elapsed time is CLOCK_BOOTTIME; a reboot starts a wait afresh, so pulling the plug gains nothing.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -28,12 +46,22 @@ ISO 9564 practice; 0.10 % of PINs.
 WAIT_AFTER_S = MappingProxyType({3: 30, 4: 120, 5: 600, 6: 3600, 7: 3600, 8: 3600, 9: 3600})
 """Failures in a row -> seconds until the next try (NIST SP 800-63B: "30 seconds up to an hour")."""
 
-MOST_WRONG_PINS = 20
-"""With so many wrong PINs on record a patron waits for staff, or until one is deleted."""
+FREE = min(WAIT_AFTER_S)
+"""Failures in a row, at all of a patron's cards, before any of them has to wait."""
 
-MOST_ELSEWHERE = MOST_WRONG_PINS - 1
-"""So many of a patron's wrong PINs at other branches count here at most: before a wrong PIN at this
-door they stop nobody, and so turn away no patron who has the right PIN."""
+SHARED_WAIT_S = WAIT_AFTER_S[FREE]
+"""How long a patron's cards wait for a failure at another one, once none is free."""
+
+MOST_WRONG_PINS = 20
+"""With so many wrong PINs on record a card waits for staff, or until one is deleted."""
+
+MOST_OF_ITS_OWN = MOST_WRONG_PINS // 2
+"""With so many it waits too, once the patron's cards have :data:`MOST_WRONG_PINS` together."""
+
+MOST_ELSEWHERE = MOST_WRONG_PINS - FREE
+"""So many of a patron's wrong PINs at other branches count here at most: not told at which card,
+they stop none before three at this door, so no owner is turned away for two slips. A thief has
+three at each branch for nothing anyway."""
 
 TOLD_FROM = 4
 """From this many wrong PINs of a patron on, the other branches learn of them: more than anybody's
@@ -77,9 +105,39 @@ class CardThrottle:
         return self.at is not None and now.ms_since(self.at) < wait_s * 1000
 
 
-def everywhere(here: int, elsewhere: int) -> int:
-    """Return how many wrong PINs a patron has, by this branch's count and those of others."""
-    return here + min(elsewhere, MOST_ELSEWHERE)
+def waits(own: CardThrottle, others: Iterable[CardThrottle], now: BootTime) -> bool:
+    """Tell whether a card has to wait for failures in a row, its own and its patron's `others`'."""
+    if own.holds(now):
+        return True
+    every = [own, *others]
+    lately = (
+        each.at is not None and now.ms_since(each.at) < SHARED_WAIT_S * 1000 for each in every
+    )
+    return sum(each.failures for each in every) >= FREE and any(lately)
+
+
+@dataclass(frozen=True, slots=True)
+class WrongPins:
+    """The wrong PINs on record of a card and of all its patron's cards; `elsewhere` at others.
+
+    `own` is at most `here`, both of this branch; `elsewhere` is the other branches' count.
+    """
+
+    own: int = 0
+    here: int = 0
+    elsewhere: int = 0
+
+    @property
+    def all(self) -> int:
+        """How many the patron has, as far as they count here."""
+        return self.here + min(self.elsewhere, MOST_ELSEWHERE)
+
+    @property
+    def stop(self) -> bool:
+        """Whether the card waits for staff, or until one of them is deleted."""
+        its_own = self.own + min(self.elsewhere, MOST_ELSEWHERE)
+        beside_others = self.own >= MOST_OF_ITS_OWN and self.all >= MOST_WRONG_PINS
+        return its_own >= MOST_WRONG_PINS or beside_others
 
 
 @dataclass(frozen=True, slots=True)

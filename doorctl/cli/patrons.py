@@ -119,9 +119,9 @@ def explain_card(app: App, identifier: str, at: datetime | None, why: str, as_js
 @click.argument("identifier", metavar=IDENTIFIER)
 @with_app
 def unlock(app: App, identifier: str) -> None:
-    """Forget the wrong PINs of the card IDENTIFIER.
+    """Forget the wrong PINs of the card IDENTIFIER and its patron's others.
 
-    Staff have seen its owner. Give - to type the identifier unseen.
+    Staff have seen its owner. Have a lost card blocked first. Give - to type the identifier unseen.
     """
     on_cards.unlock(app, typed_unseen(IDENTIFIER, identifier))
     click.echo("the card may try again")

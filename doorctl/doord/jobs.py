@@ -299,19 +299,26 @@ class Ledger:
 
         Raises StoreError: the patron cache can't be read.
         """
-        whose = _ref(self.patrons.find(row_key))
+        whose, keys = self._with_all_cards(row_key)
         wrong = self.visits.wrong_pins(row_key, whose)
-        return wrong > 0 or self.visits.card_throttle(row_key).failures > 0
+        return wrong > 0 or any(self.visits.card_throttle(key).failures for key in keys)
+
+    def _with_all_cards(self, row_key: bytes) -> tuple[str | None, set[bytes]]:
+        """Return a card's patron, and the row keys of all cards that are the patron's."""
+        whose = _ref(self.patrons.find(row_key))
+        return whose, {row_key, *self.patrons.cards_of(whose)}
 
     def unlock(self, row_key: bytes) -> None:
-        """Forget a card's failures, and its patron's; no open attempt brings them back.
+        """Forget the failures of a card and its patron's others; no open attempt brings them back.
 
         Raises StoreError: it could not be stored, or the patron cache can't be read; nothing is
         forgotten.
         """
-        self.visits.reset_card(row_key, _ref(self.patrons.find(row_key)))
+        whose, keys = self._with_all_cards(row_key)
+        for key in keys:
+            self.visits.reset_card(key, whose)
         for number, opened in self._open.items():
-            if opened.row_key == row_key and opened.before is not None:
+            if opened.row_key in keys and opened.before is not None:
                 self._open[number] = replace(opened, before=CardThrottle())
 
     def forget(self, row_keys: frozenset[bytes]) -> None:

@@ -121,6 +121,10 @@ class SteadyVisitLog:
         """Return how many wrong PINs of a patron or a card are stored and can be read."""
         return self._read(lambda: self._inner.wrong_pins(row_key, patron_ref), 0)
 
+    def wrong_pins_by(self, row_key: bytes, patron_ref: str | None) -> int:
+        """Return how many wrong PINs at a card are on record, as :meth:`wrong_pins`."""
+        return self._read(lambda: self._inner.wrong_pins_by(row_key, patron_ref), 0)
+
     def reset_card(self, row_key: bytes, patron_ref: str | None = None) -> None:
         """Forget a card's failures and a patron's.
 

@@ -375,7 +375,9 @@ def _readings(
 
 
 def unlock(app: App, typed: str, *, taken_as: TakenAs | None = None) -> None:
-    """Forget a card's failures and its patron's, under each reading; first noted on the audit log.
+    """Forget the failures of a card and its patron's others; first noted on the audit log.
+
+    It is done under each reading of what was typed.
 
     Arguments and errors are those of :func:`explain`.
     """
@@ -393,5 +395,8 @@ def _reset(app: App, key: bytes) -> dict[str, Any]:
     with closing(open_or_create_visits(app.storage.visits_db)) as visits:
         with open_register(app) as patrons:
             patron = patrons.find(key)
-        visits.reset_card(key, None if patron is None else patron.patron_ref)
+            whose = None if patron is None else patron.patron_ref
+            cards = patrons.cards_of(whose)
+        for card in {key, *cards}:
+            visits.reset_card(card, whose)
     return {}

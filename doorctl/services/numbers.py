@@ -15,7 +15,7 @@ from typing import Any, Literal
 from doorctl.access.messages import VisitReader
 from doorctl.access.patron import Patron, levels, may_be_one, pin_check, row_key
 from doorctl.access.rights import Ban, Pass
-from doorctl.access.throttle import CODES_KEY, MOST_WRONG_PINS, CardThrottle, codes_hold, everywhere
+from doorctl.access.throttle import CODES_KEY, CardThrottle, WrongPins, codes_hold, waits
 from doorctl.cards.numbers import normalise
 from doorctl.config import Config
 from doorctl.core.errors import BranchStoreError, InputError, StoreError
@@ -52,7 +52,8 @@ class Found:
     """Row, bans and passes of a card; where `restricted`, no pass is used and the row says so.
 
     `keys` are its row key and the earlier ones; `other_keys` are those of the card's other
-    readings, without any that the register knows as another patron's.
+    readings, without any that the register knows as another patron's. `beside` are the row keys of
+    the patron's other cards.
     """
 
     keys: tuple[bytes, ...] = field(repr=False)
@@ -62,6 +63,7 @@ class Found:
     passes: tuple[Pass, ...] = ()
     restricted: bool = False
     other_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    beside: tuple[bytes, ...] = field(default=(), repr=False)
 
     @property
     def patron_ref(self) -> str | None:
@@ -94,7 +96,10 @@ def look_up(readings: Sequence[Reading], patrons: PatronCache, branch: BranchRec
     with_pass = [row for row in rows if row.passes]
     best = (known or with_pass or rows)[0]
     others = [row for row in rows if row is not best and may_be_one(row.patron, best.patron)]
-    return replace(united(best, others), other_keys=tuple(row.keys[0] for row in others))
+    other_keys = tuple(row.keys[0] for row in others)
+    # A card of nobody's is asked about too: the work must not tell which it is.
+    beside = tuple(key for key in patrons.cards_of(best.patron_ref) if key not in best.keys)
+    return replace(united(best, others), other_keys=other_keys, beside=beside)
 
 
 def rights_of(
@@ -142,13 +147,16 @@ def wait_of(found: Found, visits: VisitReader, branch: BranchRecords, now: BootT
         throttle = visits.card_throttle(CODES_KEY)
         return Wait(throttle, 0, codes_hold(throttle, now))
     throttle = max(map(visits.card_throttle, found.keys), key=lambda throttle: throttle.failures)
-    wrong = max(visits.wrong_pins(key, found.patron_ref) for key in found.keys)
+    ref = found.patron_ref
+    own = max(visits.wrong_pins_by(key, ref) for key in found.keys)
+    here = max(visits.wrong_pins(key, ref) for key in found.keys)
     try:
-        elsewhere = branch.wrong_pins_elsewhere(found.patron_ref)
+        elsewhere = branch.wrong_pins_elsewhere(ref)
     except StoreError as err:
         raise BranchStoreError(str(err)) from err
-    wrong = everywhere(wrong, elsewhere)
-    return Wait(throttle, wrong, wrong >= MOST_WRONG_PINS or throttle.holds(now))
+    wrong = WrongPins(own, here, elsewhere)
+    beside = map(visits.card_throttle, found.beside)
+    return Wait(throttle, wrong.all, wrong.stop or waits(throttle, beside, now))
 
 
 def _read(

@@ -24,8 +24,14 @@ from doorctl.store.tables import HOLDS as HOLDS_TABLE
 # Each patron's wrong PINs, which no right PIN forgets; written by the door log's one writer.
 #
 # A row is charged before its PIN is compared and goes again unless the PIN was wrong. It holds its
-# day and no more, and a patron's holds no card. The patron's number is the same at all branches.
+# day and no more; a patron's holds no card, but two bytes that tell the patron's cards apart. The
+# patron's number is the same at all branches.
 
+# 0.2 did not keep at which card: its rows count at each of the patron's.
+COUNT_WRONG_PINS_BY = """
+    SELECT count(*) FROM wrong_pins
+    WHERE row_key = ? OR patron_ref = ? AND (at_card IS NULL OR at_card = ?)
+"""
 COUNT_WRONG_PINS = "SELECT count(*) FROM wrong_pins WHERE row_key = ? OR patron_ref = ?"
 TAKE_BACK_WRONG_PIN = "DELETE FROM wrong_pins WHERE attempt = ?"
 
@@ -122,6 +128,11 @@ THROTTLE = "SELECT failures, boot_id, boot_ms FROM throttles WHERE row_key = ?"
 READER = "SELECT spent_ms, boot_id, boot_ms FROM reader"
 
 migrations = Layout("visits", releases(VISITS, (0, 2), (0, 3)))
+
+
+def at_card(row_key: bytes) -> int:
+    """Return what tells a patron's cards apart in the count: two bytes, which name no card."""
+    return int.from_bytes(row_key[-2:])
 
 
 def to_boot(boot_id: str | None, ms: int | None) -> BootTime | None:
@@ -246,6 +257,11 @@ class VisitHistory(HourlyHistory):
     def reader_throttle(self) -> ReaderThrottle:
         """Return the reader's bucket; a new file's is full."""
         return to_bucket(self._fetch(READER))
+
+    def wrong_pins_by(self, row_key: bytes, patron_ref: str | None) -> int:
+        """Return how many of these were typed at that card, or it is not known at which."""
+        count: int = self._fetch(COUNT_WRONG_PINS_BY, row_key, patron_ref, at_card(row_key))[0][0]
+        return count
 
     def many_wrong_pins(self, least: int, most: int) -> dict[str, int]:
         """Return patron -> wrong PINs of the `most` who have most, if they have `least` or more."""

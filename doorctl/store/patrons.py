@@ -85,6 +85,11 @@ _FIND = f"""
 """  # noqa: S608 -- constants of ours
 """A row that a push brought comes first; where one stands, the writer's `keep` kept no other."""
 
+_CARDS_OF = """
+    SELECT row_key FROM patrons WHERE patron_ref = ?1
+    UNION SELECT row_key FROM asked WHERE patron_ref = ?1 LIMIT 64
+"""
+
 _STAMP = f"""
     SELECT {whole(CACHE)}, epoch, applied_at, minimum_age, patrons, key_id,
     memory_kib, iterations FROM cache
@@ -131,6 +136,10 @@ class PatronCache:
                 # The cause would quote the row.
                 raise self._damaged() from None
         return None
+
+    def cards_of(self, patron_ref: str | None) -> tuple[bytes, ...]:
+        """Return the row keys of a patron's cards, as of :meth:`find`; none for None."""
+        return tuple(key for (key,) in self._rows.fetch(_CARDS_OF, patron_ref))
 
     def stamp(self) -> CacheStamp:
         """Return the cache's epoch and age; StoreError if never filled, or under another seal."""

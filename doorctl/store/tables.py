@@ -453,6 +453,7 @@ WRONG_PINS = Table(
         _CARD,
         Column(PATRON, "TEXT", *_PATRON_WORDS),
         Column("answered", _INT, "En rigtig kom efter", "A right one came after", Shown.FLAG),
+        Column("at_card", "INTEGER", "Ved hvilket kort", "At which card", since=(0, 3)),
     ),
     "Forkerte pinkoder i alt",
     "All wrong PINs",

@@ -22,11 +22,13 @@ from doorctl.privacy.subject import VISITS
 from doorctl.store.connection import Writer, create_file, transaction, translated
 from doorctl.store.door_log import (
     COUNT_WRONG_PINS,
+    COUNT_WRONG_PINS_BY,
     HOLD_COLUMNS,
     NO_HOUR,
     READER,
     TAKE_BACK_WRONG_PIN,
     THROTTLE,
+    at_card,
     migrations,
     to_bucket,
     to_hold,
@@ -38,10 +40,12 @@ from doorctl.store.visit_purge import PurgedVisits, identity, value
 
 FORGET_WRONG_PINS = "DELETE FROM wrong_pins WHERE row_key = ? OR patron_ref = ?"
 
-_CHARGE = "INSERT INTO wrong_pins VALUES (?, date(? / 1000, 'unixepoch'), ?, ?, 0)"
+_CHARGE = "INSERT INTO wrong_pins VALUES (?, date(? / 1000, 'unixepoch'), ?, ?, 0, ?)"
+# A right PIN at one card answers none that were typed at another: that one may be stolen.
 _ANSWER = """
     UPDATE wrong_pins SET answered = 1 FROM wrong_pins AS right
     WHERE right.attempt = ? AND wrong_pins.patron_ref = right.patron_ref
+    AND (wrong_pins.at_card IS NULL OR wrong_pins.at_card IS right.at_card)
 """
 
 
@@ -138,9 +142,10 @@ class VisitStore(PurgedVisits):
                 _keep_throttle(connection, row_key, opened.throttle, at_ms)
             # A PIN counts as wrong before it is compared: for a patron, or a card of no patron.
             if isinstance(opened.whose, str):
-                connection.execute(_CHARGE, (number, at_ms, None, opened.whose))
+                by = None if row_key is None else at_card(row_key)
+                connection.execute(_CHARGE, (number, at_ms, None, opened.whose, by))
             elif opened.whose is not None:
-                connection.execute(_CHARGE, (number, at_ms, opened.whose, None))
+                connection.execute(_CHARGE, (number, at_ms, opened.whose, None, None))
 
     def close_attempt(self, closed: Closed) -> None:
         """Record how an attempt ended, with the throttles then; StoreError if none is open."""
@@ -197,6 +202,12 @@ class VisitStore(PurgedVisits):
         """Return how many wrong PINs of a patron or a card are on record."""
         with translated(self.path):
             return value(self.database, COUNT_WRONG_PINS, row_key, patron_ref) or 0
+
+    def wrong_pins_by(self, row_key: bytes, patron_ref: str | None) -> int:
+        """Return how many of these were typed at that card, or it is not known at which."""
+        parameters = row_key, patron_ref, at_card(row_key)
+        with translated(self.path):
+            return value(self.database, COUNT_WRONG_PINS_BY, *parameters) or 0
 
     def reset_card(self, row_key: bytes, patron_ref: str | None = None) -> None:
         """Forget a card's failures and a patron's: staff have seen the patron."""

@@ -17,8 +17,10 @@ from doorctl.access.throttle import (
     FORGIVEN_MS,
     LAST,
     MOST_FAILURES,
+    MOST_OF_ITS_OWN,
     MOST_WRONG_PINS,
     READER_REFILL_MS,
+    SHARED_WAIT_S,
     STOP_AT_FAILURES,
     WAIT_AFTER_S,
     WATCHED,
@@ -27,10 +29,11 @@ from doorctl.access.throttle import (
     ReaderThrottle,
     Refusals,
     Unusual,
+    WrongPins,
     codes_charged,
     codes_hold,
     codes_left,
-    everywhere,
+    waits,
 )
 from doorctl.core.moments import BootTime
 
@@ -240,18 +243,89 @@ TestReader = ReaderMachine.TestCase
 TestReader.settings = settings(stateful_step_count=30)
 
 
-@given(here=st.integers(0, 40), elsewhere=st.integers(0, 10**9))
-def test_what_other_branches_tell_adds_and_stops_nobody_by_itself(
-    here: int, elsewhere: int
-) -> None:
-    """It never lowers a branch's own count, and whoever has the right PIN comes in."""
-    wrong = everywhere(here, elsewhere)
+MANY = [0, 1, 9, 10, 15, 16, 17, 18, 99]
 
-    assert wrong == here + min(elsewhere, 19)
-    assert wrong >= here
-    assert everywhere(0, elsewhere) < MOST_WRONG_PINS
-    assert everywhere(here, elsewhere + 1) >= wrong
-    assert (wrong >= MOST_WRONG_PINS) or here + elsewhere < MOST_WRONG_PINS or here == 0
+
+@pytest.mark.parametrize("elsewhere", MANY)
+@pytest.mark.parametrize("own", range(MOST_WRONG_PINS + 2))
+def test_which_wrong_pins_stop_a_card(own: int, elsewhere: int) -> None:
+    """Its own 20; or its own 10 beside others, 20 in all; of other branches' 17 count, or fewer.
+
+    So nothing that others type stops a card that has two wrong ones or fewer.
+    """
+    for others in range(MOST_WRONG_PINS + 15):
+        wrong = WrongPins(own, own + others, elsewhere)
+        told = min(elsewhere, 17)
+        assert wrong.all == own + others + told
+        assert wrong.stop == (own + told >= 20 or (own >= 10 and own + others + told >= 20))
+        if own <= 2:
+            assert not wrong.stop
+        if others == elsewhere == 0:
+            assert wrong.stop == (own >= 20)
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))
+def test_no_more_wrong_pins_free_a_card(own: int, others: int, elsewhere: int) -> None:
+    """Neither its own, nor its patron's others, nor those of other branches."""
+    if WrongPins(own, own + others, elsewhere).stop:
+        assert WrongPins(own + 1, own + 1 + others, elsewhere).stop
+        assert WrongPins(own, own + others + 1, elsewhere).stop
+        assert WrongPins(own, own + others, elsewhere + 1).stop
+
+
+@given(st.integers(1, 4), st.lists(st.integers(0, 3), min_size=80, max_size=120))
+def test_whoever_has_all_cards_of_a_patron_guesses_so_often(cards: int, order: list[int]) -> None:
+    """In whatever order: 20, and 10 for each further card; and at 20 at one, the others go on."""
+    counts = [0] * cards
+    for choice in order:
+        card = choice % cards
+        if not WrongPins(counts[card], sum(counts)).stop:
+            counts[card] += 1
+
+    assert sum(counts) <= MOST_WRONG_PINS + MOST_OF_ITS_OWN * (cards - 1)
+    assert max(counts) <= MOST_WRONG_PINS
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "after_ms", "held"),
+    [
+        (0, (), 0, False),
+        (2, (), 0, False),
+        (1, (1,), 0, False),
+        (0, (2,), 0, False),
+        (0, (3,), 0, True),
+        (1, (2,), 0, True),
+        (1, (1, 1), 29_999, True),
+        (1, (1, 1), 30_000, False),
+        (0, (10,), 29_999, True),
+        (0, (10,), 30_000, False),
+        (0, (9, 10), 30_000, False),
+        (4, (10,), 30_000, True),
+        (4, (10,), 120_000, False),
+        (10, (), FOREVER_MS, True),
+    ],
+)
+def test_a_patrons_cards_wait_for_each_other_half_a_minute(
+    own: int, others: tuple[int, ...], after_ms: int, held: bool
+) -> None:
+    """Once three in all have failed; the longer waits are each card's own."""
+    every = [failed(count) for count in others]
+
+    assert waits(failed(own), every, at(after_ms)) == held
+
+
+@given(st.integers(0, 9), st.lists(st.integers(0, 10), max_size=3), st.integers(0, 4_000_000))
+def test_other_cards_never_shorten_a_wait_nor_add_more_than_half_a_minute(
+    own: int, others: list[int], after_ms: int
+) -> None:
+    """Whatever failed at them, just now."""
+    throttle, now = failed(own), at(after_ms)
+    every = [CardThrottle(count, at(0)) for count in others]
+
+    assert waits(throttle, [], now) == throttle.holds(now)
+    assert waits(throttle, every, now) >= throttle.holds(now)
+    if after_ms >= SHARED_WAIT_S * 1000:
+        assert waits(throttle, every, now) == throttle.holds(now)
 
 
 @pytest.mark.parametrize(

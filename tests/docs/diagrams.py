@@ -19,7 +19,10 @@ from doorctl.access.panel import CODES
 from doorctl.access.patron import SENTENCES, Reason
 from doorctl.access.policy import CHECKS, PASS_CHECKS
 from doorctl.access.throttle import (
+    FREE,
+    MOST_OF_ITS_OWN,
     MOST_WRONG_PINS,
+    SHARED_WAIT_S,
     STOP_AT_FAILURES,
     UNANSWERED_DAYS,
     WAIT_AFTER_S,
@@ -74,11 +77,13 @@ def throttle() -> str:
     waits = [f"{failures} wrong: {wait_s} s" for failures, wait_s in WAIT_AFTER_S.items()]
     stop = f"{STOP_AT_FAILURES} wrong: until staff say `doorctl patrons unlock`, or for 30 days"
     ever = (
-        f"{MOST_WRONG_PINS} wrong at all of a patron's cards, right ones between them or not: "
+        f"{MOST_WRONG_PINS} wrong at a card, right ones between them or not, or "
+        f"{MOST_OF_ITS_OWN} beside others at the patron's other cards: "
         f"until staff say so, or one is {WRONG_PIN_DAYS} days old "
         f"({UNANSWERED_DAYS} without a right one)"
     )
-    return " · ".join([*waits, stop, ever])
+    shared = f"{FREE} at all of a patron's cards: {SHARED_WAIT_S} s at the others too"
+    return " · ".join([*waits, stop, shared, ever])
 
 
 def reasons_in(language: str) -> str:

@@ -21,7 +21,9 @@ from doorctl.access.patron import Reason, SealedRow
 from doorctl.access.throttle import (
     CODES_KEY,
     GUESSED_AT,
+    MOST_ELSEWHERE,
     MOST_WRONG_PINS,
+    SHARED_WAIT_S,
     STOP_AT_FAILURES,
     TOLD_FROM,
     CardThrottle,
@@ -57,9 +59,9 @@ class Year(Books):
     rng: Random = field(default_factory=lambda: Random(1))  # noqa: S311 -- a simulation
     guesses: int = 0
 
-    def judged(self, *, right: bool) -> bool:
+    def judged(self, *, right: bool, card: str = CARD) -> bool:
         """Try a PIN; return whether it was compared at all."""
-        attempt, waits = self.open(), self.prepared.throttled
+        attempt, waits = self.open(identifier(card)), self.prepared.throttled
         wrong = Reason.THROTTLED if waits else Reason.WRONG_PIN
         reason = Reason.OK if right and not waits else wrong
         self.clock.advance(8.0)
@@ -76,12 +78,12 @@ class Year(Books):
                 return False
         return False
 
-    def guess(self, most: int) -> None:
+    def guess(self, most: int, card: str = CARD) -> None:
         """Let a thief guess until the card has to wait for longer than an hour."""
         for _ in range(most):
-            if not self.judged(right=False):
+            if not self.judged(right=False, card=card):
                 self.clock.advance(3700.0)
-                if not self.judged(right=False):
+                if not self.judged(right=False, card=card):
                     return
             self.guesses += 1
             self.clock.advance(1.0)
@@ -227,6 +229,80 @@ def test_a_right_pin_does_not_end_a_patrons_count() -> None:
     assert not books.prepared.throttled
 
 
+def test_a_found_cards_finder_does_not_shut_its_owner_out(tmp_path: Path) -> None:
+    """Whatever the finder types in a year, the owner's other card waits half a minute at most.
+
+    And what the finder guesses with it stays 20, though the owner comes daily by the other card.
+
+    Bug (second penetration test, 2.7): 20 wrong PINs of a stranger's at one card shut out the right
+    PIN at the other, for a month.
+    """
+    with year(tmp_path / "visits.db", 1) as found:
+        patron = resident(CARD)
+        found.push(SealedRow(key_of(CARD), patron), SealedRow(key_of(SECOND_CARD), patron))
+        for _ in range(365):
+            found.guess(most=12, card=SECOND_CARD)
+            if not found.judged(right=True):
+                found.clock.advance(SHARED_WAIT_S)
+                assert found.judged(right=True)
+            found.night()
+
+    assert found.guesses == MOST_WRONG_PINS
+    assert {line["kind"] for line in found.log.lines} == {"card_guessed"}
+
+
+@pytest.mark.parametrize("daily", [1, 12])
+def test_somebody_with_both_cards_guesses_3_of_1000_pins_a_year_at_most(
+    tmp_path: Path, daily: int
+) -> None:
+    """20 at once and 30 in a year, where the owner proves the PIN at neither any more."""
+    with year(tmp_path / "visits.db", 1) as both:
+        patron = resident(CARD)
+        both.push(SealedRow(key_of(CARD), patron), SealedRow(key_of(SECOND_CARD), patron))
+        counts = []
+        for _ in range(365):
+            both.guess(most=daily)
+            both.guess(most=daily, card=SECOND_CARD)
+            both.night()
+            counts.append(both.guesses)
+
+    assert counts[29] == MOST_WRONG_PINS
+    assert MOST_WRONG_PINS <= both.guesses <= 30 == 0.003 * PINS
+
+
+def test_a_patrons_cards_share_their_free_guesses() -> None:
+    """Three in all and not three each; then the other one waits half a minute, and no longer.
+
+    Bug (second penetration test, 2.7): each of a patron's cards had three guesses for nothing.
+    """
+    books = two_cards()
+    for card in (CARD, SECOND_CARD, SECOND_CARD):
+        books.attempt(Reason.WRONG_PIN, identifier(card))
+        assert not books.prepared.throttled
+    for card, waits in ((CARD, True), (SECOND_CARD, True), (THIRD_CARD, False)):
+        books.open(identifier(card))
+        assert books.prepared.throttled == waits
+        books.settle(books.attempts, Reason.THROTTLED if waits else Reason.PIN_TIMEOUT)
+    books.clock.advance(SHARED_WAIT_S)
+    books.open(identifier(CARD))
+    assert not books.prepared.throttled
+
+
+def test_staff_free_every_card_of_a_patron() -> None:
+    """The one with failures in a row too, by the one that they were shown."""
+    books = two_cards()
+    for _ in range(STOP_AT_FAILURES):
+        books.attempt(Reason.WRONG_PIN, identifier(SECOND_CARD))
+        books.clock.advance(3600.0)
+    books.open(identifier(SECOND_CARD))
+    assert books.prepared.throttled
+    assert books.ledger.has_failures(key_of(CARD))
+    books.ledger.unlock(key_of(CARD))
+
+    books.open(identifier(SECOND_CARD))
+    assert not books.prepared.throttled
+
+
 def test_staff_free_a_patron_by_any_card() -> None:
     """The one that they were shown may be the one that nobody guessed at."""
     books = two_cards()
@@ -238,20 +314,23 @@ def test_staff_free_a_patron_by_any_card() -> None:
 
 
 def test_wrong_pins_at_other_branches_count_here() -> None:
-    """However many: the right PIN still comes in, and a wrong one is the last."""
+    """However many: the right PIN still comes in, after two slips too, and a third is the last."""
     books = two_cards()
     patron = resident(CARD).patron_ref
     books.branch.tell_wrong_pins({patron: 99})
     books.attempt(Reason.OK, proved=True)
-    assert books.log.lines[-1]["wrong"] == MOST_WRONG_PINS - 1
+    assert books.log.lines[-1]["wrong"] == MOST_ELSEWHERE
 
-    waits = [books.prepared.throttled]
-    books.attempt(Reason.WRONG_PIN, identifier(SECOND_CARD))
-    for elsewhere in (99, MOST_WRONG_PINS - 2):
+    waits = []
+    for elsewhere in (99, 99, 99, 99, MOST_ELSEWHERE - 1):
         books.branch.tell_wrong_pins({patron: elsewhere})
-        books.open()
+        books.attempt(Reason.THROTTLED if len(waits) == 3 else Reason.WRONG_PIN)
         waits.append(books.prepared.throttled)
-    assert waits == [False, True, False]
+        books.clock.advance(600.0)
+    assert waits == [False, False, False, True, False]
+    books.branch.tell_wrong_pins({patron: 99})
+    books.open(identifier(SECOND_CARD))
+    assert not books.prepared.throttled
 
 
 def test_a_right_pin_beside_many_wrong_ones_is_alarmed_and_names_nobody() -> None:
@@ -325,8 +404,8 @@ def test_a_patron_who_is_guessed_at_is_alarmed_of_once_a_day(books: Books) -> No
     assert right(CARD) == 4
 
 
-CALLS_OF_A_VISIT = 6
-"""The card's throttle, all wrong PINs, the opening, the reader's throttle twice, the end."""
+CALLS_OF_A_VISIT = 7
+"""Its throttle, its wrong PINs and all, the opening, the reader's throttle twice, the end."""
 
 
 class FailingVisits:
@@ -347,10 +426,6 @@ class FailingVisits:
             return getattr(self.inner, name)(*arguments)
 
         return call
-
-
-CALLS_OF_A_VISIT = 6
-"""The card's throttle, all wrong PINs, the opening, the reader's throttle twice, the end."""
 
 
 class Evening(Books):

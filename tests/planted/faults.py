@@ -817,4 +817,32 @@ FAULTS = (
         "()",
         "tests/rootplay/test_rootplay.py",
     ),
+    Fault(
+        "each of a patron's cards has free guesses of its own",
+        "waits",
+        "every = [own, *others]",
+        "every = [own]",
+        "tests/doord/test_guessing.py",
+    ),
+    Fault(
+        "a found card's wrong PINs count at its owner's other card",
+        "VisitStore.open_attempt",
+        "by = None if row_key is None else at_card(row_key)",
+        "by = None",
+        "tests/doord/test_guessing.py",
+    ),
+    Fault(
+        "whoever has both cards has twice the guesses",
+        "WrongPins.stop",
+        "return its_own >= MOST_WRONG_PINS or beside_others",
+        "return its_own >= MOST_WRONG_PINS",
+        "tests/access/test_throttle.py",
+    ),
+    Fault(
+        "staff free one card of a patron and not the other",
+        "Ledger._with_all_cards",
+        "{row_key, *self.patrons.cards_of(whose)}",
+        "{row_key}",
+        "tests/doord/test_guessing.py",
+    ),
 )

@@ -190,6 +190,7 @@ class SimVisits(RetriedVisits):
     compact = writing(VISITS, RetriedVisits.compact)
     card_throttle = failing(VISITS, RetriedVisits.card_throttle)
     wrong_pins = failing(VISITS, RetriedVisits.wrong_pins)
+    wrong_pins_by = failing(VISITS, RetriedVisits.wrong_pins_by)
     reader_throttle = failing(VISITS, RetriedVisits.reader_throttle)
 
 
@@ -198,6 +199,7 @@ class SimPatrons(PatronCache):
 
     disk: Disk
     find = failing(PATRONS, PatronCache.find)
+    cards_of = failing(PATRONS, PatronCache.cards_of)
     version = failing(PATRONS, PatronCache.version)
 
 

@@ -428,13 +428,45 @@ def test_a_patrons_wrong_pin_counts_so_many_whole_days(log: Log, answered: bool,
     """From the day after it; a year if no right one came, however soon its visit is purged."""
     log.wrong_pin(1, "p-1")
     if answered:
-        log.open(2, NOON, 2, None, "p-1")
+        log.open(2, NOON, 1, None, "p-1")
         log.store.close_attempt(Closed(2, Reason.OK, right=True))
 
     for later, left in ((days, 1), (days + 1, 0)):
         log.store.keep_time(NOON + later * DAY, BootTime("boot-1", 0))
         log.store.delete_before(NOON + (later - 7) * DAY)
         assert (log.listed(), log.store.wrong_pins(key_of(1), "p-1")) == ([], left)
+
+
+def test_a_wrong_pin_counts_at_the_card_where_it_was_typed(log: Log) -> None:
+    """And among all of the patron's; a right one at another card answers it not.
+
+    Else a found card would get new guesses each month by its owner's own visits.
+    """
+    log.wrong_pin(1, "p-1")
+    log.open(2, NOON, 2, None, "p-1")
+    log.store.close_attempt(Closed(2, Reason.OK, right=True))
+    log.wrong_pin(3, key_of(3))
+
+    for read in (log.store, log.history):
+        by = [read.wrong_pins_by(key_of(card), "p-1") for card in (1, 2, 3)]
+        assert (by, read.wrong_pins(key_of(2), "p-1")) == ([1, 0, 1], 1)
+        assert read.wrong_pins_by(key_of(1), None) == 0
+    log.store.keep_time(NOON + 31 * DAY, BootTime("boot-1", 0))
+    log.store.delete_before(NOON + 31 * DAY)
+    assert log.store.wrong_pins_by(key_of(1), "p-1") == 1
+
+
+def test_what_0_2_wrote_counts_at_each_of_a_patrons_cards(log: Log) -> None:
+    """It did not keep at which, so no charge is lost by the upgrade; any right PIN answers it."""
+    log.wrong_pin(1, "p-1")
+    log.store.database.execute("UPDATE wrong_pins SET at_card = NULL")
+    log.open(2, NOON, 2, None, "p-1")
+    log.store.close_attempt(Closed(2, Reason.OK, right=True))
+
+    assert [log.store.wrong_pins_by(key_of(card), "p-1") for card in (1, 2)] == [1, 1]
+    log.store.keep_time(NOON + 31 * DAY, BootTime("boot-1", 0))
+    log.store.delete_before(NOON + 31 * DAY)
+    assert log.store.wrong_pins(key_of(9), "p-1") == 0
 
 
 def test_a_wrong_pin_of_nobodys_card_goes_with_its_attempt(log: Log) -> None:

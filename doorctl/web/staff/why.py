@@ -79,8 +79,10 @@ _HELP: Mapping[Reason, Help] = {
     Reason.THROTTLED: Help(
         "The PIN was typed wrong too many times. Even the right one does nothing until the "
         "wait is over.",
-        "Wait, or ask staff to unlock the card. Choose a new PIN if this one is forgotten.",
-        "Make sure whose card it is, then unlock it under “Help a patron”.",
+        "Wait, use another card of your own, or ask staff to unlock the card. Choose a new PIN if "
+        "this one is forgotten.",
+        "Make sure whose card it is, then unlock it under “Help a patron”. That frees every card "
+        "of the patron's, so have a lost one blocked first.",
         "The PIN was typed wrong too many times. Wait a little, or let us unlock the card now.",
     ),
     Reason.PIN_UNKNOWN: Help(
