@@ -321,7 +321,7 @@ def test_wrong_pins_at_other_branches_count_here() -> None:
     books.attempt(Reason.OK, proved=True)
     assert books.log.lines[-1]["wrong"] == MOST_ELSEWHERE
 
-    waits = []
+    waits: list[bool] = []
     for elsewhere in (99, 99, 99, 99, MOST_ELSEWHERE - 1):
         books.branch.tell_wrong_pins({patron: elsewhere})
         books.attempt(Reason.THROTTLED if len(waits) == 3 else Reason.WRONG_PIN)
