@@ -27,7 +27,10 @@ from doorctl.core.errors import StoreBusyError, StoreDamagedError, StoreError
 from doorctl.core.moments import BootTime, ClockState, KeptReadings, Moment
 from doorctl.privacy.retention import Hold
 from doorctl.privacy.statistics import ATTEMPT, LEAF, OPENED, HourCount
+from doorctl.privacy.subject import VISITS
+from doorctl.store.connection import create_file
 from doorctl.store.door_log import PAGE_ROWS, SLICE_ROWS, DoorLogRows, HourlyHistory, VisitHistory
+from doorctl.store.layout import Layout, releases
 from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.tables import from_ms, to_ms
 from doorctl.store.visits import CACHE_KIB, RetriedVisits, VisitStore, open_or_create_visits
@@ -35,6 +38,23 @@ from tests.store.samples import DAY, NOON, Log, files_of, key_of, reading, stamp
 
 HOUR = timedelta(hours=1)
 BOOT = BootTime("boot-1", 60_000)
+
+
+def test_an_upgrade_from_0_2_keeps_every_charge(tmp_path: Path) -> None:
+    """Failures in a row and wrong PINs of that release's file, for a patron and nobody's card."""
+    path = tmp_path / "visits.db"
+    create_file(path, Layout("visits", releases(VISITS, (0, 2))))
+    with closing(sqlite3.connect(path)) as old, old:
+        old.execute("INSERT INTO throttles VALUES (?, 7, 'boot-1', 60000, 0)", (key_of(1),))
+        rows = [(number, "2026-03-01", None, "p-1", number % 2) for number in range(19)]
+        rows += [(number, "2026-03-01", key_of(3), None, 0) for number in range(20, 25)]
+        old.executemany("INSERT INTO wrong_pins VALUES (?, ?, ?, ?, ?)", rows)
+
+    with closing(VisitStore(path)) as visits:
+        assert visits.card_throttle(key_of(1)) == CardThrottle(7, BOOT)
+        assert visits.wrong_pins(key_of(1), "p-1") == 19
+        assert [visits.wrong_pins_by(key_of(card), "p-1") for card in (1, 2)] == [19, 19]
+        assert visits.wrong_pins_by(key_of(3), None) == 5
 
 
 def change(log: Log, sql: str, *values: int) -> None:
