@@ -14,6 +14,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -46,7 +47,8 @@ def test_an_upgrade_from_0_2_keeps_every_charge(tmp_path: Path) -> None:
     create_file(path, Layout("visits", releases(VISITS, (0, 2))))
     with closing(sqlite3.connect(path)) as old, old:
         old.execute("INSERT INTO throttles VALUES (?, 7, 'boot-1', 60000, 0)", (key_of(1),))
-        rows = [(number, "2026-03-01", None, "p-1", number % 2) for number in range(19)]
+        rows: list[tuple[Any, ...]] = []
+        rows += [(number, "2026-03-01", None, "p-1", number % 2) for number in range(19)]
         rows += [(number, "2026-03-01", key_of(3), None, 0) for number in range(20, 25)]
         old.executemany("INSERT INTO wrong_pins VALUES (?, ?, ?, ?, ?)", rows)
 
