@@ -206,6 +206,17 @@ class QueuedVisitLog:
         )
         return stored + whose[row_key] + (whose[patron_ref] if patron_ref is not None else 0)
 
+    def wrong_pins_by(self, row_key: bytes, patron_ref: str | None) -> int:
+        """Return how many of these were typed at that card, or it is not known at which."""
+        self._forget_written()
+        mine = {row_key} if patron_ref is None else {row_key, patron_ref}
+        guesses = [opened for _, opened in self._guesses.values() if opened.row_key == row_key]
+        stored = self._read(
+            lambda: self._reading.wrong_pins_by(row_key, patron_ref),
+            lambda: self._inner.wrong_pins_by(row_key, patron_ref),
+        )
+        return stored + sum(opened.whose in mine for opened in guesses)
+
     def reset_card(self, row_key: bytes, patron_ref: str | None = None) -> None:
         """Forget a card's failures and a patron's, on the disk."""
         self._put(_Write(lambda: self._inner.reset_card(row_key, patron_ref)), PATIENCE_S)

@@ -140,6 +140,8 @@ def test_what_waits_is_counted_all_the_same(disk: Disk) -> None:
     assert disk.books.failures() == 1
     assert disk.steady.wrong_pins(key_of(CARD), f"ref {CARD}") == 1
     assert disk.steady.wrong_pins(key_of(OTHER_CARD), f"ref {OTHER_CARD}") == 0
+    by = [disk.steady.wrong_pins_by(key_of(card), f"ref {CARD}") for card in (CARD, OTHER_CARD)]
+    assert by == [1, 0]
     disk.guess(OTHER_CARD, Reason.OK)
     assert disk.steady.wrong_pins(key_of(OTHER_CARD), None) == 0
 
