@@ -234,10 +234,12 @@ def _of_door(state: dict[str, Any]) -> Iterator[str]:
         span = "" if low == high else f" ({low} to {high})"
         yield f"Inside by the count of the door: {state['inside']}{span}."
     doubt = state["clock_in_doubt"]
-    yield f"The clock is in doubt: it says {doubt}." if doubt else CLOCK[state["clock"]]
-    if alone := state.get("clock_unconfirmed"):
-        yield f"But one source alone says that it is {alone}, and nothing has confirmed it."
+    alone = state.get("clock_unconfirmed")
+    if alone:
+        yield f"One source alone says that it is {alone}, and nothing has confirmed it."
         yield LOCKED
+    else:
+        yield f"The clock is in doubt: it says {doubt}." if doubt else CLOCK[state["clock"]]
     made = state["backup_age_s"]
     yield "No backup is known." if made is None else f"The last backup is {_age(made)} old."
     for name, of in state["good_until"].items():

@@ -202,7 +202,9 @@ class DoorAnswers:
             "inside_high": None if count is None else count.high,
             "clock": moment.state.value,
             "clock_in_doubt": utc_now().isoformat() if moment.in_doubt else None,
-            "clock_unconfirmed": moment.local.isoformat() if moment.unconfirmed else None,
+            "clock_unconfirmed": moment.local.isoformat(timespec="seconds")
+            if moment.unconfirmed
+            else None,
             "waits_for_witness": self.controller.daily.paused,
             "alarms": self._alarms(moment),
             "epoch": register.epoch,
