@@ -53,6 +53,10 @@ _KEEP_CHECK = """
 _APPLIED_AT = "SELECT applied_at FROM cache"
 _FORGET_ASKED = "DELETE FROM asked WHERE learnt_on < ?"
 _FORGET_PUSHED = "DELETE FROM patrons"
+_FORGET_ALL = (
+    *(_FORGET_PUSHED, "DELETE FROM asked", "DELETE FROM learnt", "DELETE FROM shut_out"),
+    "UPDATE cache SET patrons = 0",
+)
 _STAMP_EXPIRED = (
     "UPDATE cache SET epoch = epoch + (epoch < 0x7FFFFFFFFFFFFFFF), digest = '', patrons = 0"
 )
@@ -115,8 +119,9 @@ class PatronCacheWriter(Writer):
 
         Each `patron_ref` among `rows` is replaced with all its identifiers; each in `removals`,
         read later, is removed with all of them; if `full`, everyone else too, from each file.
-        Without a `push` it gets the next number and no digest; whom an `approved` one shuts out
-        counts for no later one. What `rows` and `guard` raise passes through.
+        Rows of another seal, which no card finds any more, count as none. Without a `push` it gets
+        the next number and no digest; whom an `approved` one shuts out counts for no later one.
+        What `rows` and `guard` raise passes through.
 
         Raises RowsClashError: two rows are of one identifier, or one takes that of a patron who is
         neither among them nor removed; another seal or age limit. StoreError: the disk failed.
@@ -127,12 +132,13 @@ class PatronCacheWriter(Writer):
             # A numbered push follows on what is held; a feed without a number proves nothing.
             whole = full or push is not None or epoch == 0
             push = push or Push(_following(epoch))
+            gone = self._forget_other_seal(connection)
             patrons_changes.watch(connection, self.policy, at)
             leaving = Leaving(connection, push.epoch, full=full)
             remaining = erased.against(push.epoch).without_erased(rows)
             _put(connection, remaining, push.epoch, leaving)
             patrons_changes.give_way(connection, push.epoch, at, full=full)
-            removed = leaving.remove(removals)
+            removed = gone + leaving.remove(removals)
             guard(patrons_changes.counted(connection))
             patrons_changes.stop(connection, forgets=approved)
             more = (at.isoformat(), minimum_age, *astuple(self.seal)) if whole else ()
@@ -243,9 +249,24 @@ class PatronCacheWriter(Writer):
             )
         return epoch
 
-    def _refuse_other_seal(self, connection: sqlite3.Connection) -> None:
+    def _forget_other_seal(self, connection: sqlite3.Connection) -> int:
+        """Delete all rows of another seal; return how many patrons a push had brought.
+
+        No card finds them, so that whoever replaces them shuts out nobody.
+        """
+        if self._has_seal(connection):
+            return 0
+        (gone,) = connection.execute("SELECT count(DISTINCT patron_ref) FROM patrons").fetchone()
+        for statement in _FORGET_ALL:
+            connection.execute(statement)
+        return int(gone)
+
+    def _has_seal(self, connection: sqlite3.Connection) -> bool:
         seal = connection.execute("SELECT key_id, memory_kib, iterations FROM cache").fetchone()
-        if Seal(*seal) != self.seal:
+        return Seal(*seal) == self.seal
+
+    def _refuse_other_seal(self, connection: sqlite3.Connection) -> None:
+        if not self._has_seal(connection):
             raise RowsClashError(
                 f"{self.path} was sealed with another installation key or other seal costs; "
                 "load the full feed again"

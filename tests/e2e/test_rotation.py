@@ -277,7 +277,11 @@ def branch(tmp_path: Path) -> Path:
 @pytest.fixture
 def server(tmp_path: Path) -> Path:
     """A server's file, as ``doorctl sync init`` and somebody's hand have left it."""
-    file = tmp_path / "server" / "sync.toml"
+    return laid_out(tmp_path / "server" / "sync.toml")
+
+
+def laid_out(file: Path) -> Path:
+    """Make what a server's file names, and an export of one patron; return the file."""
     (file.parent / "exports").mkdir(parents=True)
     # The example is written first; what it names is root's, so this run makes nothing more.
     call(file, "sync", "init", "--set", "sync.workers=0")
@@ -321,6 +325,33 @@ def test_one_push_works_after_pairing(branch: Path, server: Path, *, had_a_key: 
     assert "oest: up to date at epoch 1" in pushed
     assert held == [("1",)]
     assert ("key_adopted" in noted) == had_a_key
+
+
+def test_another_server_takes_over(branch: Path, tmp_path: Path) -> None:
+    """Its keys take the old one's place, and its first push the register's, which no card finds.
+
+    Bug (found by playing it): the guard took the new register, whose rows are all others, for one
+    that shuts out everybody, so `doorctl check` said "no patron is let in" for ever.
+    """
+    first, second = (tmp_path / name / "sync.toml" for name in ("first", "second"))
+    for server in (first, second):
+        laid_out(server)
+    said(branch, "init")
+    serve = [sys.executable, "-m", "doorctl", "web", "--config", str(branch)]
+    paired(branch, first)
+    with web(serve):
+        said(first, "sync", "push")
+    paired(branch, second, "--replace")
+    with web(serve):
+        pushed = said(second, "sync", "push")
+        old = call(first, "sync", "push")
+    with closing(sqlite3.connect(branch.parent / "data" / "patrons.db")) as database:
+        held = database.execute("SELECT patron_ref FROM patrons").fetchall()
+        noted = database.execute("SELECT count(*) FROM shut_out").fetchone()
+
+    assert "oest: up to date at epoch" in pushed
+    assert (held, noted) == ([("1",)], (0,))
+    assert OTHER_KEY in old.stdout
 
 
 def test_a_ban_of_a_card_keeps_its_key(branch: Path, server: Path) -> None:

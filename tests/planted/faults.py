@@ -594,6 +594,13 @@ FAULTS = (
         "tests/store/test_records.py",
     ),
     Fault(
+        "a new server's register is guarded by one that nobody finds",
+        "PatronCacheWriter.apply",
+        "self._forget_other_seal(connection)",
+        "0",
+        "tests/store/test_patrons.py",
+    ),
+    Fault(
         "a lock is a link to something else",
         "_FLAGS",
         "os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK |",

@@ -499,6 +499,28 @@ def test_only_a_full_push_brings_a_new_seal(cache: Cache, path: Path) -> None:
     assert cache.find(2) is not None
 
 
+def test_who_replaces_a_register_of_another_seal_shuts_out_nobody(cache: Cache, path: Path) -> None:
+    """Nobody was let in by it; the guard sees a first push.
+
+    Bug (found by playing `doorctl pair finish --replace`): the new server's push was refused.
+    """
+    cache.push(sealed(1, "a"), sealed(2, "b"))
+    cache.writer.close()
+    seen: list[Changes] = []
+    with closing(PatronCacheWriter(path, OTHER_SEALS[0])) as writer:
+        rows, how = [sealed(3, "a")], {"applied_at": NOON, "minimum_age": 15}
+        applied = writer.apply(rows, full=True, guard=seen.append, **how)  # type: ignore[arg-type]  # as above
+        assert patron_refs(writer) == ["a"]
+
+    assert [(each.held, each.shut_out) for each in seen] == [(1, 0)]
+    assert applied.removed == 2
+
+
+def patron_refs(writer: PatronCacheWriter) -> list[str]:
+    """Return whose rows are held."""
+    return [ref for (ref,) in writer.database.execute("SELECT patron_ref FROM patrons")]
+
+
 def test_whatever_fails_names_the_file(cache: Cache, path: Path) -> None:
     """Staff have more than one; the sentence says which of them to look at."""
     full = {"applied_at": NOON, "minimum_age": 15, "guard": unguarded}
