@@ -27,7 +27,7 @@ LIMITS = {
 ROOM_LIMITS = {
     "web": 5_690,
     "services": 5_260,
-    "store": 4_910,
+    "store": 4_960,
     "cli": 3_040,
     "doord": 2_800,
     "access": 2_380,

@@ -118,10 +118,9 @@ class PatronCacheWriter(Writer):
         """Apply rows in one durable transaction, or change nothing; memory stays flat.
 
         Each `patron_ref` among `rows` is replaced with all its identifiers; each in `removals`,
-        read later, is removed with all of them; if `full`, everyone else too, from each file.
-        Rows of another seal, which no card finds any more, count as none. Without a `push` it gets
-        the next number and no digest; whom an `approved` one shuts out counts for no later one.
-        What `rows` and `guard` raise passes through.
+        read later, is removed with all of them; if `full`, everyone else too, from each file; rows
+        of another seal count as none. Without a `push` it gets the next number and no digest; whom
+        an `approved` one shuts out counts for no later one. What `rows` and `guard` raise passes.
 
         Raises RowsClashError: two rows are of one identifier, or one takes that of a patron who is
         neither among them nor removed; another seal or age limit. StoreError: the disk failed.
@@ -135,8 +134,7 @@ class PatronCacheWriter(Writer):
             gone = self._forget_other_seal(connection)
             patrons_changes.watch(connection, self.policy, at)
             leaving = Leaving(connection, push.epoch, full=full)
-            remaining = erased.against(push.epoch).without_erased(rows)
-            _put(connection, remaining, push.epoch, leaving)
+            _put(connection, erased.against(push.epoch).without_erased(rows), push.epoch, leaving)
             patrons_changes.give_way(connection, push.epoch, at, full=full)
             removed = gone + leaving.remove(removals)
             guard(patrons_changes.counted(connection))
@@ -144,7 +142,7 @@ class PatronCacheWriter(Writer):
             more = (at.isoformat(), minimum_age, *astuple(self.seal)) if whole else ()
             stamp = _STAMP if whole else _STAMP_ROWS
             connection.execute(stamp, (push.epoch, push.digest, *more))
-            (held,) = connection.execute("SELECT patrons FROM cache").fetchone()
+            held = connection.execute("SELECT patrons FROM cache").fetchone()[0]
         if removed:
             # The push is durable; what a busy reader or a full disk leaves, the next one removes.
             with suppress(StoreError):
