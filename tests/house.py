@@ -27,9 +27,9 @@ LIMITS = {
 ROOM_LIMITS = {
     "web": 5_690,
     "services": 5_260,
-    "store": 4_960,
+    "store": 5_600,
     "cli": 3_040,
-    "doord": 2_800,
+    "doord": 2_960,
     "access": 2_380,
     "sync": 2_080,
     "config": 1_660,

@@ -46,7 +46,7 @@ from doorctl.access.messages import (
     Stalled,
     TimePassed,
 )
-from doorctl.access.patron import BEFORE_PROOF, Reason
+from doorctl.access.patron import UNPROVED, Reason
 from doorctl.access.rights import MAX_CODE_DIGITS, MIN_CODE_DIGITS
 from doorctl.core.masked import (
     CardRead,
@@ -342,7 +342,7 @@ def _decide(attempt: Attempt, prepared: Prepared, now: Now, rules: Rules) -> Ste
         # The pass ended while we looked: no guess was made, and the next swipe asks for a PIN.
         return refused(attempt, Reason.PIN_TIMEOUT)
     # Without a PIN: none is required, or it was sent with the question, which is put once.
-    if end.reason not in BEFORE_PROOF or attempt.pin is None or rules.ask_s is None:
+    if end.reason not in UNPROVED or attempt.pin is None or rules.ask_s is None:
         return concluded(attempt, end, now)
     until_s = now.s + rules.ask_s
     if not worth_asking(prepared, now, rules):

@@ -299,8 +299,10 @@ class StoredWeek:
 class StoredCalendar:
     """The branch's stored hours; the calendar decides which source goes before which.
 
-    `sources` are those that ever had any hours; `week` is None until staff have set one.
+    `sources` are those that ever had any hours; `week` is None until staff have set one. Of the
+    dates that are `damaged` the hours can't be read: then it is closed.
     """
 
     sources: Mapping[DaySource, StoredDays] = field(default_factory=dict)
     week: StoredWeek | None = None
+    damaged: frozenset[date] = frozenset()

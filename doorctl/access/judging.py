@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import TypeVar
 
 from doorctl.access.messages import Concluded, LibraryAnswer, Now, Prepared, Rules
-from doorctl.access.patron import BEFORE_PROOF, PIN_CHECK_BYTES, Reason, pin_check
+from doorctl.access.patron import BEFORE_PROOF, PIN_CHECK_BYTES, UNPROVED, Reason, pin_check
 from doorctl.access.policy import (
     CLOCK_SLACK,
     Case,
@@ -204,7 +204,7 @@ def rank(held: Pass | None, decision: Decision) -> tuple[bool, bool, bool]:
 
     Whether it opens, whether without a PIN, and whether it refuses only after a proved PIN.
     """
-    shown = decision.reason not in BEFORE_PROOF
+    shown = decision.reason not in UNPROVED
     return decision.reason is Reason.OK, _opened_unasked(held, decision), shown
 
 
@@ -223,6 +223,7 @@ def case_of(known: Prepared, proved: Proofs, now: Now, branch: str) -> Case:
         held=known.held,
         pass_pin=proved.held,
         opened_on=now.opened_on,
+        damaged=known.damaged,
     )
 
 
@@ -319,5 +320,6 @@ def compares_nothing(prepared: Prepared, withheld: Reason) -> bool:
 def refusal(prepared: Prepared, answer: LibraryAnswer, withheld: Reason) -> Reason:
     """Return the refusal after any answer but yes; `withheld` is the refusal without an answer."""
     if answer is LibraryAnswer.NO:
-        return Reason.UNKNOWN_CARD if prepared.patron is None else Reason.WRONG_PIN
+        unknown = prepared.patron is None and not prepared.damaged
+        return Reason.UNKNOWN_CARD if unknown else Reason.WRONG_PIN
     return Reason.THROTTLED if answer is LibraryAnswer.WAITS else withheld

@@ -54,6 +54,7 @@ class Prepared:
         bans: of the card and its patron, in force or not, except lifted ones.
         held: the newest pass, in force or not; `older` are others, of which the best counts.
         other_keys: row keys of the card's other readings that no other patron has, for bans.
+        damaged: the register has lost rows: that it holds none, or no PIN, tells nothing.
     """
 
     attempt: int
@@ -72,6 +73,7 @@ class Prepared:
     held: Pass | None = field(default=None, repr=False)
     older: tuple[Pass, ...] = field(default=(), repr=False)
     other_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    damaged: bool = False
 
     @property
     def passes(self) -> tuple[Pass, ...]:

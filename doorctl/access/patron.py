@@ -131,6 +131,10 @@ BEFORE_PROOF = frozenset(
 )
 """Refusals before a PIN was proved: signals and timing must not tell them apart."""
 
+UNPROVED = BEFORE_PROOF | {Reason.FAULT}
+"""Those, and what stands in for them where the register is damaged: then nothing was compared, so
+it charges nobody."""
+
 SENTENCES: dict[Reason, tuple[str, str]] = {
     Reason.OK: ("Døren åbnes.", "The door opens."),
     Reason.UNKNOWN_CARD: ("Kortet kendes ikke.", "The card is not known."),
@@ -198,12 +202,14 @@ class CacheStamp:
         applied_at: UTC, by whatever clock there was; None if there was none yet.
         minimum_age: the age that the rows' `enter_from` was computed for.
         patrons: how many identifiers it holds by a push.
+        incomplete: rows were lost by damage, and no whole register has come since.
     """
 
     epoch: int
     applied_at: datetime | None
     minimum_age: int
     patrons: int
+    incomplete: bool = False
 
     def age(self, now: Moment) -> timedelta | None:
         """Return how old the cache is; None where that is not known."""

@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Generic, TypeVar
 
 from doorctl.access.calendar import OPEN, Mode
-from doorctl.access.patron import BEFORE_PROOF, Patron, Reason
+from doorctl.access.patron import UNPROVED, Patron, Reason
 from doorctl.access.rights import Pass, PassKind
 from doorctl.core.moments import Moment
 
@@ -87,6 +87,7 @@ class Case:
         cache_minimum_age: the age limit that the rows were sealed for, in years.
         pass_pin: the proof of the PIN that the pass requires; a code is its own proof.
         opened_on: the local day of the last entry by `Policy.first_card`; None for none known.
+        damaged: as in `Prepared`; a card or a PIN that is not known is then a fault of ours.
     """
 
     patron: Patron | None
@@ -101,6 +102,17 @@ class Case:
     held: Pass | None = None
     pass_pin: PinProof = PinProof.NOT_GIVEN
     opened_on: date | None = None
+    damaged: bool = False
+
+    @property
+    def unknown(self) -> Reason:
+        """Why a card without a row does not open."""
+        return Reason.FAULT if self.damaged else Reason.UNKNOWN_CARD
+
+    @property
+    def pin_unknown(self) -> Reason:
+        """Why a PIN that there is nothing to compare with does not open."""
+        return Reason.FAULT if self.damaged else Reason.PIN_UNKNOWN
 
     @property
     def mode_for_entry(self) -> Mode | None:
@@ -122,7 +134,7 @@ class Check(Generic[JudgedT]):
 def _pin(policy: Policy, case: Case, _patron: Patron) -> Reason | None:
     if not policy.require_pin or case.pin is PinProof.PROVED:
         return None
-    return Reason.PIN_UNKNOWN if case.pin is PinProof.UNKNOWN else Reason.WRONG_PIN
+    return case.pin_unknown if case.pin is PinProof.UNKNOWN else Reason.WRONG_PIN
 
 
 def _throttled(_policy: Policy, case: Case, _patron: Patron) -> Reason | None:
@@ -234,7 +246,7 @@ def _pass_pin(_policy: Policy, case: Case, held: Pass) -> Reason | None:
     # The pass's own rule counts, not the branch's: it opens where the branch's PIN does not.
     if not held.needs_pin or case.pass_pin is PinProof.PROVED:
         return None
-    return Reason.PIN_UNKNOWN if case.pass_pin is PinProof.UNKNOWN else Reason.WRONG_PIN
+    return case.pin_unknown if case.pass_pin is PinProof.UNKNOWN else Reason.WRONG_PIN
 
 
 def _not_admitted(_policy: Policy, case: Case, held: Pass) -> Reason | None:
@@ -316,7 +328,7 @@ class Finding:
 
 def findings(policy: Policy, case: Case) -> tuple[Finding, ...]:
     """Run every check, in order, for staff who want to know why; the pass's checks come last."""
-    found: tuple[Finding, ...] = (Finding("known", Reason.UNKNOWN_CARD),)
+    found: tuple[Finding, ...] = (Finding("known", case.unknown),)
     if case.patron is not None:
         found = (Finding("known", None), *_findings(CHECKS, policy, case, case.patron))
     if case.held is None:
@@ -343,9 +355,9 @@ def decide(policy: Policy, case: Case) -> Decision:
     """Return ``ok`` where either table lets the patron in, else the refusal to show.
 
     That is the patron's; the pass's where the card has no row, or where its PIN alone was proved.
-    Before a proof it is one of :data:`BEFORE_PROOF`, so that a pass can't be told from none.
+    Before a proof it is one of :data:`UNPROVED`, so that a pass can't be told from none.
     """
-    by_patron = Reason.UNKNOWN_CARD
+    by_patron = case.unknown
     if case.patron is not None:
         by_patron = _first(CHECKS, policy, case, case.patron)
     if case.held is None:
@@ -368,9 +380,9 @@ def _first(checks: Iterable[Check[JudgedT]], policy: Policy, case: Case, judged:
 
 
 def _shown(policy: Policy, case: Case, by_patron: Reason, by_pass: Reason) -> Reason:
-    if by_patron not in BEFORE_PROOF:
+    if by_patron not in UNPROVED:
         return by_patron
-    if by_pass in BEFORE_PROOF:
+    if by_pass in UNPROVED:
         return by_pass if case.patron is None else by_patron
     # Where no PIN is required there is nothing to prove, and nothing to hide until then.
     proved = case.pass_pin is PinProof.PROVED or not policy.require_pin

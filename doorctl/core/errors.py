@@ -116,6 +116,10 @@ class StoreDamagedError(StoreError):
     """The disk's: a database is malformed; trying again won't help, setting it aside will."""
 
 
+class AnswerDamagedError(StoreDamagedError):
+    """The disk's: what the library system answered about a card is damaged; it may be asked."""
+
+
 class StoreBusyError(StoreError):
     """Another process holds a lock that only one may hold; try again when it is done."""
 

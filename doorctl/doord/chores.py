@@ -26,7 +26,7 @@ from doorctl.core.ports import WELL, AlarmOnce, EventLog
 from doorctl.devices.pins import outputs_kept
 from doorctl.doord.self_test import Finding, house
 from doorctl.doord.self_test import run as run_self_test
-from doorctl.doord.stores import DoorStores
+from doorctl.doord.stores import DoorStores, why_lost
 from doorctl.ops.clock import utc_now
 from doorctl.ops.process import SystemdSupervisor, disk_low, undervoltage, upgrade_not_begun
 from doorctl.privacy.retention import PurgeReport
@@ -577,7 +577,7 @@ class Lookout:
         # Where it can't be read, the next card tells so; that it can again, no card may tell.
         with suppress(StoreError):
             stamp = self.stores.patrons.stamp()
-            self.stores.register_failing.tell(None)
+            self.stores.register_failing.tell(why_lost(stamp))
         if stamp.epoch and stamp.epoch != self._told_epoch:
             self._told_epoch = stamp.epoch
             self.stores.events.keep("push", str(stamp.epoch))

@@ -432,7 +432,8 @@ class Controller:
     def _take_readings(self) -> None:
         while True:
             typing = self._attempt.phase is Phase.TYPING or self._attempt.company is not None
-            awaited = typing or self._card_to_try_again() is not None
+            again = self._attempt_is_over() and self._card_to_try_again() is not None
+            awaited = typing or again
             reading = self.cards.next_reading(awaiting_pin=awaited)
             if reading is None:
                 return
@@ -471,12 +472,15 @@ class Controller:
             self._take(card)
 
     def _card_to_try_again(self) -> CardRead | None:
-        """Return the card that was refused and has not left: a digit begins its next attempt."""
+        """Return the card that was refused and has not left: a digit begins its next attempt.
+
+        Only where the attempt is over.
+        """
         now_s, presented = self.clock.monotonic_s(), self._presented
         reason, answered_s = self._answered
         if reason is Reason.OK or now_s - answered_s >= ANSWER_S or presented is None:
             return None
-        waits = self._attempt_is_over() and self._attempt.code_pad is None
+        waits = self._attempt.code_pad is None
         stays = waits and self.rules.policy.require_pin and presented.stays(now_s)
         return presented.card if stays else None
 

@@ -50,13 +50,15 @@ AGAIN_TURNS = 10
 class HoursRead:
     """The hours as the worker has read them; else `failing` says why branch.db can't be read.
 
-    Not `wanted` where that was found by a job for something other than hours.
+    Not `wanted` where that was found by a job for something other than hours. `damaged` are tables
+    of branch.db that have wrong bits, which concern some cards or days alone.
     """
 
     calendar: Calendar | None = None
     override: Override | None = None
     failing: str | None = None
     wanted: bool = True
+    damaged: str | None = None
 
 
 @dataclass(eq=False, kw_only=True)
@@ -95,6 +97,7 @@ class DailyRound:
         self._branch_failing = AlarmOnce(self.log, "branch_failing")
         self._again_in = 0
         self._failing: frozenset[str] = frozenset()
+        self._damaged: str | None = None
 
     @property
     def standing(self) -> Standing | None:
@@ -150,6 +153,7 @@ class DailyRound:
         if read.failing is None:
             self._branch_failing.tell(None)
             self._was_read, self._again_in = True, 0
+            self._note_damage(read.damaged)
             self._day = with_hours(self._day, read.calendar, read.override)
         else:
             self._branch_failing.tell(read.failing)
@@ -195,6 +199,12 @@ class DailyRound:
         elif now_s - self._clockless_s >= CLOCK_PATIENCE_S:
             self._clockless.tell("nobody vouches for the time")
 
+    def _note_damage(self, damaged: str | None) -> None:
+        if damaged is not None and damaged != self._damaged:
+            why = f"branch.db has wrong bits ({damaged}); only those whom they concern are refused"
+            self.log.emit("alarm", kind="store_damaged", why=why)
+        self._damaged = damaged
+
     def _look_at_branch(self) -> None:
         try:
             version = self.branch.version()
@@ -215,7 +225,8 @@ class DailyRound:
 
     def _read(self) -> HoursRead:
         try:
-            return HoursRead(self.calendar_of(self.branch.calendar()), self.branch.override())
+            calendar = self.calendar_of(self.branch.calendar())
+            return HoursRead(calendar, self.branch.override(), damaged=self.branch.damage())
         except StoreError as err:
             return HoursRead(failing=str(err))
 

@@ -52,7 +52,16 @@ from doorctl.core.ports import AlarmOnce, Clock, EventLog, Sealer
 from doorctl.doord.hours import HoursRead
 from doorctl.ops.process import WorkerThread
 from doorctl.rpc.door import LibraryOverSocket
-from doorctl.services.numbers import Found, Reading, look_up, restricted, rights_of, united, wait_of
+from doorctl.services.numbers import (
+    Found,
+    Reading,
+    look_up,
+    restricted,
+    rights_of,
+    row_of,
+    united,
+    wait_of,
+)
 from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
 
@@ -209,6 +218,7 @@ class Ledger:
     def __post_init__(self) -> None:
         self._open: dict[int, _OpenAttempt] = {}
         self._guessed: dict[str | bytes, BootTime] = {}
+        self._answers = AlarmOnce(self.log, "store_damaged", "answers")
 
     def prepare(self, attempt: int, identifiers: tuple[Identifier, ...]) -> Prepared:
         """Find out everything about a card or a code and put the attempt on record, durably.
@@ -248,11 +258,12 @@ class Ledger:
         This includes the bans of a patron whom the library system has just named.
         """
         key, lent = prepared.row_key, prepared.lent
-        patron = None if prepared.by_code else self.patrons.find(key)
+        patron, damaged = (None, False) if prepared.by_code else row_of(key, self.patrons)
         own = rights_of(key, patron or lent, self.branch, by_code=prepared.by_code)
         others = (rights_of(key, None, self.branch) for key in prepared.other_keys)
         found = united(own, others)
-        again = replace(prepared, patron=patron, **self._cache())
+        cache = self._cache(by_code=prepared.by_code, damaged=damaged)
+        again = replace(prepared, patron=patron, **cache)
         return _with_rights(again, found)
 
     def settle(self, end: Concluded, counted_as: str | None = None) -> None:
@@ -347,12 +358,20 @@ class Ledger:
         key = found.keys[0]
         secret, meant = stretched[key]
         prepared = Prepared(attempt, secret, key, found.patron, identifier=meant)
-        prepared = replace(prepared, other_keys=found.other_keys, **self._cache())
+        cache = self._cache(by_code=found.by_code, damaged=found.damaged)
+        prepared = replace(prepared, other_keys=found.other_keys, **cache)
         return _with_rights(prepared, found), found
 
-    def _cache(self) -> dict[str, Any]:
+    def _cache(self, *, by_code: bool, damaged: bool) -> dict[str, Any]:
         stamp = self.patrons.stamp()
-        return {"cache_applied_at": stamp.applied_at, "cache_minimum_age": stamp.minimum_age}
+        if damaged:
+            self._answers.tell("patrons.db: an answer of the library system is damaged; not used")
+        return {
+            "cache_applied_at": stamp.applied_at,
+            "cache_minimum_age": stamp.minimum_age,
+            # No register holds a code, and each wrong one has to count.
+            "damaged": not by_code and (damaged or stamp.incomplete),
+        }
 
     def _stamped(self, now: BootTime) -> Stamped:
         moment = self.clock.moment()
@@ -534,7 +553,8 @@ class SlowJobs:
             except StoreError as err:
                 self.register_failing.tell(str(err), again=True)
                 return PrepareFailed(number)
-            self.register_failing.tell(None)
+            if not prepared.damaged:
+                self.register_failing.tell(None)
             return prepared
 
         self.worker.submit(answered)

@@ -49,7 +49,7 @@ from doorctl.store.door_log import VisitHistory
 from doorctl.store.keys import ArgonSealer, Days, read_key
 from doorctl.store.layout import Layout
 from doorctl.store.patrons import PatronCache
-from doorctl.store.residue import set_aside_if_damaged
+from doorctl.store.residue import is_damaged, set_aside_if_damaged
 from doorctl.store.starts import UnwrittenStarts
 from doorctl.store.visits import RetriedVisits
 
@@ -269,6 +269,13 @@ ANSWER_LIMIT_S = 30.0
 A_DAY = timedelta(days=1)
 
 
+def why_lost(stamp: CacheStamp) -> str | None:
+    """Return what to say where nothing is left of a damaged register, else None."""
+    if stamp.incomplete and not stamp.patrons:
+        return "the patron register was damaged, and none has come since; push a snapshot"
+    return None
+
+
 class DoorStores:
     """The door's databases, the threads that may wait for them, and what they are sealed with.
 
@@ -405,7 +412,7 @@ class DoorStores:
     def _open(self, sound: Callable[[], None]) -> int:
         self._unwritten = self._starts.begin()
         sound()
-        self._set_aside(self._config.storage.patrons_db, patron_rows.migrations)
+        self._look_at_register()
         last = 0
         try:
             last = self.visits.open().last_attempt()
@@ -418,7 +425,22 @@ class DoorStores:
             self.register = self.patrons.stamp()
         except StoreError as err:
             self.register_failing.tell(str(err))
+        else:
+            if lost := why_lost(self.register):
+                self.register_failing.tell(lost)
         return last
+
+    def _look_at_register(self) -> None:
+        path = self._config.storage.patrons_db
+        try:
+            if not is_damaged(path, patron_rows.migrations):
+                return
+        except OSError as err:  # Ours are.
+            self.alarm("store_damaged", str(err))
+            return
+        # It is another process's file, and its rows that are whole let in all the same.
+        self.patrons.doubt()
+        self.alarm("store_damaged", f"{path.name} is damaged; a start of doorctl-web mends it")
 
     def _set_aside(self, path: Path, migrations: Layout) -> None:
         try:

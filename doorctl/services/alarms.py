@@ -246,8 +246,8 @@ class WebsAlarms:
     `look` compares the table with both processes, as is done every :data:`WATCH_S`.
 
     `journal` takes each line first. `log` is the log for all of web, `answers` are web's answers to
-    the door about alarms. `notifiers` outlives this object and keeps each way's notices. Alarms are
-    sent by all of the `ways`.
+    the door about alarms, each of which `door_told` gets too. `notifiers` outlives this object and
+    keeps each way's notices. Alarms are sent by all of the `ways`.
     """
 
     def __init__(
@@ -275,7 +275,8 @@ class WebsAlarms:
         self.look: Callable[[], object] = lambda: None
         self.log: EventLog = AlarmLog(journal, self._hear, clock, self._raised)
         self._table_failing = AlarmOnce(self.log, "branch_failing", TABLE)
-        self.answers: Answers = alarm_answers(self._hear, clock)
+        self.door_told: Callable[[RaisedAlarm], None] = lambda _heard: None
+        self.answers: Answers = alarm_answers(self._hear_door, clock)
         self._open_ways(stack, notifiers)
         start_heartbeat(config, clock, self.log, stack)
 
@@ -325,6 +326,10 @@ class WebsAlarms:
             self.ways.append(way)
         for name, why in unusable.items():
             not_sent(self.log, f"{name}: {why}", name)
+
+    def _hear_door(self, heard: RaisedAlarm) -> None:
+        self.door_told(heard)
+        self._hear(heard)
 
     def _hear(self, heard: RaisedAlarm) -> None:
         for way in self.ways:

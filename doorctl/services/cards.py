@@ -49,10 +49,13 @@ from doorctl.services.numbers import (
 from doorctl.store.branch import BranchRecords
 from doorctl.store.door_log import LogFilter, Visit, VisitHistory
 from doorctl.store.keys import seal_on_record
-from doorctl.store.patrons import PatronCache, migrations
-from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
+from doorctl.store.patrons import PatronCache
+from doorctl.store.patrons_writer import (
+    PatronCacheWriter,
+    open_or_create_patrons,
+    open_or_renew_patrons,
+)
 from doorctl.store.records import AuditRecords
-from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures, SubjectReader
 from doorctl.store.visits import open_or_create_visits
 from doorctl.sync.document import refuse_odd_name
@@ -136,6 +139,7 @@ def explained(
         cache_applied_at=stamp.applied_at,
         cache_minimum_age=stamp.minimum_age,
         bans=found.bans,
+        damaged=not found.by_code and (found.damaged or stamp.incomplete),
     )
     cases = (
         case_of(replace(card, held=held), _right(found, held, now, policy), now, policy.branch)
@@ -267,21 +271,24 @@ def _apply(
     """
     config, path = app.config, app.storage.patrons_db
     push = config.web.push
-    if full:
-        # Only then: nobody is missed.
-        set_aside_if_damaged(path, applied_at, migrations)
-    with (
-        closing(StoredErasures(app.storage.branch_db)) as erasures,
-        closing(open_or_create_patrons(path, seal, erasures, access_policy(config))) as writer,
-    ):
-        return writer.apply(
-            rows,
-            full=full,
-            applied_at=applied_at,
-            minimum_age=config.policy.minimum_age,
-            guard=unguarded if approved else guard(push.max_removed_percent, push.removed_floor),
-            approved=approved,
-        )
+    with closing(StoredErasures(app.storage.branch_db)) as erasures:
+        cache = (seal, erasures, access_policy(config))
+        if full:
+            # Only then: nobody is missed.
+            writer, _ = open_or_renew_patrons(path, applied_at, *cache)
+        else:
+            writer = open_or_create_patrons(path, *cache)
+        with closing(writer):
+            return writer.apply(
+                rows,
+                full=full,
+                applied_at=applied_at,
+                minimum_age=config.policy.minimum_age,
+                guard=unguarded
+                if approved
+                else guard(push.max_removed_percent, push.removed_floor),
+                approved=approved,
+            )
 
 
 def renumber(app: App, number: int, why: str = "") -> int:

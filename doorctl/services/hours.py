@@ -64,7 +64,11 @@ def calendar_of(opening: Opening, stored: StoredCalendar) -> Calendar:
     """
     base = _base(opening, stored)
     staff = stored.sources.get(DaySource.STAFF)
-    return base if staff is None else replace(base, days={**base.days, **dated(staff.days)})
+    if staff is None and not stored.damaged:
+        return base
+    by_staff = {} if staff is None else dated(staff.days)
+    damaged = {day: DatedDay((), Cause.UNKNOWN_CALENDAR) for day in stored.damaged}
+    return replace(base, days={**base.days, **by_staff, **damaged})
 
 
 def _base(opening: Opening, stored: StoredCalendar) -> Calendar:

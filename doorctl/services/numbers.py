@@ -8,6 +8,7 @@ a few checks an hour.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,13 @@ from doorctl.access.rights import Ban, Pass
 from doorctl.access.throttle import CODES_KEY, CardThrottle, WrongPins, codes_hold, waits
 from doorctl.cards.numbers import normalise
 from doorctl.config import Config
-from doorctl.core.errors import BranchStoreError, InputError, StoreError
+from doorctl.core.errors import (
+    AnswerDamagedError,
+    BranchStoreError,
+    InputError,
+    StoreDamagedError,
+    StoreError,
+)
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.core.moments import BootTime
 from doorctl.core.ports import Seal
@@ -53,7 +60,8 @@ class Found:
 
     `keys` are its row key and the earlier ones; `other_keys` are those of the card's other
     readings, without any that the register knows as another patron's. `beside` are the row keys of
-    the patron's other cards.
+    the patron's other cards. `damaged`: what the library system answered about it once can't be
+    read, so it is as if it had never been asked.
     """
 
     keys: tuple[bytes, ...] = field(repr=False)
@@ -64,6 +72,7 @@ class Found:
     restricted: bool = False
     other_keys: tuple[bytes, ...] = field(default=(), repr=False)
     beside: tuple[bytes, ...] = field(default=(), repr=False)
+    damaged: bool = False
 
     @property
     def patron_ref(self) -> str | None:
@@ -97,9 +106,24 @@ def look_up(readings: Sequence[Reading], patrons: PatronCache, branch: BranchRec
     best = (known or with_pass or rows)[0]
     others = [row for row in rows if row is not best and may_be_one(row.patron, best.patron)]
     other_keys = tuple(row.keys[0] for row in others)
+    damaged = any(row.damaged for row in rows)
     # A card of nobody's is asked about too: the work must not tell which it is.
-    beside = tuple(key for key in patrons.cards_of(best.patron_ref) if key not in best.keys)
-    return replace(united(best, others), other_keys=other_keys, beside=beside)
+    beside: tuple[bytes, ...] = ()
+    with suppress(StoreDamagedError):  # Of the index alone: the row itself was read.
+        beside = tuple(key for key in patrons.cards_of(best.patron_ref) if key not in best.keys)
+    found = united(best, others)
+    return replace(found, other_keys=other_keys, beside=beside, damaged=damaged)
+
+
+def row_of(key: bytes, patrons: PatronCache) -> tuple[Patron | None, bool]:
+    """Return a card's row, and whether an answer of the library system about it is damaged.
+
+    Raises StoreError: the patron cache can't be read.
+    """
+    try:
+        return patrons.find(key), False
+    except AnswerDamagedError:
+        return patrons.find(key, pushed_alone=True), True
 
 
 def rights_of(
@@ -163,8 +187,9 @@ def _read(
     keys: tuple[bytes, ...], kind: IdentifierKind, patrons: PatronCache, branch: BranchRecords
 ) -> Found:
     by_code = kind is IdentifierKind.CODE
-    patron = None if by_code else patrons.find(keys[0])
-    return replace(rights_of(keys[0], patron, branch, by_code=by_code), keys=keys)
+    patron, damaged = (None, False) if by_code else row_of(keys[0], patrons)
+    own = rights_of(keys[0], patron, branch, by_code=by_code)
+    return replace(own, keys=keys, damaged=damaged)
 
 
 # The sealer of this installation, by its key and its configuration; loads Argon2.

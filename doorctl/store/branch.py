@@ -9,10 +9,12 @@ it read last: see `WatchedReader`.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
 from operator import index
@@ -43,15 +45,24 @@ from doorctl.access.rights import (
     PassKind,
     guessable,
 )
-from doorctl.core.errors import StoreDamagedError
+from doorctl.core.errors import StoreDamagedError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.core.moments import Moment
-from doorctl.privacy.subject import BRANCH
+from doorctl.privacy.subject import BRANCH, Table
 from doorctl.store import tables
+from doorctl.store.concerned import InDoubtError, numbers_of
 from doorctl.store.connection import LOOP_PATIENCE_MS, Lasting, WatchedReader, translated
 from doorctl.store.door_log import CARD_HEX_DIGITS
 from doorctl.store.layout import Layout, releases
-from doorctl.store.tables import create_tables, from_ms, maybe, of_database, to_ms, whole
+from doorctl.store.tables import (
+    create_tables,
+    from_ms,
+    maybe,
+    of_database,
+    select,
+    to_ms,
+    whole,
+)
 
 # The tables of ``branch.db``: their migrations, and each record as a row and back.
 #
@@ -194,18 +205,30 @@ _BANS = f"""
     SELECT {BANS} FROM bans NOT INDEXED WHERE (row_key = ? OR patron_ref = ?) AND lifted_ms IS NULL
     ORDER BY number
 """  # noqa: S608 -- as said
-_PASS = f"""
-    SELECT {PASSES} FROM passes WHERE row_key = ? AND revoked_ms IS NULL
-    ORDER BY number DESC
-"""  # noqa: S608 -- as said
+_PASS = tuple(
+    (
+        select("1", f"passes{by} WHERE row_key = ? AND NOT {whole(tables.PASSES)}"),
+        select(PASSES, f"passes{by} WHERE row_key = ? AND revoked_ms IS NULL ORDER BY number DESC"),
+    )
+    for by in ("", " NOT INDEXED")
+)
+"""Whether one is damaged, and all of them: by the index, or where that is damaged, without it."""
 _BROKEN = {
-    table.name: f"SELECT 1 FROM {table.name} WHERE NOT {whole(table)}"  # noqa: S608 -- as said
+    table.name: select("1", f"{table.name} WHERE NOT {whole(table)}")
     for table in of_database(BRANCH)
     if table.twice
 }
 """The queries for damaged rows. All bans are read, without an index, because a wrong bit in a ban's
 key would hide it. Of passes one card's are enough: a pass that is not found lets nobody in."""
-_BROKEN_PASS = f"{_BROKEN['passes']} AND row_key = ?"
+_BROKEN_DAYS = select(
+    "CAST(day AS BLOB), CAST(twice AS BLOB)", f"days WHERE NOT {whole(tables.DAYS)}"
+)
+_HAS_PASSES = select("1", "sqlite_schema WHERE name = 'passes'")
+_LAST = select("max(number)", "overrides")
+_BROKEN_LAST = select("1", f"overrides WHERE number = ({_LAST}) AND NOT {whole(tables.OVERRIDES)}")
+_DATE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_BAN = select(BANS, "bans WHERE number = ? AND lifted_ms IS NULL")
+_RESTRICTION = "SELECT row_key, patron_ref FROM restrictions WHERE number = ?"
 _RESTRICTED = """
     SELECT EXISTS (
         SELECT 1 FROM restrictions NOT INDEXED WHERE patron_ref = ?2
@@ -229,11 +252,12 @@ _LIFTED = f"""
     WHERE mode = 'lockdown' AND by = :by AND ended_by <> :by AND ended_ms >= :since
     ORDER BY number DESC LIMIT 1
 """  # noqa: S608 -- as said
-_CALENDAR = """
+_CALENDAR = f"""
     SELECT 'source', source, known_until, fetched_ms, NULL FROM day_sources
-    UNION ALL SELECT 'day', source, day, spans, note FROM days
-    UNION ALL SELECT 'week', NULL, NULL, spans, NULL FROM week
-"""
+    WHERE {whole(tables.DAY_SOURCES)}
+    UNION ALL SELECT 'day', source, day, spans, note FROM days WHERE {whole(tables.DAYS)}
+    UNION ALL SELECT 'week', NULL, NULL, spans, NULL FROM week WHERE {whole(tables.WEEK)}
+"""  # noqa: S608 -- as said
 """It is one statement, so that it reads one commit."""
 
 _WRONG_ELSEWHERE = "SELECT wrong FROM wrong_pins_elsewhere WHERE patron_ref = ?"
@@ -303,40 +327,62 @@ class BranchRecords(BranchReader):
 
     def bans(self, row_key: bytes, patron_ref: str | None) -> tuple[Ban, ...]:
         """Return the bans of a card and of its patron that were not lifted, in force or not."""
-        self._refuse_broken("bans")
-        return self._fetch(to_ban, _BANS, (row_key, patron_ref))
+        numbers = self._numbers(tables.BANS, row_key, patron_ref)
+        if numbers is None:
+            return self._fetch(to_ban, _BANS, (row_key, patron_ref))
+        return tuple(ban for number in numbers for ban in self._fetch(to_ban, _BAN, (number,)))
 
     def passes_of(self, row_key: bytes) -> tuple[Pass, ...]:
         """Return the passes of a card or code that were not revoked, in force or not."""
-        if self._records(_BROKEN_PASS, (row_key,)):
+        for broken, every in _PASS:
+            try:
+                is_broken = self._records(broken, (row_key,))
+            except StoreDamagedError:
+                continue
+            if is_broken:
+                raise self._damaged()
+            return self._fetch(to_pass, every, (row_key,))
+        if not self._records(_HAS_PASSES):
             raise self._damaged()
-        return self._fetch(to_pass, _PASS, (row_key,))
+        # The patron's own row may let in all the same.
+        return ()
 
     def restricted(self, row_key: bytes, patron_ref: str | None) -> bool:
         """Tell whether staff have restricted the use of the data about a card or its patron."""
-        self._refuse_broken("restrictions")
-        records = self._records(_RESTRICTED, (row_key, patron_ref))
-        return bool(records and records[0][0])
+        numbers = self._numbers(tables.RESTRICTIONS, row_key, patron_ref)
+        if numbers is None:
+            records = self._records(_RESTRICTED, (row_key, patron_ref))
+            return bool(records and records[0][0])
+        subjects = [subject for n in numbers for subject in self._records(_RESTRICTION, (n,))]
+        return any(
+            ref == patron_ref if ref is not None and patron_ref is not None else key == row_key
+            for key, ref in subjects
+        )
 
     def wrong_pins_elsewhere(self, patron_ref: str | None) -> int:
         """Return how many wrong PINs of a patron other branches have reported."""
-        records = self._records(_WRONG_ELSEWHERE, (patron_ref,))
+        try:
+            records = self._records(_WRONG_ELSEWHERE, (patron_ref,))
+        except StoreDamagedError:
+            # What is counted here counts; the sender tells all of it again.
+            return 0
         return records[0][0] if records else 0
 
     def calendar(self) -> StoredCalendar:
-        """Return the stored hours, as of one commit."""
-        self._refuse_broken("days", "day_sources", "week")
-        return self._read(_to_calendar, self._records(_CALENDAR))
+        """Return the stored hours, as of one commit; what is damaged is left out."""
+        self._refuse_unread("days", "day_sources", "week")
+        stored = self._read(_to_calendar, self._records(_CALENDAR))
+        return replace(stored, damaged=self._read(_damaged_days, self._records(_BROKEN_DAYS)))
 
     def override(self) -> Override | None:
         """Return the mode set by hand last, unless staff ended it; its time may be over."""
-        self._refuse_broken("overrides")
+        self._refuse_broken_override()
         records = self._fetch(to_override, _OVERRIDE)
         return records[0] if records else None
 
     def last_override(self) -> LastOverride | None:
         """Return the mode set by hand last, also where staff ended it; None for none ever."""
-        self._refuse_broken("overrides")
+        self._refuse_broken_override()
         records = self._fetch(_to_last, _LAST_OVERRIDE)
         return records[0] if records else None
 
@@ -364,12 +410,58 @@ class BranchRecords(BranchReader):
         super().close()
         self._commits.close()
 
-    def _refuse_broken(self, *tables: str) -> None:
-        for table in tables:
-            # A wrong bit in how many rows a page says to have hides them all.
-            records = self._records(f"PRAGMA quick_check({table})")
-            if records not in ([], [("ok",)]) or self._records(_BROKEN[table]):
-                raise self._damaged()
+    def damage(self) -> str | None:
+        """Return in which tables that the door goes by something is damaged, None for none."""
+        damaged = [table for table in (*_BROKEN, "wrong_pins_elsewhere") if self._is_damaged(table)]
+        return ", ".join(damaged) or None
+
+    def _is_damaged(self, table: str) -> bool:
+        try:
+            broken = _BROKEN.get(table)
+            return not self._is_read(table) or bool(broken and self._records(broken))
+        except StoreDamagedError:
+            return True
+
+    def _numbers(self, table: Table, row_key: bytes, patron_ref: str | None) -> list[int] | None:
+        """Return the rows about a card or its patron; None for all that a query finds.
+
+        Raises StoreDamagedError: one that is damaged may be theirs.
+        """
+        with suppress(StoreError):
+            if not self._is_damaged(table.name):
+                return None
+        try:
+            return numbers_of(self._scan, self._records, table, row_key, patron_ref)
+        except InDoubtError:
+            raise self._damaged() from None
+
+    def _scan(self, sql: str) -> list[tuple[Any, ...]]:
+        """Return what can be read from the beginning on, and from the end."""
+        found: list[tuple[Any, ...]] = []
+        with self._guard:
+            database = self.reader.current()
+            for order in ("", " DESC"):
+                # What comes before an error is kept.
+                with suppress(sqlite3.DatabaseError, UnicodeDecodeError):
+                    found.extend(database.execute(sql + order))
+        return found
+
+    def _is_read(self, table: str) -> bool:
+        # A wrong bit in how many rows a page says to have hides them all.
+        try:
+            return self._records(f"PRAGMA quick_check({table})") in ([], [("ok",)])
+        except StoreDamagedError:
+            return False
+
+    def _refuse_unread(self, *tables: str) -> None:
+        if not all(map(self._is_read, tables)):
+            raise self._damaged()
+
+    def _refuse_broken_override(self) -> None:
+        # Earlier ones are over.
+        self._refuse_unread("overrides")
+        if self._records(_BROKEN_LAST):
+            raise self._damaged()
 
 
 def never_made(path: Path) -> bool:
@@ -403,7 +495,28 @@ def _to_calendar(records: list[tuple[Any, ...]]) -> StoredCalendar:
         for kind, source, known_until, fetched_ms, _ in records
         if kind == "source"
     }
+    if DaySource.STAFF not in sources and (by_staff := _to_days(DaySource.STAFF.value, days)):
+        # Their own row is damaged, and says no more of theirs.
+        sources[DaySource.STAFF] = StoredDays(by_staff, None, from_ms(0))
     return StoredCalendar(sources, next(iter(weeks), None))
+
+
+def _damaged_days(records: list[tuple[Any, ...]]) -> frozenset[date]:
+    """Return the dates that damaged rows may be of; LookupError for one that names none."""
+    found: set[date] = set()
+    for day, twice in records:
+        dates = {named for text in _DATE.findall(day + b" " + twice) if (named := _day(text))}
+        if not dates:
+            raise LookupError
+        found |= dates
+    return frozenset(found)
+
+
+def _day(text: bytes) -> date | None:
+    try:
+        return date.fromisoformat(text.decode())
+    except ValueError:
+        return None
 
 
 def _to_days(source: str, days: list[tuple[Any, ...]]) -> tuple[StoredDay, ...]:

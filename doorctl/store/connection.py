@@ -201,7 +201,7 @@ def _ours(path: Path, error: sqlite3.Error) -> StoreError:
     code = error.sqlite_errorcode & _PRIMARY_CODE
     name = error.sqlite_errorname
     if code in _DAMAGED or str(error) == "unsupported file format":
-        return StoreDamagedError(f"{path} is damaged ({name}); a start of the door sets it aside")
+        return StoreDamagedError(f"{path} is damaged ({name}); a start of its writer sets it aside")
     if code in _BUSY:
         return StoreBusyError(f"{path} is in use by another process ({name}); try again")
     hint = _HINTS.get(code, "SQLite refused")
@@ -573,6 +573,10 @@ class WatchedReader:
                 with translated(self.path):
                     raise
         return (self.generation << _COMMITS_BITS) + commits
+
+    def is_at(self, file: tuple[int, int]) -> bool:
+        """Tell whether it reads the file of a device and inode."""
+        return self._file[:2] == file
 
     def close(self) -> None:
         """Close the connection; the next use opens it again."""

@@ -19,6 +19,7 @@ import struct
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -41,7 +42,7 @@ from doorctl.store.connection import (
     translated,
     write_over,
 )
-from doorctl.store.tables import person_tables
+from doorctl.store.tables import KEY_SUM, key_sum, person_tables
 
 if TYPE_CHECKING:
     # A door signs nothing, and needs no NaCl.
@@ -225,12 +226,15 @@ def lay_over(writer: Writer, key: InstallationKey) -> bool:
             return False
         link = links(key)[-1:]
         connection.create_function("overlaid", 1, lambda value: value and overlaid(value, link))
+        connection.create_function("summed", 3, partial(_summed, link))
         connection.execute("PRAGMA defer_foreign_keys = ON")
         for table in person_tables(path.name):
             of_card = [name for name in (CARD, "pin_check") if name in table.names]
             if not of_card:
                 continue
             values = ", ".join(f"{name} = overlaid({name})" for name in of_card)
+            if KEY_SUM in table.names:
+                values += ", key_sum = summed(key_sum, row_key, pin_check)"
             # What a start in between has counted gives way to what was counted before.
             connection.execute(
                 f"UPDATE OR REPLACE {table.name} SET {values} WHERE row_key <> ?",  # noqa: S608 -- ours
@@ -238,6 +242,15 @@ def lay_over(writer: Writer, key: InstallationKey) -> bool:
             )
         connection.execute(f"PRAGMA application_id = {mark}")
     return True
+
+
+def _summed(
+    link: tuple[bytes, ...], total: int | None, row_key: bytes, check: bytes | None
+) -> int | None:
+    """Return a row's checksum under the newest key; one that is wrong stays so."""
+    if total is None or total != key_sum(row_key, check):
+        return total
+    return key_sum(overlaid(row_key, link), check and overlaid(check, link))
 
 
 def _restamped(connection: sqlite3.Connection, key: InstallationKey) -> bool:

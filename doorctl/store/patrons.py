@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -10,21 +11,21 @@ from typing import Any
 import orjson
 
 from doorctl.access.patron import CacheStamp, Patron, SealedRow
-from doorctl.core.errors import StoreDamagedError, StoreError
+from doorctl.core.errors import AnswerDamagedError, StoreDamagedError, StoreError
 from doorctl.core.ports import Seal
 from doorctl.privacy.subject import PATRONS
 from doorctl.store.connection import LOOP_PATIENCE_MS, Lasting, WatchedReader
 from doorctl.store.layout import Layout, releases
-from doorctl.store.tables import ASKED, CACHE, LEARNT, REGISTER, whole
+from doorctl.store.tables import ASKED, CACHE, KEY_SUM, LEARNT, REGISTER, key_sum, select, whole
 
-COLUMNS = REGISTER.but("row_key", "epoch")
+COLUMNS = REGISTER.but("row_key", "epoch", KEY_SUM)
 """The columns of a patron, in the order of :func:`to_patron`."""
 
-migrations = Layout("patrons", releases(PATRONS, (0, 2)))
+migrations = Layout("patrons", releases(PATRONS, (0, 2), (0, 3)))
 
 
 def to_record(row: SealedRow, *more: object) -> tuple[object, ...]:
-    """Return a sealed row as the values of ``row_key`` and :data:`COLUMNS`, then `more`."""
+    """Return a sealed row's values: ``row_key``, :data:`COLUMNS`, `more` and the checksum."""
     patron = row.patron
     return (
         row.row_key,
@@ -41,6 +42,7 @@ def to_record(row: SealedRow, *more: object) -> tuple[object, ...]:
         _from_codes(patron.tags),
         patron.weak_pin,
         *more,
+        key_sum(row.row_key, patron.pin_check),
     )
 
 
@@ -75,13 +77,13 @@ def _to_day(text: str | None) -> date | None:
 _PUSHED = COLUMNS.replace("pin_check", "coalesce(patrons.pin_check, learnt.pin_check)").replace(
     "weak_pin", "coalesce(learnt.weak_pin, patrons.weak_pin)"
 )
-_LEARNT_WHOLE = f"(learnt.row_key IS NULL OR {whole(LEARNT)})"
 _FIND = f"""
-    SELECT {_PUSHED}, good_until, 1, {whole(REGISTER)} AND {_LEARNT_WHOLE} FROM patrons
-    LEFT JOIN learnt ON patrons.pin_check IS NULL AND learnt.row_key = patrons.row_key
+    SELECT {_PUSHED}, good_until, 1, {whole(REGISTER)}, patrons.key_sum, patrons.pin_check,
+    learnt.row_key IS NULL OR {whole(LEARNT)}, learnt.key_sum FROM patrons
+    LEFT JOIN learnt ON ?2 AND patrons.pin_check IS NULL AND learnt.row_key = patrons.row_key
     WHERE patrons.row_key = ?1
-    UNION ALL SELECT {COLUMNS}, asked_until, 0, {whole(ASKED)} FROM asked
-    WHERE row_key = ?1
+    UNION ALL SELECT {COLUMNS}, asked_until, 0, 1, NULL, pin_check, {whole(ASKED)}, key_sum
+    FROM asked WHERE ?2 AND row_key = ?1
 """  # noqa: S608 -- constants of ours
 """A row that a push brought comes first; where one stands, the writer's `keep` kept no other."""
 
@@ -89,9 +91,16 @@ _CARDS_OF = """
     SELECT row_key FROM patrons WHERE patron_ref = ?1
     UNION SELECT row_key FROM asked WHERE patron_ref = ?1 LIMIT 64
 """
+_HELD = select("epoch", "cache")
+_INSPECT = select(
+    f"row_key, pin_check, {whole(REGISTER)} AND epoch <= ({_HELD}), key_sum",
+    "patrons WHERE row_key > ? ORDER BY row_key LIMIT ?",
+)
+SLICE_ROWS = 5_000
+"""Rows that are inspected at once."""
 
 _STAMP = f"""
-    SELECT {whole(CACHE)}, epoch, applied_at, minimum_age, patrons, key_id,
+    SELECT {whole(CACHE)}, epoch, applied_at, minimum_age, patrons, incomplete, key_id,
     memory_kib, iterations FROM cache
 """  # noqa: S608 -- constants of ours
 _CURE = "load the full feed: doorctl patrons load FEED --full"
@@ -119,17 +128,32 @@ class PatronCache:
     ) -> None:
         self.path = path
         self._seals = (seal, *earlier)
+        self._doubted = (0, 0)
         lasting = None if now_s is None else Lasting(now_s)
         self._rows = WatchedReader(path, _CURE, migrations, lasting=lasting)
         self._commits = WatchedReader(
             path, _CURE, migrations, patience_ms=LOOP_PATIENCE_MS, lasting=lasting
         )
 
-    def find(self, row_key: bytes) -> Patron | None:
-        """Return the row of a 16-byte key, as of the last committed push or `keep`."""
-        for *patron, is_whole in self._rows.fetch(_FIND, row_key):
-            if not is_whole:
+    def doubt(self) -> None:
+        """Take the file that is there now for incomplete, whatever stands in it."""
+        with suppress(OSError):
+            status = self.path.stat()
+            self._doubted = (status.st_dev, status.st_ino)
+
+    def find(self, row_key: bytes, *, pushed_alone: bool = False) -> Patron | None:
+        """Return the row of a 16-byte key, as of the last committed push or `keep`.
+
+        `pushed_alone` leaves out what `keep` kept. Raises AnswerDamagedError: that is damaged.
+        StoreDamagedError: the row that a push brought is.
+        """
+        for *patron, is_whole, pushed_sum, pushed_check, kept_whole, kept_sum in self._rows.fetch(
+            _FIND, row_key, not pushed_alone
+        ):
+            if not (is_whole and _sums_up(pushed_sum, row_key, pushed_check)):
                 raise self._damaged()
+            if not (kept_whole and _sums_up(kept_sum, row_key, patron[0])):
+                raise AnswerDamagedError(f"{self.path} is damaged: an answer can't be read")
             try:
                 return to_patron(tuple(patron))
             except (TypeError, ValueError):
@@ -141,12 +165,23 @@ class PatronCache:
         """Return the row keys of a patron's cards, as of :meth:`find`; none for None."""
         return tuple(key for (key,) in self._rows.fetch(_CARDS_OF, patron_ref))
 
+    def inspect(self, after: bytes) -> tuple[bytes, int]:
+        """Look for wrong bits in the next rows of pushes behind a key, b"" for the first ones.
+
+        Returns the last key, b"" at the end, and how many of the rows are damaged.
+        """
+        rows = self._rows.fetch(_INSPECT, after, SLICE_ROWS)
+        damaged = sum(
+            not (is_whole and _sums_up(total, key, check)) for key, check, is_whole, total in rows
+        )
+        return (rows[-1][0] if len(rows) == SLICE_ROWS else b""), damaged
+
     def stamp(self) -> CacheStamp:
         """Return the cache's epoch and age; StoreError if never filled, or under another seal."""
         records = self._rows.fetch(_STAMP)
         if not records:
             raise StoreError(f"{self.path} was never filled; load the full feed")
-        is_whole, epoch, applied_at, minimum_age, patrons, *seal = records[0]
+        is_whole, epoch, applied_at, minimum_age, patrons, incomplete, *seal = records[0]
         if not is_whole:
             raise self._damaged()
         if Seal(*seal) not in self._seals:
@@ -158,7 +193,8 @@ class PatronCache:
             at = None if applied_at is None else datetime.fromisoformat(applied_at)
         except (TypeError, ValueError):
             raise self._damaged() from None
-        return CacheStamp(epoch, at, minimum_age, patrons)
+        in_doubt = self._rows.is_at(self._doubted)
+        return CacheStamp(epoch, at, minimum_age, patrons, bool(incomplete) or in_doubt)
 
     def version(self) -> int:
         """Return a number that changes with each commit and each new file."""
@@ -171,3 +207,10 @@ class PatronCache:
 
     def _damaged(self) -> StoreDamagedError:
         return StoreDamagedError(f"{self.path} is damaged: a row can't be read; set it aside")
+
+
+def _sums_up(total: int | None, row_key: bytes, pin_check: Any) -> bool:
+    """Tell whether a checksum is right; a row of release 0.2 has none."""
+    if total is None:
+        return True
+    return isinstance(pin_check, bytes | None) and total == key_sum(row_key, pin_check)

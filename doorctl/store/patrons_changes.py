@@ -23,7 +23,7 @@ from doorctl.access.patron import SealedRow
 from doorctl.access.policy import KNOWN_BLOCKS, Policy, WeakPin
 from doorctl.core.errors import RowsClashError, StoreError
 from doorctl.store.connection import batches, sync_directory, write_over
-from doorctl.store.tables import REGISTER
+from doorctl.store.tables import KEY_SUM, REGISTER
 from doorctl.sync.receive import MOST_CARDS, SOON, Applying, Changes, Push
 
 WEEK = timedelta(days=7)
@@ -98,7 +98,7 @@ _NOTE = f"""
 """  # noqa: S608 -- constants of ours
 _DIFFERENT = " OR ".join(
     f"old.{name} IS NOT new.{name}"
-    for name in REGISTER.but("row_key", "patron_ref", "epoch").split(", ")
+    for name in REGISTER.but("row_key", "patron_ref", "epoch", KEY_SUM).split(", ")
 )
 _OPENS_TODAY = f"(NOT {_CLOSED} AND EXISTS (SELECT 1 FROM ahead WHERE n = 0 AND NOT {_DATED}))"  # noqa: S608
 # A day that lies before or behind those that were noted counts as one that was not open. Who is
@@ -276,8 +276,8 @@ _FORGET_CHANGED = (
     "DELETE FROM asked WHERE row_key = ? AND learnt_on <= ?",
 )
 _HAND_ON = """
-    INSERT INTO learnt (row_key, pin_check, weak_pin, learnt_on, good_until)
-    SELECT asked.row_key, asked.pin_check, asked.weak_pin, learnt_on, good_until
+    INSERT INTO learnt (row_key, pin_check, weak_pin, learnt_on, good_until, key_sum)
+    SELECT asked.row_key, asked.pin_check, asked.weak_pin, learnt_on, good_until, asked.key_sum
     FROM asked JOIN patrons ON patrons.row_key = asked.row_key WHERE patrons.pin_check IS NULL
 """
 _REPLACE_ALL = "DELETE FROM asked"

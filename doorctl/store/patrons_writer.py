@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,16 +12,32 @@ from msgspec.structs import astuple
 
 from doorctl.access.patron import Applied, SealedRow
 from doorctl.access.policy import Policy
-from doorctl.core.errors import RowsClashError, StoreError
+from doorctl.core.errors import (
+    BranchStoreError,
+    RowsClashError,
+    StoreDamagedError,
+    StoreError,
+)
 from doorctl.core.ports import Seal
 from doorctl.privacy.subject import Tombstones
 from doorctl.store import patrons_changes
 from doorctl.store.connection import Writer, batches, create_file, translated
 from doorctl.store.patrons import migrations, to_record
 from doorctl.store.patrons_changes import Leaving
-from doorctl.store.residue import discard_set_aside
+from doorctl.store.residue import discard_set_aside, set_aside, set_aside_if_damaged
+from doorctl.store.salvage import Salvage, salvaged
 from doorctl.store.subject import StoredErasures, forget_restored
-from doorctl.store.tables import ASKED, REGISTER, TWICE, second_copy
+from doorctl.store.tables import (
+    ASKED,
+    CACHE,
+    LEARNT,
+    REGISTER,
+    TWICE,
+    key_sum,
+    second_copy,
+    select,
+    whole,
+)
 from doorctl.sync.receive import Guard, Push
 
 _PLACES = {name: f"?{n}" for n, name in enumerate(REGISTER.but().split(", "), 1)}
@@ -35,7 +51,8 @@ _PUT = f"""
 """  # noqa: S608 -- as said
 _STAMP = """
     UPDATE cache SET epoch = ?, digest = ?, applied_at = ?, minimum_age = ?,
-    patrons = (SELECT count(*) FROM patrons), key_id = ?, memory_kib = ?, iterations = ?
+    patrons = (SELECT count(*) FROM patrons), key_id = ?, memory_kib = ?, iterations = ?,
+    incomplete = CASE WHEN ? THEN 0 ELSE incomplete END
 """
 _STAMP_ROWS = """
     UPDATE cache SET epoch = ?, digest = ?, patrons = (SELECT count(*) FROM patrons)
@@ -46,8 +63,8 @@ _KEEP_ROW = f"""
     INSERT OR REPLACE INTO asked ({ASKED.but()}) VALUES ({", ".join("?" * len(ASKED.names[:-1]))})
 """  # noqa: S608 -- as said
 _KEEP_CHECK = """
-    INSERT OR REPLACE INTO learnt (row_key, pin_check, weak_pin, learnt_on, good_until)
-    VALUES (?, ?, ?, ?, ?)
+    INSERT OR REPLACE INTO learnt (row_key, pin_check, weak_pin, learnt_on, good_until, key_sum)
+    VALUES (?, ?, ?, ?, ?, ?)
 """
 # A branch that gets no pushes any more must forget its patrons.
 _APPLIED_AT = "SELECT applied_at FROM cache"
@@ -62,6 +79,11 @@ _STAMP_EXPIRED = (
 )
 """The number rises, so that no changes follow on the deleted push: they would leave the others
 out."""
+_WRONG_BITS = 2
+"""Of `incomplete`: the file itself has them; 1 says that rows of the file before it are lost."""
+_NOTE_WRONG_BITS = "UPDATE cache SET incomplete = ?"
+_TAKEN_OVER = "UPDATE cache SET epoch = ?, applied_at = ?, minimum_age = ?, patrons = ?"
+_IS_INCOMPLETE = select(f"incomplete OR NOT {whole(CACHE)}", "cache")
 HIGHEST = 2**63 - 1
 """The highest number that SQLite keeps."""
 
@@ -70,7 +92,8 @@ class PatronCacheWriter(Writer):
     """Fill ``patrons.db``. Belongs to the thread that makes it.
 
     The file must exist. Only a full push may bring another seal than the file's, because rows of
-    the old seal could not be found any more.
+    the old seal could not be found any more. A new file in the place of one that is lost or was set
+    aside is incomplete: until a full push, a card that it does not hold is a fault of ours.
 
     Args:
         erasures: persons whom no older push and no older copy of the file may bring back; None
@@ -89,9 +112,10 @@ class PatronCacheWriter(Writer):
         policy: Policy = Policy(),  # noqa: B008 - frozen
     ) -> None:
         self.seal, self.erasures, self.policy = seal, erasures, policy
+        before = path.with_name(f"{path.name}.lock").exists()
         super().__init__(path, migrations, checkpoints=True)
         try:
-            self._start_empty()
+            self._start_empty(incomplete=before)
             self._forget_restored()
         except BaseException:
             self.close()
@@ -102,6 +126,60 @@ class PatronCacheWriter(Writer):
         with translated(self.path):
             record = self.database.execute("SELECT epoch, digest FROM cache").fetchone()
         return Push(*record)
+
+    def is_incomplete(self) -> bool:
+        """Tell whether rows were lost or damaged, and no whole register has come since."""
+        with translated(self.path):
+            return bool(self.database.execute(_IS_INCOMPLETE).fetchone()[0])
+
+    def note_damage(self) -> bool:
+        """Call for a whole register, durably; return whether none was called for before."""
+        before = self.is_incomplete()
+        with self.transaction() as connection:
+            connection.execute(_NOTE_WRONG_BITS, (_WRONG_BITS,))
+        return not before
+
+    def has_wrong_bits(self) -> bool:
+        """Tell whether damage was noted in this very file, and no whole register has come since."""
+        with translated(self.path):
+            (incomplete,) = self.database.execute("SELECT incomplete FROM cache").fetchone()
+        return bool(incomplete == _WRONG_BITS)
+
+    def renew(self, at: datetime) -> None:
+        """Set the file aside, as of an aware time, and go on with what is whole of it.
+
+        Raises StoreError: there is no file any more, or none that can be used.
+        """
+        self.close()
+        aside = set_aside(self.path, at)
+        create_file(self.path, migrations)
+        PatronCacheWriter.__init__(self, self.path, self.seal, self.erasures, self.policy)
+        # What can't be used is lost with the rest.
+        with suppress(StoreError):
+            self.take_over(salvaged(aside))
+
+    def take_over(self, found: Salvage) -> int:
+        """Put into an empty file what is whole of the one before; return how many cards.
+
+        It stays incomplete. Nothing is put in where the cache's own row, or its seal, is not
+        known.
+        """
+        for _, epoch, applied_at, minimum_age, _, *seal in found.of(CACHE).values():
+            # A row of a push to come would be in the way of that push.
+            at = REGISTER.names.index("epoch")
+            held = {key: row for key, row in found.of(REGISTER).items() if row[at] <= epoch}
+            if Seal(*seal[:3]) != self.seal or not held:
+                continue
+            with self.transaction() as connection:
+                for table in (REGISTER, LEARNT, ASKED):
+                    rows = held if table is REGISTER else found.of(table)
+                    kept = [rows[key] for key in sorted(rows) if table is not LEARNT or key in held]
+                    places = ", ".join("?" * len(table.names))
+                    connection.executemany(f"INSERT INTO {table.name} VALUES ({places})", kept)  # noqa: S608 -- as said
+                connection.execute(_TAKEN_OVER, (epoch, applied_at, minimum_age, len(held)))
+            self._forget_restored()
+            return len(held)
+        return 0
 
     def apply(
         self,
@@ -129,7 +207,7 @@ class PatronCacheWriter(Writer):
         with self.transaction() as connection:
             epoch = self._epoch_before(connection, minimum_age, full=full)
             # A numbered push follows on what is held; a feed without a number proves nothing.
-            whole = full or push is not None or epoch == 0
+            is_whole = full or push is not None or epoch == 0
             push = push or Push(_following(epoch))
             gone = self._forget_other_seal(connection)
             patrons_changes.watch(connection, self.policy, at)
@@ -139,8 +217,8 @@ class PatronCacheWriter(Writer):
             removed = gone + leaving.remove(removals)
             guard(patrons_changes.counted(connection))
             patrons_changes.stop(connection, forgets=approved)
-            more = (at.isoformat(), minimum_age, *astuple(self.seal)) if whole else ()
-            stamp = _STAMP if whole else _STAMP_ROWS
+            more = (at.isoformat(), minimum_age, *astuple(self.seal), full) if is_whole else ()
+            stamp = _STAMP if is_whole else _STAMP_ROWS
             connection.execute(stamp, (push.epoch, push.digest, *more))
             held = connection.execute("SELECT patrons FROM cache").fetchone()[0]
         if removed:
@@ -175,8 +253,9 @@ class PatronCacheWriter(Writer):
             if pushed is None and row_until is not None:
                 connection.execute(_KEEP_ROW, to_record(row, *days, row_until.isoformat()))
             elif pushed is not None and pushed[0] is None:
-                check = (row.patron.pin_check, row.patron.weak_pin)
-                connection.execute(_KEEP_CHECK, (row.row_key, *check, *days))
+                check, total = row.patron.pin_check, key_sum(row.row_key, row.patron.pin_check)
+                kept = (row.row_key, check, row.patron.weak_pin, *days, total)
+                connection.execute(_KEEP_CHECK, kept)
 
     def expire(self, confirmed_before: datetime) -> int:
         """Delete all rows if no push has come since a time, durably; return how many.
@@ -217,19 +296,23 @@ class PatronCacheWriter(Writer):
             connection.execute("UPDATE patrons SET epoch = min(epoch, ?)", (epoch,))
             connection.execute("UPDATE cache SET epoch = min(epoch, ?), digest = ''", (epoch,))
 
-    def _start_empty(self) -> None:
+    def _start_empty(self, *, incomplete: bool) -> None:
         with self.transaction() as connection:
             connection.execute(
                 """
                 INSERT OR IGNORE INTO cache
-                (only, epoch, applied_at, minimum_age, patrons, key_id, memory_kib, iterations)
-                VALUES (1, 0, NULL, 0, 0, ?, ?, ?)
+                (only, epoch, applied_at, minimum_age, patrons, incomplete, key_id, memory_kib,
+                iterations) VALUES (1, 0, NULL, 0, 0, ?, ?, ?, ?)
                 """,
-                astuple(self.seal),
+                (incomplete, *astuple(self.seal)),
             )
 
     def _erased(self) -> Tombstones:
-        return Tombstones() if self.erasures is None else self.erasures.tombstones()
+        try:
+            return Tombstones() if self.erasures is None else self.erasures.tombstones()
+        except StoreDamagedError as err:
+            # It is another file's damage, and none of the register's.
+            raise BranchStoreError(str(err)) from err
 
     def _forget_restored(self) -> None:
         # While the erased persons can't be read, the door refuses everybody and every push.
@@ -287,6 +370,44 @@ def open_or_create_patrons(
     if not path.exists():
         create_file(path, migrations)
     return PatronCacheWriter(path, seal, erasures, policy)
+
+
+def open_or_renew_patrons(
+    path: Path, at: datetime, seal: Seal, erasures: StoredErasures | None, policy: Policy
+) -> tuple[PatronCacheWriter, str | None]:
+    """Open the cache's writer; return what to say where the file was damaged, else None.
+
+    It is set aside then, as of the aware time `at`, and what is whole of it is used on.
+    """
+    aside = set_aside_if_damaged(path, at, migrations)
+    writer = open_or_create_patrons(path, seal, erasures, policy)
+    if aside is None:
+        return writer, None
+    kept = 0
+    # What can't be used either is lost with the rest.
+    with suppress(StoreError):
+        kept = writer.take_over(salvaged(aside))
+    why = f"{path.name} is damaged and was set aside as {aside.name}"
+    return writer, f"{why}; {kept} cards of it are whole and still used; push a snapshot"
+
+
+def applied_anew(
+    writer: PatronCacheWriter, apply: Callable[[], Applied], at: datetime, *, full: bool
+) -> Applied:
+    """Have a push applied as of an aware time; a file with wrong bits is begun anew first.
+
+    What is whole of it goes on meanwhile. A push of some rows fails then, and all rows are called
+    for. Raises what `apply` raises, which may be called twice.
+    """
+    if full and writer.has_wrong_bits():
+        writer.renew(at)
+    try:
+        return apply()
+    except StoreDamagedError:
+        writer.renew(at)
+        if not full:
+            raise
+        return apply()
 
 
 def _put(

@@ -345,17 +345,27 @@ def set_aside_if_damaged(path: Path, at: datetime, migrations: Layout | None = N
     if not path.exists() or _sound(path, migrations):
         return None
     if not os.access(path.parent, os.W_OK, effective_ids=True):
-        raise StoreError(f"{path} is damaged; a start of the process that writes it sets it aside")
+        raise StoreError(f"{path} is damaged; a start of its writer sets it aside")
     with WriterLock(path):
-        aside = _free_name(path, at)
-        try:
-            for companion in _COMPANIONS:
-                with suppress(FileNotFoundError):
-                    _beside(path, companion).rename(_beside(aside, companion))
-            sync_directory(path.parent)
-        except OSError as error:
-            raise StoreError(f"{path} is damaged and can't be renamed: {error.strerror}") from error
+        return set_aside(path, at)
+
+
+def set_aside(path: Path, at: datetime) -> Path:
+    """Rename a database of this process with its companions; return its new path. StoreError."""
+    aside = free_name(path, at)
+    try:
+        for companion in _COMPANIONS:
+            with suppress(FileNotFoundError):
+                _beside(path, companion).rename(_beside(aside, companion))
+        sync_directory(path.parent)
+    except OSError as error:
+        raise StoreError(f"{path} is damaged and can't be renamed: {error.strerror}") from error
     return aside
+
+
+def is_damaged(path: Path, migrations: Layout) -> bool:
+    """Tell whether `set_aside_if_damaged` would rename a file; raises StoreError."""
+    return path.exists() and not _sound(path, migrations)
 
 
 def discard_set_aside(directory: Path, now: datetime) -> int:
@@ -414,8 +424,9 @@ def _laid_out(database: sqlite3.Connection, migrations: Layout) -> bool:
     return bool(database.execute(_LAYOUT).fetchall() == wanted)
 
 
-def _free_name(path: Path, at: datetime) -> Path:
-    # Without a battery clock two boots can bear the same second; evidence is not overwritten.
+def free_name(path: Path, at: datetime) -> Path:
+    """Return where a damaged file is kept; evidence is not overwritten."""
+    # Without a battery clock two boots can bear the same second.
     first = path.with_name(f"{path.name}{_MARK}{_stamp(at)}")
     names = (first if number == 0 else _beside(first, f".{number}") for number in count())
     return next(name for name in names if not name.exists())

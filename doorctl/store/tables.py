@@ -6,7 +6,8 @@ export. The README beside this file says why each is stored, and for how long.
 Rows that decide keep their values a second time, so that a wrong bit inside a value is found.
 SQLite has no checksums of its own (its checksum VFS is not in Python), and a flipped bit in a flag
 or a date gives another valid value. So each such row holds its deciding values once more, as text
-that SQL's own functions make: no program needs anything of ours to write or to check it.
+that SQL's own functions make: no program needs anything of ours to write or to check it. A PIN
+check is twice as long as all the rest, so of key and check the register keeps a checksum: 4 bytes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
+from zlib import crc32
 
 from doorctl.core.errors import StoreDamagedError
 from doorctl.privacy.subject import (
@@ -30,7 +32,7 @@ from doorctl.privacy.subject import (
     Table,
 )
 
-TWICE = "twice"
+TWICE, KEY_SUM = "twice", "key_sum"
 QUOTED = ("row_key", "pin_check", "patron_ref", "applied_at")
 """Columns of bytes, and columns of text that a wrong bit could turn into the same bytes."""
 
@@ -73,6 +75,9 @@ _BY = Column("by", _TEXT, "Hvem der skrev det ind", "Who wrote it down", Shown.O
 _TWICE = Column(
     TWICE, "TEXT", "Det samme en gang til, mod fejl", "The same once more, against faults"
 )
+_SUM = Column(
+    KEY_SUM, "INTEGER", "Kontrolsum, mod fejl", "A checksum, against faults", since=(0, 3)
+)
 _ONLY = "only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1)"
 _LEARNT = (
     Column("learnt_on", _TEXT, "Den dag bibliotekssystemet blev spurgt", "The day of the question"),
@@ -103,7 +108,7 @@ REGISTER = Table(
     (
         *(_KEY, _PIN, *_OF_A_PATRON),
         Column("epoch", _INT, "Opdateringen, der bragte det", "The push that brought it"),
-        _TWICE,
+        *(_TWICE, _SUM),
     ),
     "Lånerregistret: det, døren afgør adgang efter",
     "The patron register: what the door decides by",
@@ -117,7 +122,7 @@ LEARNT = Table(
         Column(
             CARD, "BLOB NOT NULL PRIMARY KEY REFERENCES patrons ON DELETE CASCADE", *_CARD_WORDS
         ),
-        *(_SURE_PIN, _WEAK, *_LEARNT, _TWICE),
+        *(_SURE_PIN, _WEAK, *_LEARNT, _TWICE, _SUM),
     ),
     "Pinkoder, som bibliotekssystemet har bekræftet ved døren",
     "PINs that the library system confirmed at the door",
@@ -139,7 +144,7 @@ ASKED = Table(
     (
         *(_KEY, _SURE_PIN, *_OF_A_PATRON, *_LEARNT),
         _kept("asked_until", _TEXT, "Oplysningerne gælder til og med", "It counts until"),
-        _TWICE,
+        *(_TWICE, _SUM),
     ),
     "Oplysninger, som bibliotekssystemet gav, da kortet blev brugt ved døren",
     "What the library system said when the card was used at the door",
@@ -159,7 +164,8 @@ SHUT_OUT = Table(
     "Kort, som en opdatering inden for de sidste syv dage lukker ude nu eller inden for 60 dage",
     "Cards that an update within the last seven days shuts out now or within 60 days",
 )
-# `digest` is of the push that is held: the same one is answered and not applied again.
+# `digest` is of the push that is held: the same one is answered and not applied again. Rows that
+# were lost by damage make it `incomplete`, until a whole register comes.
 CACHE = _apart(
     PATRONS,
     "cache",
@@ -168,6 +174,7 @@ CACHE = _apart(
     "patrons INTEGER NOT NULL, key_id TEXT NOT NULL, memory_kib INTEGER NOT NULL, "
     "iterations INTEGER NOT NULL, digest TEXT NOT NULL DEFAULT ''",
     twice=("epoch", "applied_at", "minimum_age"),
+    later=(Column("incomplete", "INTEGER NOT NULL DEFAULT 0", since=(0, 3)),),
 )
 
 _WHOSE = (
@@ -580,7 +587,9 @@ def create_tables(
             statements = [_create(then), *then.beside, *_keep_twice(then)] if new else []
         else:
             added = (f"ALTER TABLE {table.name} ADD COLUMN {one.name} {one.sql}" for one in new)
-            statements = [*added, *_kept_anew(then)] if new else []
+            # To keep all rows twice anew would take a wrong bit for a right one.
+            anew = _kept_anew(then) if any(column.twice for column in new) else ()
+            statements = [*added, *anew]
         for statement in statements:
             connection.execute(statement)
 
@@ -604,6 +613,11 @@ def second_copy(table: Table, called: Callable[[str], str] = str) -> str:
         for name in table.twice
     )
     return " || ".join([*parts, "'.'"])
+
+
+def key_sum(row_key: bytes, pin_check: bytes | None) -> int:
+    """Return the checksum of a row's key and PIN check, by which one wrong bit is always found."""
+    return crc32(row_key + (pin_check or b""))
 
 
 def whole(table: Table) -> str:

@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from doorctl.access.patron import SealedRow
+from doorctl.access.patron import Applied, SealedRow
 from doorctl.accounts.throttle import caller
 from doorctl.config.tables import Push as PushLimits
 from doorctl.core.errors import (
@@ -35,7 +35,7 @@ from doorctl.privacy.audit import SYNC, Action, Deed, Details
 from doorctl.services.branch import WebsAudit
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_changes import PushJournal
-from doorctl.store.patrons_writer import PatronCacheWriter
+from doorctl.store.patrons_writer import PatronCacheWriter, applied_anew
 from doorctl.sync.delivery import MOST_BYTES, Exchange, is_senders, number_of, read_exchange
 from doorctl.sync.document import SUBJECT, Kind, Manifest
 from doorctl.sync.receive import (
@@ -48,6 +48,7 @@ from doorctl.sync.receive import (
     Terms,
     judge,
 )
+from doorctl.web.inspection import Inspection
 from doorctl.web.serving import (
     CERTIFIED,
     HERE,
@@ -85,10 +86,12 @@ class Reception:
     floor: int = 0
 
     def held(self) -> Push:
-        """Return which push is held; epoch 0 for none, no digest where it was lost."""
+        """Return which push is held; epoch 0 for none, no digest where it was lost or damaged."""
         push = self.writer.held()
         # The sender knows of no push without a digest, so it sends all rows, numbered above.
-        return Push(self.floor) if push.epoch < self.floor else push
+        if push.epoch < self.floor:
+            return Push(self.floor)
+        return Push(push.epoch) if self.writer.is_incomplete() else push
 
     def patrons(self) -> int:
         """Return how many identifiers the door can find; 0 where they were sealed otherwise."""
@@ -133,17 +136,23 @@ class Reception:
                 raise _RehearsedError
             self._owe(manifest)
 
-        with suppress(_RehearsedError):
-            self.writer.apply(
+        at, full = self.clock.moment().local, manifest.kind == "snapshot"
+
+        def apply() -> Applied:
+            warnings.clear()
+            return self.writer.apply(
                 (line for line in staged.lines() if isinstance(line, SealedRow)),
-                full=manifest.kind == "snapshot",
-                applied_at=self.clock.moment().local,
+                full=full,
+                applied_at=at,
                 minimum_age=manifest.minimum_age,
                 guard=last,
                 removals=staged.removed(),
                 push=Push(manifest.epoch, manifest.sha256),
                 approved=approved,
             )
+
+        with suppress(_RehearsedError):
+            apply() if kind is None else applied_anew(self.writer, apply, at, full=full)
         return Received(manifest.epoch, manifest.count, unchanged=False, warnings=warnings)
 
     def owed(self) -> tuple[Applying, ...]:
@@ -368,10 +377,10 @@ class Pushes:
 
     A push is on the audit log before it is answered. Where that can't be written there is an alarm,
     and pushes come in all the same; what is missing is written at the next push or start. `worker`
-    has the one thread that `reception` belongs to. The end of the audit log, `record`, is sent to
-    each sender that asks which push is held. `share` keeps how many wrong PINs patrons had
-    elsewhere, and returns how many here; `tell_time` takes what time a sender on another machine
-    says it is, and may raise DoorctlError.
+    has the one thread that `reception` and `inspection` belong to. The end of the audit log,
+    `record`, is sent to each sender that asks which push is held. `share` keeps how many wrong PINs
+    patrons had elsewhere, and returns how many here; `tell_time` takes what time a sender on
+    another machine says it is, and may raise DoorctlError.
     """
 
     reception: Reception
@@ -379,6 +388,7 @@ class Pushes:
     log: EventLog
     record: WebsAudit
     share: Callable[[dict[str, int]], dict[str, int]]
+    inspection: Inspection
     tell_time: Callable[[datetime], object] = lambda _said: None
 
     def __post_init__(self) -> None:
@@ -417,6 +427,8 @@ class Pushes:
             self._untold.append(_address(request))
             return answer(self._said(Push(0), None) | {"why": UNSIGNED})
         try:
+            with suppress(StoreError):
+                await self._work(self.inspection.look)
             held = await self._work(self.reception.held)
             patrons = await self._work(self.reception.patrons)
         except REFUSED as err:

@@ -24,6 +24,7 @@ from doorctl.access.patron import SealedRow
 from doorctl.access.throttle import TOLD_FROM
 from doorctl.config import Config
 from doorctl.config.tables import WiredOutput
+from doorctl.core.alarms import RaisedAlarm
 from doorctl.core.asking import read_password
 from doorctl.core.errors import ConfigError, KeyFileError, NotAnsweringError, Problem, StoreError
 from doorctl.core.language import Languages, languages
@@ -60,6 +61,7 @@ from doorctl.services.app import (
     tell_taken,
 )
 from doorctl.services.branch import WRITE_LIMIT_S, BranchThread, WebsAudit, result_of
+from doorctl.services.check import UNREADABLE
 from doorctl.services.hours import TRUST_CLOCK, believes, calendar_of, tell_time
 from doorctl.services.numbers import DoorsNumbers
 from doorctl.services.visits import statistics
@@ -67,15 +69,16 @@ from doorctl.store.branch import BranchRecords
 from doorctl.store.connection import create_private
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.keys import key_id, read_key, read_public_keys, seal_on_record
-from doorctl.store.patrons import PatronCache, migrations
+from doorctl.store.mending import mended
+from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_changes import PushJournal
-from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
+from doorctl.store.patrons_writer import PatronCacheWriter, open_or_renew_patrons
 from doorctl.store.records import AuditRecords
-from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures, erase_patron, erase_rights
 from doorctl.sync.delivery import MOST_PATRONS
 from doorctl.sync.receive import Terms, guard
 from doorctl.web.frame import Aside, Frame, Templates, shared_routes
+from doorctl.web.inspection import Inspection
 from doorctl.web.panel import PAGE, Panel
 from doorctl.web.pushes import Pushes, Reception
 from doorctl.web.serving import (
@@ -411,6 +414,7 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
     worker = stack.enter_context(ThreadPoolExecutor(1, "store"))
     stores = ExitStack()
     stack.callback(worker.submit, stores.close)
+    _mend_branch(config, clock, log)
     reception = worker.submit(partial(_reception, config, clock, log, stores)).result()
     app = App(config, clock, DoorsNumbers(config.control.socket))
     branch = _branch(app, log, stack)
@@ -428,7 +432,9 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
     stack.enter_context(expiry(reception, worker, log))
     share = partial(_share, config, branch)
     told = partial(tell_time, config)
-    pushes = Pushes(reception, worker, log, WebsAudit(branch), share=share, tell_time=told)
+    inspection = Inspection(reception.writer, reception.lookup, clock, log)
+    alarms.door_told = partial(_inspect_after, inspection)
+    pushes = Pushes(reception, worker, log, WebsAudit(branch), share, inspection, tell_time=told)
     pushes.noting.catch_up()
     shown = pages(app, log, branch, standing, stack)
     server = _server(process, pushes, shown, log)
@@ -438,6 +444,11 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
     process.run(server)
     # Of a push whose commit was under way.
     pushes.noting.catch_up()
+
+
+def _inspect_after(inspection: Inspection, heard: RaisedAlarm) -> None:
+    if heard.kind == UNREADABLE:
+        inspection.wanted = True
 
 
 def _server(process: _Process, pushes: Pushes, shown: Pages, log: EventLog) -> Server:
@@ -565,6 +576,15 @@ def _go_outputs(
     stack.enter_context(regular("outputs", following.turn, OUTPUTS_PAUSE_S, log).going(book.close))
 
 
+def _mend_branch(config: Config, clock: Clock, log: EventLog) -> None:
+    path = config.storage.branch_db
+    # Who can't open it says why.
+    with suppress(StoreError):
+        if aside := mended(path, clock.moment().local):
+            why = f"{path.name} was damaged and is mended; the damaged one is kept as {aside.name}"
+            log.emit("alarm", kind="store_damaged", why=why)
+
+
 def _branch(app: App, log: EventLog, stack: ExitStack) -> BranchThread:
     branch = BranchThread(app)
     stack.callback(branch.close)
@@ -603,11 +623,13 @@ def _reception(config: Config, clock: Clock, log: EventLog, stores: ExitStack) -
     push = config.web.push
     keys = tuple(read_public_keys(push.public_key_files))
     path = config.storage.patrons_db
-    if aside := set_aside_if_damaged(path, clock.moment().local, migrations):
-        why = f"{path.name} is damaged and was set aside as {aside.name}; push a snapshot"
-        log.emit("alarm", kind="store_damaged", why=why)
     seal = _own_seal(config)
     erasures = stores.enter_context(closing(StoredErasures(config.storage.branch_db)))
+    policy, now = access_policy(config), clock.moment().local
+    writer, damage = open_or_renew_patrons(path, now, seal, erasures, policy)
+    stores.callback(writer.close)
+    if damage is not None:
+        log.emit("alarm", kind="store_damaged", why=damage)
     return Reception(
         Terms(
             branch=config.branch.id,
@@ -617,9 +639,7 @@ def _reception(config: Config, clock: Clock, log: EventLog, stores: ExitStack) -
             guard=guard(push.max_removed_percent, push.removed_floor),
             minimum_age=config.policy.minimum_age,
         ),
-        writer=stores.enter_context(
-            closing(open_or_create_patrons(path, seal, erasures, access_policy(config)))
-        ),
+        writer=writer,
         lookup=stores.enter_context(closing(PatronCache(path, seal))),
         clock=clock,
         directory=config.storage.directory,

@@ -1,5 +1,8 @@
 """``python -m tests.bitflip --n 10000``: a door whose databases have one wrong bit each time.
 
+With ``--files 120`` whole days are played, on files with 1 to 64 wrong bits: restart, swipes of
+those who may come in, a full push, swipes.
+
 Bug (`tests.bitflip`): one wrong bit in the write-ahead log of `branch.db` took back a ban that was
 written before a power cut.
 """
@@ -38,11 +41,17 @@ from doorctl.services.app import App, access_policy
 from doorctl.services.branch import BranchThread
 from doorctl.services.hours import calendar_of
 from doorctl.store.branch_writer import BranchRecordsWriter
-from doorctl.store.patrons import migrations
-from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
-from doorctl.store.residue import set_aside_if_damaged
+from doorctl.store.mending import mended
+from doorctl.store.patrons import PatronCache
+from doorctl.store.patrons_writer import (
+    PatronCacheWriter,
+    applied_anew,
+    open_or_renew_patrons,
+)
 from doorctl.store.subject import StoredErasures, restrict
 from doorctl.store.visits import VisitStore
+from doorctl.sync.receive import Push, unguarded
+from doorctl.web.inspection import Inspection
 from tests.doord.fake_door import FakeDoor
 from tests.fakes.cards import hold, plastic, sealed
 from tests.fakes.clock import START, FakeClock
@@ -70,6 +79,8 @@ PEOPLE: dict[str, Patron] = {
     "3000000010": Patron("11", resident=True),
     "3000000011": Patron("12", tags=LONG),
 }
+COMING = [ENTITLED, *(str(3100000000 + number) for number in range(0, RESIDENTS // 2, 12))]
+"""Entitled patrons from all over the register, who come in on whole files."""
 BANNED_BY_CARD, BANNED_BY_NUMBER, RESTRICTED = "3000000008", "10", "11"
 PASS_OVER, PASS_REVOKED, NOBODY = "3000009001", "3000009002", "3000009999"
 
@@ -124,12 +135,77 @@ class House:
             Exception: one of them did not start.
         """
         began_s = time.monotonic()
-        self._start_web()
         log = FakeEventLog()
+        self._start_web(log)
         with ExitStack() as stack:
             stores = DoorStores(self.config, queue.SimpleQueue(), log, stack)
             self.slowest_s = max(self.slowest_s, time.monotonic() - began_s)
             return stores.worker.call(partial(self._visits, stores, log), timeout_s=LIMIT_S)
+
+    def day(self) -> Day:
+        """Restart on the files as they stand, let the entitled come, push all rows, let them come.
+
+        Raises:
+            Exception: a process did not start.
+        """
+        told: list[str] = []
+        before = self._entitled(told)
+        path, held = self.config.storage.patrons_db, Push(0)
+        with ExitStack() as stack:
+            erasures = stack.enter_context(closing(StoredErasures(self.config.storage.branch_db)))
+            with suppress(StoreError):
+                writer = stack.enter_context(
+                    closing(
+                        PatronCacheWriter(
+                            path, self.sealer.seal, erasures, access_policy(self.config)
+                        )
+                    )
+                )
+                held = writer.held()
+                look = Inspection(writer, self._lookup(stack), FakeClock(), FakeEventLog())
+                look.look()
+                if writer.is_incomplete():
+                    told.append("asks")
+                self._push(writer)
+        after = self._entitled([])
+        return Day(before, after, frozenset(told), held.epoch)
+
+    def _push(self, writer: PatronCacheWriter) -> None:
+        put = partial(
+            writer.apply,
+            self.rows,
+            full=True,
+            applied_at=START,
+            minimum_age=self.config.policy.minimum_age,
+            guard=unguarded,
+        )
+        applied_anew(writer, put, START, full=True)
+
+    def _lookup(self, stack: ExitStack) -> PatronCache:
+        cache = PatronCache(self.config.storage.patrons_db, self.sealer.seal)
+        return stack.enter_context(closing(cache))
+
+    def _entitled(self, told: list[str]) -> dict[str, str]:
+        """Start both on the files; return what each entitled card got, and note the alarms."""
+        log = FakeEventLog()
+        log_of_door = FakeEventLog()
+        with ExitStack() as stack:
+            # The door starts first, as a service does: it must not spoil what web can save.
+            stores = DoorStores(self.config, queue.SimpleQueue(), log_of_door, stack)
+            self._start_web(log)
+            reasons = stores.worker.call(
+                partial(self._swipes, stores, log_of_door), timeout_s=LIMIT_S
+            )
+        told += map(str, [*log.alarms, *log_of_door.alarms])
+        return reasons
+
+    def _swipes(self, stores: DoorStores, log: FakeEventLog) -> dict[str, str]:
+        door = self._door(stores, log)
+        found = {}
+        for number in COMING:
+            found[number] = door.visit(number, PIN)
+            door.wait(60.0)
+        return found
 
     def ready_s(self) -> float:
         """Start the two processes themselves on the files as they stand; return what they took.
@@ -153,27 +229,34 @@ class House:
             if path.name.endswith((".db", ".db-wal")) and path.stat().st_size
         }
 
-    def _start_web(self) -> None:
+    def _start_web(self, log: FakeEventLog) -> None:
         path = self.config.storage.patrons_db
-        set_aside_if_damaged(path, START, migrations)
+        with suppress(StoreError):
+            if mended(self.config.storage.branch_db, START):
+                log.emit("alarm", kind="store_damaged", why="branch.db")
         erasures = StoredErasures(self.config.storage.branch_db)
         policy = access_policy(self.config)
         with closing(erasures):
-            open_or_create_patrons(path, self.sealer.seal, erasures, policy).close()
+            writer, damage = open_or_renew_patrons(path, START, self.sealer.seal, erasures, policy)
+            writer.close()
+        if damage is not None:
+            log.emit("alarm", kind="store_damaged", why=damage)
         with closing(BranchThread(App(self.config, FakeClock()))) as desk, suppress(StoreError):
             desk.open()
 
-    def _visits(self, stores: DoorStores, log: FakeEventLog) -> list[str]:
-        calendar = partial(calendar_of, self.config.opening)
-        door = FlippedDoor(
+    def _door(self, stores: DoorStores, log: FakeEventLog) -> FlippedDoor:
+        return FlippedDoor(
             rules=rules(self.config),
             log=log,
             patrons=stores.patrons,  # type: ignore[arg-type]
             visits=stores.visits,  # type: ignore[arg-type]
             branch=stores.branch,  # type: ignore[arg-type]
             sealer=stores.sealer,
-            calendar_of=calendar,
+            calendar_of=partial(calendar_of, self.config.opening),
         )
+
+    def _visits(self, stores: DoorStores, log: FakeEventLog) -> list[str]:
+        door = self._door(stores, log)
         wrongly = ["the door stands free"] if door.relay.energised else []
         for number in [*PEOPLE, PASS_OVER, PASS_REVOKED, NOBODY]:
             pins = (OTHER_PIN, PIN) if number == ENTITLED else (PIN,)
@@ -201,8 +284,9 @@ class House:
             self._row(str(3100000000 + number), Patron(str(100 + number), resident=True))
             for number in range(RESIDENTS)
         ]
+        self.rows = rows + more[: RESIDENTS // 2]
         # The second one leaves pages that are free again.
-        for pushed in (rows + more, rows + more[: RESIDENTS // 2]):
+        for pushed in (rows + more, self.rows):
             hold(patrons, pushed, START, self.config.policy.minimum_age)
         visits = VisitStore(self.config.storage.visits_db)
         stack.callback(visits.close)
@@ -236,6 +320,39 @@ class House:
 
     def _check(self, number: str) -> bytes:
         return pin_check(self.sealer.stretch(plastic(number)), Pin(PIN))
+
+
+@dataclass(frozen=True)
+class Day:
+    """What a day brought the entitled: before and after a full push, by card, and who was told.
+
+    `told` holds the alarms, and "asks" where the sender was called for the whole register.
+    """
+
+    before: dict[str, str]
+    after: dict[str, str]
+    told: frozenset[str]
+    held: int = 0
+
+    @property
+    def shut(self) -> int:
+        """How many were refused before the push."""
+        return sum(reason != "ok" for reason in self.before.values())
+
+    @property
+    def unmended(self) -> int:
+        """How many were refused after it."""
+        return sum(reason != "ok" for reason in self.after.values())
+
+    @property
+    def trouble(self) -> str:
+        """What may not be, empty for nothing."""
+        reasons = {reason for reason in self.before.values() if reason != "ok"}
+        wrong = reasons & {"unknown_card", "wrong_pin"}
+        found = [f"{reason} of an entitled patron" for reason in sorted(wrong)]
+        if self.shut and not self.told:
+            found.append("nobody was told")
+        return ", ".join(found)
 
 
 # Which bits of a database there are to flip: its pages by kind, and its write-ahead log.
@@ -320,14 +437,21 @@ IN_MEMORY = Path("/dev/shm")  # noqa: S108 - a hundred commits a trial
 @click.option("--n", default=80, show_default=True, help="Flips; in full, 10000.")
 @click.option("--processes", default=2, show_default=True, help="So many of them by real ones.")
 @click.option("--seed", type=int, help="Of the flips; a fresh one by default.")
-def bitflip(n: int, processes: int, seed: int | None) -> None:
+@click.option(
+    "--files", "days", default=0, help="In place of flips: so many days on damaged files."
+)
+def bitflip(n: int, processes: int, seed: int | None, days: int) -> None:
     """Flip a bit of a database, start door and web on it, and let everybody come.
 
-    Exit 1 if one of them does not start, or if somebody comes in who may not.
+    Exit 1 if one of them does not start, or if somebody comes in who may not. Of days: also where
+    an entitled patron is taken for a stranger, where nobody is told, or where more than one file in
+    twelve shuts everybody out.
     """
     seed = secrets.randbelow(1_000_000) if seed is None else seed
     click.echo(f"seed {seed}")
     chance = Random(seed)  # noqa: S311 - no secret
+    if days:
+        sys.exit(_days(days, chance))
     kinds: Counter[str] = Counter()
     wrong = 0
     parent = IN_MEMORY if IN_MEMORY.is_dir() else None
@@ -348,6 +472,58 @@ def bitflip(n: int, processes: int, seed: int | None) -> None:
     click.echo(f"slowest start of door and web: {house.slowest_s:.1f} s")
     click.echo(f"{n} flips, {processes} by real processes, {wrong} wrong")
     sys.exit(bool(wrong))
+
+
+SHUT_AT_MOST = 12
+"""One file in so many may shut everybody out."""
+
+
+def _days(files: int, chance: Random) -> bool:
+    """Play so many days, of each database the same number; print a table, return what is wrong."""
+    counts: dict[str, Counter[str]] = {}
+    parent = IN_MEMORY if IN_MEMORY.is_dir() else None
+    wrong = 0
+    with tempfile.TemporaryDirectory(dir=parent) as root:
+        house = House(Path(root))
+        names = sorted(name for name in house.states[0] if not name.endswith(WAL))
+        for number in range(files):
+            name = names[number % len(names)]
+            bits = 2 ** (number // len(names) % 7)
+            whole = house.states[0]
+            spoilt = bytearray(whole[name])
+            for _ in range(bits):
+                spoilt[chance.randrange(len(spoilt))] ^= 1 << chance.randrange(8)
+            house.restored({**whole, name: bytes(spoilt)})
+            count = counts.setdefault(name, Counter())
+            count["files"] += 1
+            try:
+                day = house.day()
+            except Exception:  # noqa: BLE001 - as below
+                wrong += 1
+                click.echo(f"{name}, {bits} bits: {traceback.format_exc()}", err=True)
+                continue
+            everybody = day.shut == len(day.before)
+            count["shut out somebody"] += bool(day.shut)
+            count["shut out everybody"] += everybody
+            count["asked for all rows"] += "asks" in day.told
+            count["shut out after a push"] += bool(day.unmended)
+            if day.trouble:
+                wrong += 1
+                click.echo(f"{name}, {bits} bits: {day.trouble}", err=True)
+    for name, count in counts.items():
+        click.echo(f"{name}: " + ", ".join(f"{count[what]} {what}" for what in COUNTED))
+    shut = sum(count["shut out everybody"] for count in counts.values())
+    click.echo(f"{files} files, {shut} shut everybody out, {wrong} wrong")
+    return bool(wrong) or shut * SHUT_AT_MOST > files
+
+
+COUNTED = (
+    "files",
+    "shut out somebody",
+    "shut out everybody",
+    "asked for all rows",
+    "shut out after a push",
+)
 
 
 def _tried(house: House, files: dict[str, bytes], most_s: float) -> str:

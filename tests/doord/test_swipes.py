@@ -19,7 +19,7 @@ from doorctl.access.messages import (
 )
 from doorctl.access.patron import Patron, pin_check
 from doorctl.access.policy import Policy, WeakPin
-from doorctl.access.rights import Pass, PassKind
+from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.cards.reader import BytesReceived
 from doorctl.core.masked import Pin
 from doorctl.door.pins import GRANTED_S, REFUSED_S, Lamps
@@ -523,6 +523,96 @@ def test_a_patron_who_changed_the_pin_gets_in(card: str, reason: str, *, residen
 
     assert asked.visit(card, WRONG_PIN) == reason
     assert asked.visit(card) == "wrong_pin"
+
+
+def spoiled(door: FakeDoor) -> None:
+    """Let the register be begun anew, as after damage, and hold nobody."""
+    door.push({})
+    assert door.patrons.note_damage()
+
+
+def test_a_lost_register_is_a_fault_of_ours_and_costs_nobody_a_guess() -> None:
+    """No card is unknown, for nobody can know; after the push each patron has all guesses.
+
+    A code is in no register: each wrong one counts as ever.
+
+    Bug (second penetration test, S15): after a damaged register everybody was an unknown card and
+    paid for it.
+    """
+    door = FakeDoor(rules=Rules(Policy(), PadRules(), codes=True))
+    spoiled(door)
+
+    assert [door.visit(CARD, pin) for pin in (RIGHT_PIN, *[WRONG_PIN] * 4)] == ["fault"] * 5
+    assert door.visits.card_throttle(key_of(CARD)).failures == 0
+    assert door.visits.wrong_pins(key_of(CARD), None) == 0
+    door.restart()
+    assert door.visit(CARD, RIGHT_PIN) == "fault"
+    door.types("483920#")
+    door.work()
+    assert door.reasons[-1] == "unknown_card"
+
+    door.push({CARD: resident(CARD)})
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
+    assert door.visit(OTHER_CARD, RIGHT_PIN) == "unknown_card"
+
+
+def test_a_pass_of_a_lost_register_opens_and_its_own_pin_is_guarded() -> None:
+    """A pass stands elsewhere: with its own PIN it opens, and a wrong one counts as a guess."""
+    door = FakeDoor()
+    spoiled(door)
+    own = pin_check(FastSealer().stretch(identifier(CARD)), Pin(RIGHT_PIN))
+    caretaker = Pass(0, PassKind.STAFF, START.date(), START.date(), pin_check=own, label="x")
+    door.branch.issue(caretaker, door.clock.moment(), row_key=key_of(CARD))
+
+    assert door.visit(CARD, RIGHT_PIN) == "ok"
+    assert door.visit(CARD, WRONG_PIN) == "wrong_pin"
+    assert door.visits.card_throttle(key_of(CARD)).failures == 1
+
+
+def test_a_damaged_ban_is_told_once_and_keeps_out_nobody_else() -> None:
+    """Whom it concerns is refused by a fault of ours: nobody can tell until when it holds."""
+    door = FakeDoor()
+    ban = Ban(0, "smoked", START - timedelta(days=1), None, "kaj", frozenset({"oest"}))
+    door.branch.ban(ban, door.clock.moment(), row_key=key_of(CARD), patron_ref=None)
+    door.branch.execute("DROP TRIGGER bans_changed")
+    door.branch.execute("UPDATE bans SET since_ms = since_ms + 1")
+
+    for _ in range(2):
+        assert door.visit(CARD, RIGHT_PIN) == "fault"
+        assert door.visit(OTHER_CARD, RIGHT_PIN) == "ok"
+    assert door.log.alarms.count("store_damaged") == 1
+
+
+def test_the_library_system_lets_in_whom_a_lost_register_held() -> None:
+    """It is asked as about an unknown card; its no is a wrong PIN, and its silence a fault."""
+    asked = Asked()
+    spoiled(asked.door)
+
+    assert asked.visit(CARD) == "ok"
+    assert asked.visit(CARD) == "ok"
+    assert asked.library.asked == [CARD]
+    assert asked.visit(UNKNOWN_CARD, WRONG_PIN) == "wrong_pin"
+    asked.library.answer = LibraryAnswer.SILENT
+    assert asked.visit(OTHER_CARD) == "fault"
+    assert asked.door.visits.card_throttle(key_of(OTHER_CARD)).failures == 0
+
+
+@pytest.mark.parametrize("card", [CARD, UNKNOWN_CARD])
+def test_a_damaged_answer_is_asked_for_again(card: str) -> None:
+    """Once it is told; where the library system is silent it is a fault of ours."""
+    asked = Asked()
+    asked.visit(card)
+    for spoil in ("UPDATE learnt SET key_sum = 0", "UPDATE asked SET key_sum = 0"):
+        asked.door.patrons.database.execute(spoil)
+    asked.library.answer = LibraryAnswer.SILENT
+
+    assert [asked.visit(card) for _ in range(4)] == ["fault"] * 4
+    assert asked.door.log.alarms == ["store_damaged"]
+    asked.library.answer = None
+    assert asked.visit(card) == "ok"
+    assert asked.library.asked == [card] * 6
+    assert asked.visit(card) == "ok"
+    assert asked.library.asked == [card] * 6
 
 
 def test_a_library_system_that_hangs_leaves_the_rest_as_it_was() -> None:

@@ -351,7 +351,7 @@ def test_full_load_onto_a_damaged_cache(door: Door) -> None:
     cache = door.directory / "patrons.db"
     cache.write_bytes(b"no database" * 1000)
     feed = write_feed(door.directory / "feed.ndjson", (ENTITLED,))
-    assert "start of the door sets it aside" in refusal_of_load(door, feed)
+    assert "start of its writer sets it aside" in refusal_of_load(door, feed)
     assert cache.read_bytes() == b"no database" * 1000
 
     assert door.call("patrons", "load", str(feed), "--full").returncode == 0

@@ -90,6 +90,10 @@ class InMemory:
         with translated(self.path):
             return self.database.execute(sql, parameters).fetchall()
 
+    def is_at(self, file: tuple[int, int]) -> bool:
+        """Tell that no file is doubted."""
+        return file != (0, 0)
+
     def version(self) -> int:
         """Return a number that each change moves."""
         return self.database.total_changes
@@ -126,7 +130,7 @@ class MemoryPatrons(_Breakable, PatronCache, PatronCacheWriter):  # type: ignore
         PatronCache.__init__(self, self.memory.path, SEAL)
         self.seal, self.erasures, self.policy = SEAL, None, policy
         self._rows = self._commits = self.memory
-        self._start_empty()
+        self._start_empty(incomplete=False)
 
     def apply(
         self, rows: Iterable[SealedRow], *, applied_at: datetime | None, **terms: Any

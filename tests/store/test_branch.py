@@ -157,7 +157,6 @@ def test_what_can_not_be_read_bans_nobody_and_admits_nobody(
         ("UPDATE week SET spans = '[[],[],[],[],[],[],[[\"lockdown\", 0, 9]]]'", "calendar"),
         ("UPDATE week SET spans = '[[],[],[],[],[],[],[[\"staffed\", 0.5, 9]]]'", "calendar"),
         ("UPDATE week SET spans = '[[],[],[],[],[],[],[[\"staffed\", 0, 2000]]]'", "calendar"),
-        ("UPDATE week SET twice = spans", "calendar"),
         ("UPDATE overrides SET mode = 'secret'", "override"),
         ("UPDATE accounts SET role = 'secret'", "accounts"),
         ("UPDATE alarms SET source = 'secret'", "alarms"),

@@ -36,7 +36,10 @@ from doorctl.core.errors import (
 )
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Pin
 from doorctl.core.ports import Seal
+from doorctl.privacy.subject import PATRONS
+from doorctl.store.connection import Writer, create_file
 from doorctl.store.keys import ArgonSealer
+from doorctl.store.layout import Layout, releases
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons, open_or_create_patrons
 from doorctl.sync.receive import Changes, Push, unguarded
@@ -53,6 +56,7 @@ from tests.store.samples import (
     sealed,
 )
 
+RELEASE_0_2 = Layout("patrons", releases(PATRONS, (0, 2)))
 DIGEST = "5e" * 32
 UNTIL = NOON.date() + 30 * DAY
 
@@ -698,3 +702,46 @@ def _check(number: int) -> bytes:
     check = sealed(number, "").patron.pin_check
     assert check is not None
     return check
+
+
+@pytest.fixture
+def released(tmp_path: Path) -> Path:
+    """A register as release 0.2 wrote it: cards 1 and 2, of which the second has a wrong bit."""
+    path = tmp_path / "patrons.db"
+    create_file(path, RELEASE_0_2)
+    with closing(Writer(path, RELEASE_0_2)) as writer, writer.transaction() as connection:
+        stamp = "INSERT INTO cache VALUES (1, 7, ?, 15, 2, ?, ?, ?, ?, NULL)"
+        connection.execute(stamp, (NOON.isoformat(), *structs.astuple(SEAL), DIGEST))
+        for number in (1, 2):
+            row = sealed(number, str(number))
+            twice = f"'{number}'11[]0----[]0."
+            connection.execute(
+                "INSERT INTO patrons VALUES (?, ?, ?, 1, ?, '[]', 0, "
+                "NULL, NULL, NULL, NULL, '[]', 0, 7, ?)",
+                (row.row_key, row.patron.pin_check, str(number), number == 1, twice),
+            )
+    return path
+
+
+def test_a_register_of_the_release_before_lets_in_as_it_did_and_a_push_completes_it(
+    released: Path,
+) -> None:
+    """An upgrade shuts nobody out, and takes no wrong bit for a right one.
+
+    A row without a checksum is read; each push brings one with each row.
+    """
+    with (
+        closing(PatronCacheWriter(released, SEAL)) as writer,
+        closing(PatronCache(released, SEAL)) as lookup,
+    ):
+        assert (lookup.stamp().epoch, lookup.stamp().incomplete) == (7, False)
+        assert lookup.find(key_of(1)) == sealed(1, "1").patron
+        with pytest.raises(StoreError):
+            lookup.find(key_of(2))
+        assert lookup.inspect(b"") == (b"", 1)
+
+        push(writer, sealed(1, "1"), sealed(2, "2"), push=Push(8, DIGEST))
+        without = "SELECT count(*) FROM patrons WHERE key_sum IS NULL"
+        assert writer.database.execute(without).fetchone() == (0,)
+        assert lookup.find(key_of(2)) == sealed(2, "2").patron
+        assert lookup.inspect(b"") == (b"", 0)

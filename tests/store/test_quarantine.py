@@ -21,9 +21,9 @@ from doorctl.store.connection import create_file
 from doorctl.store.layout import Layout
 from doorctl.store.patrons import migrations
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
-from doorctl.store.residue import discard_set_aside, set_aside_if_damaged
+from doorctl.store.residue import discard_set_aside, is_damaged, set_aside_if_damaged
 from doorctl.store.visits import VisitStore, open_or_create_visits
-from tests.store.samples import DAY, NOON, SEAL, Cache, Log, sealed
+from tests.store.samples import DAY, NOON, SEAL, Cache, Log, push, sealed
 
 PAGE = 4096
 
@@ -75,7 +75,7 @@ def test_a_damaged_file_is_renamed_with_its_companions(
 
 def test_a_sound_a_new_and_a_missing_file_stay(patrons: Path) -> None:
     """Nothing is renamed without need: as it is made, for a doorctl to come, or empty."""
-    later = Layout("patrons", {**migrations.steps, "release_0_3": lambda _database: None})
+    later = Layout("patrons", {**migrations.steps, "release_0_4": lambda _database: None})
     touched, made, missing = map(patrons.with_name, ("touched.db", "made.db", "missing.db"))
     touched.touch()
     create_file(made)
@@ -135,6 +135,48 @@ def test_after_setting_aside_the_log_starts_empty_and_the_cache_holds_nobody(
     open_or_create_patrons(patrons, SEAL).close()
     assert cache.find(1) is None
     assert cache.lookup.stamp().epoch == 0
+
+
+def test_a_register_in_the_place_of_a_damaged_one_is_incomplete_until_a_whole_one_comes(
+    cache: Cache, patrons: Path
+) -> None:
+    """What it does not hold says nothing of a card, across restarts too; some rows don't end that.
+
+    Bug (second penetration test, S15): everybody whom a damaged register had held was an unknown
+    card, as if they had been taken out.
+    """
+    assert not cache.lookup.stamp().incomplete
+    _write_text(patrons)
+    set_aside_if_damaged(patrons, NOON)
+
+    for _ in range(2):
+        with closing(open_or_create_patrons(patrons, SEAL)) as writer:
+            assert writer.is_incomplete()
+        assert cache.lookup.stamp().incomplete
+    with closing(open_or_create_patrons(patrons, SEAL)) as writer:
+        push(writer, sealed(1, "1"), full=False)
+        assert writer.is_incomplete()
+        push(writer, sealed(2, "2"), full=True)
+        assert not writer.is_incomplete()
+        assert writer.note_damage()
+        assert not writer.note_damage()
+    assert cache.lookup.stamp().incomplete
+
+
+def test_a_register_that_the_door_finds_damaged_is_doubted_until_another_takes_its_place(
+    cache: Cache, patrons: Path
+) -> None:
+    """The door does not write it: it reads what is whole, and calls nobody unknown."""
+    _changed(6 * PAGE, bytes(PAGE))(patrons)
+    assert is_damaged(patrons, migrations)
+    cache.lookup.doubt()
+    assert cache.lookup.stamp().incomplete
+
+    set_aside_if_damaged(patrons, NOON)
+    patrons.with_name("patrons.db.lock").unlink()
+    with closing(open_or_create_patrons(patrons, SEAL)):
+        assert not cache.lookup.stamp().incomplete
+    assert not is_damaged(patrons, migrations)
 
 
 def test_a_wal_left_alone_does_not_leak_into_a_new_database(log: Log) -> None:

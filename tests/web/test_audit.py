@@ -263,8 +263,10 @@ def test_a_senders_time_that_was_long_on_its_way_is_none() -> None:
         clock=clock, terms=USUAL_TERMS, held=lambda: Push(0), patrons=lambda: 0
     )
     record: Any = SimpleNamespace(head=lambda: None)
+    inspection: Any = SimpleNamespace(look=lambda: None)
     with ThreadPoolExecutor(1) as worker:
-        pushes = Pushes(reception, worker, FakeEventLog(), record, dict, said.append)
+        log = FakeEventLog()
+        pushes = Pushes(reception, worker, log, record, dict, inspection, said.append)
         client = TestClient(Starlette(routes=pushes.routes()))
 
         def given() -> str:

@@ -192,8 +192,9 @@ def test_without_key_and_cache_it_does_not_start(branches: Branches) -> None:
 def test_one_changed_byte_of_a_schema(branches: Branches, name: str) -> None:
     """What SQLite quotes of a damaged file is no UTF-8: web starts and answers all the same.
 
-    The register is set aside, with an alarm; the door log is the door's; the file of bans stays
-    where it is, and no push comes in that might bring back whoever was erased.
+    The register is set aside, with an alarm; the door log is the door's; the file of bans, of whose
+    schema nothing is left, stays where it is, and no push comes in that might bring back whoever
+    was erased.
     """
     branch = branches()
     path = branch.directory / name
@@ -207,6 +208,33 @@ def test_one_changed_byte_of_a_schema(branches: Branches, name: str) -> None:
     aside = list(branch.directory.glob("patrons.db.damaged-*"))
     assert bool(aside) is (name == "patrons.db")
     assert not aside or branch.lines[0]["kind"] == "store_damaged"
+
+
+def test_a_wrong_bit_in_a_row_calls_for_the_whole_register_by_itself(branch: Branch) -> None:
+    """The sender's next question is answered without a digest, told once; a snapshot ends it.
+
+    In a row's key no swipe would meet it; web reads all rows once after each start.
+
+    Bug (second penetration test, S9): a wrong bit in a row stayed until somebody sent all rows.
+    """
+    branch.fill()
+    held = branch.held()
+    assert held["digest"]
+    branch.end()
+    path = branch.directory / "patrons.db"
+    key = row(7).row_key
+    path.write_bytes(path.read_bytes().replace(key, bytes([key[0] ^ 1]) + key[1:]))
+    branch.start()
+
+    for _ in range(2):
+        asked = branch.held()
+        assert (asked["epoch"], asked["digest"]) == (held["epoch"], "")
+    told = [line["why"] for line in branch.lines if line.get("kind") == "store_damaged"]
+    assert told == ["patrons.db has wrong bits; the sender is called for the whole register"]
+
+    epoch = branch.fill()
+    assert branch.held() == {**branch.held(), "epoch": epoch, "patrons": 100}
+    assert branch.held()["digest"]
 
 
 def test_it_listens_before_it_compiles_its_pages(branches: Branches) -> None:
