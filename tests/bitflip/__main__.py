@@ -249,7 +249,7 @@ class House:
             rules=rules(self.config),
             log=log,
             patrons=stores.patrons,  # type: ignore[arg-type]
-            visits=stores.visits,  # type: ignore[arg-type]
+            visits=stores.late,  # type: ignore[arg-type]
             branch=stores.branch,  # type: ignore[arg-type]
             sealer=stores.sealer,
             calendar_of=partial(calendar_of, self.config.opening),
