@@ -223,7 +223,9 @@ def test_braces_in_a_text_without_values_are_only_signs() -> None:
 ROOMS = ("access", "accounts", "core", "privacy", "rpc", "services", "store", "web")
 """Where pages and what they call are."""
 
-COMMANDS_ALONE = frozenset({"installation", "pairing", "setup", "support", "upgrade", "letters"})
+COMMANDS_ALONE = frozenset(
+    {"installation", "pairing", "restoring", "setup", "support", "upgrade", "letters"}
+)
 """Modules of these rooms that only commands call."""
 
 NEVER_ON_A_PAGE = frozenset(
