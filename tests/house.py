@@ -26,7 +26,7 @@ LIMITS = {
 
 ROOM_LIMITS = {
     "web": 5_690,
-    "services": 5_260,
+    "services": 5_300,
     "store": 5_600,
     "cli": 3_040,
     "doord": 2_960,
@@ -34,7 +34,7 @@ ROOM_LIMITS = {
     "sync": 2_080,
     "config": 1_660,
     "demo": 1_530,
-    "core": 1_300,
+    "core": 1_400,
     "wiring": 1_270,
     "sources": 1_060,
     "privacy": 960,

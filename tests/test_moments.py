@@ -294,10 +294,12 @@ def test_what_a_clock_says(story: str) -> None:
     stopped its time server's lie at each start.
     """
     keeper, mark, began, believed_off = Timekeeper(MARK), MARK, -UP, timedelta(0)
+    believed = False
     for step in story.split(";"):
         at, off, who, *says = step.split()
         boot, right = span(at) - began, utc(NOON) + span(at)
         wall, carried_on = right + span(off), right + believed_off
+        believed = believed and who not in {"mark", "restart", "reboot"}
         if who == "mark":
             keeper, mark = Timekeeper(wall), wall
         elif who == "restart":
@@ -310,7 +312,9 @@ def test_what_a_clock_says(story: str) -> None:
         else:
             moment = keeper.read(wall, boot, vouched=who != "none", agreed=who == "two")
             believed_off = span(off) if moment.state is TRUSTED else believed_off
+            believed = believed or moment.state is TRUSTED
             local = carried_on if says[0] in {"holdover", "doubt"} else wall
+            local = max(local, carried_on) if says[0] == "untrusted" and believed else local
             mark = local if "marked" in says else mark
             assert_says(moment, says, local, mark)
 

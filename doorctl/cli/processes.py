@@ -180,17 +180,25 @@ DOOR = {
     "held": "The door has stood open for too long.",
     "forced": "The door was opened, and doorctl had not unlocked it.",
 }
-"""What `status` says of each state of the leaf; so do the two below of the clock and of a line."""
+"""What `status` says of each state of the leaf; so do those below of the clock and of a line."""
 
 CLOCK = {
     "trusted": "The clock is right.",
     "holdover": "The clock was right in this boot and runs on by itself; the door goes by it.",
-    "untrusted": "The clock is not set: cards open only where no hours count.",
 }
 LOCKED = (
     "Until then the door does not stand unlocked in staffed hours, and a card opens it: "
     "doorctl trust-clock, the overview, or a push of the patrons confirms it."
 )
+DOUBT = {
+    "unset": "The clock is not set: cards open only where no hours count.",
+    "stepped": "The clock is in doubt: it says {}.",
+    "leapt": "The clock is far past the last time known, by one source alone: cards are judged by "
+    "it, and for 6 hours nothing is deleted by it.",
+    "settling": "The clock was in doubt until lately: cards are judged by it, and for 6 hours "
+    "nothing is deleted by it.",
+}
+"""What `status` and `purge` say of a clock by which nothing is deleted, by `core.moments`."""
 LINES = {
     "connected": "The {} is connected.",
     "lost": "The {} is lost: see its cable and power.",
@@ -233,13 +241,13 @@ def _of_door(state: dict[str, Any]) -> Iterator[str]:
     if state["inside"] is not None:
         span = "" if low == high else f" ({low} to {high})"
         yield f"Inside by the count of the door: {state['inside']}{span}."
-    doubt = state["clock_in_doubt"]
-    alone = state.get("clock_unconfirmed")
-    if alone:
+    doubt = DOUBT.get(state["clock_doubt"])
+    if alone := state.get("clock_unconfirmed"):
         yield f"One source alone says that it is {alone}, and nothing has confirmed it."
         yield LOCKED
+        yield doubt or ""
     else:
-        yield f"The clock is in doubt: it says {doubt}." if doubt else CLOCK[state["clock"]]
+        yield (doubt or CLOCK[state["clock"]]).format(state["clock_in_doubt"])
     made = state["backup_age_s"]
     yield "No backup is known." if made is None else f"The last backup is {_age(made)} old."
     for name, of in state["good_until"].items():

@@ -29,6 +29,7 @@ from doorctl.cli.options import (
     why_option,
     with_app,
 )
+from doorctl.cli.processes import DOUBT
 from doorctl.config import Config
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import ClockState, Moment
@@ -79,13 +80,13 @@ def list_visits(app: App, since: datetime | None, why: str, as_json: bool) -> No
 
 
 def _tell_hidden(app: App) -> None:
-    """Say which visits are hidden since a clock was far ahead: an empty list explains nothing."""
-    moment = app.clock.moment()
-    if not moment.in_doubt:
+    """Say which visits are hidden while the clock is in doubt: an empty list explains nothing."""
+    moment = app.clock.bounded()
+    if moment.settled:
         return
-    from_then = f"{moment.high_water - retention(app.config):%Y-%m-%d}"
+    from_then = f"{moment.latest - retention(app.config):%Y-%m-%d}"
     click.echo(
-        f"doorctl: a trusted clock once said {moment.high_water:%Y-%m-%d}; "
+        f"doorctl: the clock is not set or in doubt, and it may be {moment.latest:%Y-%m-%d}; "
         f"visits before {from_then} are hidden",
         err=True,
     )
@@ -291,28 +292,39 @@ def _cell_as_line(cell: Cell | Total, count: str) -> str:
     metavar="FILE",
     help="Check a report and do nothing else.",
 )
+@click.option(
+    "--believe-clock",
+    "believed",
+    is_flag=True,
+    help="Answer for the clock: look at it first (date).",
+)
 @json_option
 @with_app
-def purge(app: App, *, prove: bool, report_path: Path | None, as_json: bool) -> None:
+def purge(
+    app: App, *, prove: bool, report_path: Path | None, believed: bool, as_json: bool
+) -> None:
     """Delete visits that are older than the retention, for good.
 
     The door does so by itself at its start and every 6 hours, a day's visits an hour at most,
     and keeps a signed report each time; if it runs, it is asked to, and takes all at once. What a
-    hold holds stays until that ends.
+    hold holds stays until that ends. While the clock is not set or in doubt, only that goes which
+    is old by the earlier time that it can be. --believe-clock says that the clock is right: for
+    visits that is so from then on, and who said it stands on the audit log.
     """
     if report_path is not None:
-        if prove:
-            raise click.UsageError("give one of --prove and --verify")
+        if prove or believed:
+            raise click.UsageError("give --verify without --prove and --believe-clock")
         _verify(app, report_path, as_json=as_json)
         return
-    report = purging.purge_now(app, proved=prove)
-    if not report["postponed"]:
-        note_done(app, Deed(Action.PURGE_RUN, details={"deleted": report["deleted"]}))
+    report = purging.purge_now(app, proved=prove, believed=believed)
+    note_done(app, Deed(Action.PURGE_RUN, details={"deleted": report["deleted"]}))
     if as_json:
         print_json(report)
-    elif not report["postponed"]:
+    else:
         gone = counted(report["deleted"], "row")
         click.echo(f"{gone} deleted; nothing before {report['cutoff']} is left")
+        if report["clock_doubt"] in DOUBT:
+            click.echo(_doubt(report, app.clock.bounded()))
         if "clean" in report:
             click.echo(_proof(report))
             click.echo(f"The signed report: {report['file']}")
@@ -331,6 +343,11 @@ def _verify(app: App, path: Path, *, as_json: bool) -> None:
     _refuse(report)
 
 
+def _doubt(report: dict[str, Any], moment: Moment) -> str:
+    wall = moment.local if moment.bounds is None else moment.bounds.wall
+    return DOUBT[report["clock_doubt"]].format(wall.isoformat(timespec="seconds"))
+
+
 def _proof(report: dict[str, Any]) -> str:
     return (
         f"{counted(report['bytes_read'], 'byte')} read; "
@@ -342,11 +359,6 @@ def _proof(report: dict[str, Any]) -> str:
 
 
 def _refuse(report: dict[str, Any]) -> None:
-    if report["postponed"]:
-        raise StoreError(
-            "nothing was deleted: the clock is not set, and a wrong one would delete too much; "
-            "wait for the time service, or see clock.trust"
-        )
     if not report["complete"]:
         raise StoreError("rows are deleted, but a reader kept their traces alive; try again")
     if report.get("ahead"):
@@ -354,6 +366,12 @@ def _refuse(report: dict[str, Any]) -> None:
             f"it is not proved that all is gone: visits lie after now ({report['ahead']}), by a "
             "clock that was wrong then or is now; a door that runs dates them once its clock has "
             f"been right for {WATCHED_S / 3600:.0f} hours"
+        )
+    if report.get("left"):
+        raise StoreError(
+            f"{counted(report['left'], 'visit')} may be too old; hidden in every list, and deleted "
+            "once the clock is sure: wait, or look at it (date) and run doorctl purge "
+            "--believe-clock"
         )
     if not report.get("clean", True):
         raise StoreError(

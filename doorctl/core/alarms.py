@@ -462,6 +462,11 @@ KINDS: Mapping[str, AlarmKind] = MappingProxyType(
             "Old visits could not be deleted.", "Run doorctl purge; check the disk."
         ),
         "purge_failed_cleared": _over("purge_failed", "Old visits are deleted again."),
+        "purge_overdue": _today(
+            "Visits are a day older than they may be and not deleted; every list hides them.",
+            "Look at the clock (date). If it is right: doorctl purge --believe-clock.",
+        ),
+        "purge_overdue_cleared": _over("purge_overdue", "No visit is older than it may be."),
         "purge_incomplete": _today(
             "Traces of deleted visits are still in a file.",
             "It is tried again; close programs that read visits.db.",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
 
@@ -65,6 +65,42 @@ class BootTime:
 
 
 @dataclass(frozen=True, slots=True)
+class CarriedTime:
+    """The last believed time, and `now`, where CLOCK_BOOTTIME has carried it at `boot`; both UTC.
+
+    So long has certainly passed: the time without power is left out.
+    """
+
+    believed: datetime
+    now: datetime
+    boot: BootTime
+
+    def on(self, boot: BootTime) -> CarriedTime:
+        """Return it carried on to another reading, of this boot or a later one."""
+        passed = timedelta(milliseconds=boot.ms_since(self.boot))
+        return CarriedTime(self.believed, self.now + passed, boot)
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The two clocks between which now lies: the wall clock, UTC, and the carried time."""
+
+    wall: datetime
+    vouched: bool
+    carried: CarriedTime
+
+
+class ClockDoubt(Enum):
+    """Why nothing is deleted by the wall clock alone; the values are fixed names."""
+
+    NONE = "none"
+    UNSET = "unset"
+    STEPPED = "stepped"
+    LEAPT = "leapt"
+    SETTLING = "settling"
+
+
+@dataclass(frozen=True, slots=True)
 class Moment:
     """A wall-clock reading: `local` is the best guess, aware; right where `dependable`.
 
@@ -72,6 +108,9 @@ class Moment:
     the clock is in doubt, or was until a few hours ago: then nothing is deleted by it. `leap`: how
     much more time than is certain has passed over the last boot, by the word of one source alone;
     None once a second witness has confirmed the time.
+
+    Old rows are hidden by the :attr:`latest` time that it can be and deleted by the
+    :meth:`earliest`. For both it needs `bounds`, which only `Clock.bounded` gives.
     """
 
     local: datetime
@@ -79,11 +118,17 @@ class Moment:
     state: ClockState
     stepped: bool = False
     leap: timedelta | None = None
+    bounds: Bounds | None = field(default=None, compare=False)
 
     @property
     def dependable(self) -> bool:
         """Whether opening hours and dates may be judged by `local`."""
         return self.state is not ClockState.UNTRUSTED
+
+    @property
+    def settled(self) -> bool:
+        """Whether rows may be dated and deleted by `local` alone."""
+        return self.dependable and not self.stepped
 
     @property
     def in_doubt(self) -> bool:
@@ -109,6 +154,47 @@ class Moment:
     def latest_known(self) -> datetime:
         """The time for retention: no lower than the high-water mark, never a guess."""
         return max(self.local, self.high_water) if self.dependable else self.high_water
+
+    @property
+    def latest(self) -> datetime:
+        """The time by which old rows are hidden: the later clock; hiding ends with the doubt."""
+        if self.settled or self.bounds is None:
+            return self.latest_known
+        return max(self.latest_known, self.bounds.wall, self.bounds.carried.now)
+
+    @property
+    def certain(self) -> datetime:
+        """The UTC time that has certainly come."""
+        known = self.known_time.astimezone(UTC)
+        if self.dependable or self.bounds is None:
+            return known
+        return max(known, self.bounds.carried.now)
+
+    def earliest(self, retention: timedelta) -> datetime:
+        """Return the UTC time by which rows of that retention are deleted: the earlier clock.
+
+        An unset wall clock is none. One that somebody vouches for is, until the machine has run for
+        the retention without a believed time: what was on record then is that old by either clock.
+        """
+        local = self.local.astimezone(UTC)
+        if self.settled:
+            return local
+        if self.bounds is None:
+            return min(local, self.high_water) if self.dependable else self.high_water
+        carried = self.bounds.carried
+        if self.dependable:
+            return min(carried.now, local)
+        is_witness = self.bounds.vouched and carried.now - carried.believed < retention
+        return min(carried.now, self.bounds.wall) if is_witness else carried.now
+
+    @property
+    def doubt(self) -> ClockDoubt:
+        """Why it is not settled, or that it is."""
+        if not self.dependable:
+            return ClockDoubt.STEPPED if self.stepped else ClockDoubt.UNSET
+        if not self.stepped:
+            return ClockDoubt.NONE
+        return ClockDoubt.LEAPT if self.leapt else ClockDoubt.SETTLING
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,13 +256,17 @@ class Timekeeper:
     Args:
         high_water: the highest trusted time of earlier runs, aware; kept in UTC.
         wary: whether the mark is one that stood, and somebody waits until this keeper's doubts end.
+        floor: a reading whose time had certainly come; no guess lies before it.
     """
 
-    def __init__(self, high_water: datetime, *, wary: bool = False) -> None:
+    def __init__(
+        self, high_water: datetime, *, wary: bool = False, floor: _Reading | None = None
+    ) -> None:
         # Within one time zone datetime adds and compares what the wall shows: an hour wrong
         # whenever the clocks change. So all that is kept and compared is UTC.
         self.high_water = high_water.astimezone(UTC)
         self._wary = wary
+        self._floor = floor
         self._began: timedelta | None = None
         self._trusted: _Reading | None = None
         self._anchor: _Reading | None = None
@@ -203,7 +293,7 @@ class Timekeeper:
         carried_on = self._carried_on(boot)
         if self._doubt is None and carried_on is not None:
             return self._dependable(carried_on.astimezone(wall.tzinfo), boot, ClockState.HOLDOVER)
-        guess = carried_on or max(self._should_be(wall, boot), self.high_water)
+        guess = carried_on or max(self._should_be(wall, boot), self._certain_at(boot))
         local = guess.astimezone(wall.tzinfo)
         return Moment(local, self.high_water, ClockState.UNTRUSTED, stepped=self._stepped(boot))
 
@@ -286,6 +376,10 @@ class Timekeeper:
         if self._trusted is None or boot - self._trusted[1] > HOLDOVER_LIMIT:
             return None
         return _carried(self._trusted, boot)
+
+    def _certain_at(self, boot: timedelta) -> datetime:
+        since = self._trusted or self._floor
+        return self.high_water if since is None else max(self.high_water, _carried(since, boot))
 
     def _should_be(self, wall: datetime, boot: timedelta) -> datetime:
         if self._doubt is None or self._anchor is None:

@@ -26,6 +26,12 @@ class Clock(Protocol):
     def moment(self) -> Moment:
         """Return the wall clock in the branch's time zone and how far it can be trusted."""
 
+    def bounded(self, *, believed: bool = False) -> Moment:
+        """Return the same with its `bounds`, for retention.
+
+        If `believed`, somebody answers for the wall clock: for retention it is right, from now on.
+        """
+
 
 class EventLog(Protocol):
     """Takes the fixed log lines. Thread-safe, never blocks, never raises."""

@@ -206,6 +206,7 @@ class DoorAnswers:
             if moment.unconfirmed
             else None,
             "waits_for_witness": self.controller.daily.paused,
+            "clock_doubt": moment.doubt.value,
             "alarms": self._alarms(moment),
             "epoch": register.epoch,
             "cache_age_s": None if age is None else round(age.total_seconds()),

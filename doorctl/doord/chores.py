@@ -31,7 +31,7 @@ from doorctl.ops.clock import utc_now
 from doorctl.ops.process import SystemdSupervisor, disk_low, undervoltage, upgrade_not_begun
 from doorctl.privacy.retention import PurgeReport
 from doorctl.privacy.statistics import OPENED, HourCount
-from doorctl.services.app import CERTIFICATE, Release, days_of_keys, outdated
+from doorctl.services.app import CERTIFICATE, Release, days_of_keys, outdated, retention
 from doorctl.services.hours import calendar_of
 from doorctl.services.purging import Purging
 from doorctl.store.records import AuditRecords, LastBackup
@@ -311,7 +311,7 @@ class Chores:
             self.schedule.nudge(in_s=PURGE_STEP_S)
         elif not report.postponed:
             self._limited.tell(None)
-        if not report.complete and not report.postponed:
+        if not report.complete:
             when = "with the rest" if report.limited else "in a minute"
             why = f"a reader kept traces alive; trying again {when}"
             self._incomplete.tell(why, again=True)
@@ -345,6 +345,8 @@ class Chores:
     def _keep_clock(self) -> None:
         if kept := self.stores.clock.kept():
             self.stores.visits.keep_clock(kept)
+        if bounds := self.stores.clock.bounded().bounds:
+            self.stores.visits.keep_carried(bounds.carried)
 
     def _keep_time(self) -> None:
         moment, boot = self.stores.clock.moment(), self.stores.clock.boot_time()
@@ -466,6 +468,7 @@ FAULTS: Mapping[str, float] = MappingProxyType(
     {
         "reader_lost": 20.0,
         "keypad_lost": 20.0,
+        "purge_overdue": 300.0,
         "register_old": 0.0,
         "register_too_old": 0.0,
         "patrons_outdated": 0.0,
@@ -487,6 +490,10 @@ AGAIN_S: Mapping[str, float] = MappingProxyType({"key_old": 7 * DAY_S})
 
 LOOK_EVERY_S = 60.0
 """How often the worker looks at power supply, register and disk."""
+
+OVERDUE = timedelta(days=1)
+"""How far a row may outlive the retention, by any clock, before that is alarmed: a purge comes
+every 6 hours."""
 
 BACKUP_OLD = timedelta(days=2)
 """One is made each night, so two were missed; without one it counts from the installation."""
@@ -559,7 +566,7 @@ class Lookout:
 
     def _look(self) -> None:
         faults = {"undervoltage": undervoltage(), **self._register(), **self._backup()}
-        faults |= self._keys()
+        faults |= {**self._keys(), **self._overdue()}
         if (release := Release.of_this_program()).package is not None:
             faults["release_differs"] = release.differs
         with suppress(OSError):
@@ -610,6 +617,16 @@ class Lookout:
             why = f"the last one is {_hours(moment.local - since)} old"
             why = why if at else "none was ever made"
             return {"backup_old": why if moment.local - since > BACKUP_OLD else None}
+        return {}
+
+    def _overdue(self) -> dict[str, str | None]:
+        with suppress(StoreError):
+            oldest, latest = self.stores.visits.oldest_row(), self.stores.clock.bounded().latest
+            limit = retention(self.config) + OVERDUE
+            if oldest is None or latest - oldest < limit:
+                return {"purge_overdue": None}
+            kept = f"the oldest is of {oldest:%Y-%m-%d} UTC"
+            return {"purge_overdue": f"{kept}, and it may be {latest:%Y-%m-%d} now"}
         return {}
 
     def _keys(self) -> dict[str, str | None]:

@@ -14,7 +14,15 @@ from typing import Literal
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
-from doorctl.core.moments import SMALL, BootTime, KeptReadings, Moment, Timekeeper
+from doorctl.core.carried import Carrier
+from doorctl.core.moments import (
+    SMALL,
+    BootTime,
+    CarriedTime,
+    KeptReadings,
+    Moment,
+    Timekeeper,
+)
 
 BUILD_FLOOR = datetime(2026, 1, 1, tzinfo=UTC)
 """The time is later than this: the program did not exist before."""
@@ -120,6 +128,7 @@ class SystemClock:
             :data:`BOOT_ID_VARIABLE`, each start counts as a boot.
         ask_every_s: how long an answer of `sources` holds.
         kept: what an earlier process knew of the clock, see :meth:`kept`; None for a first start.
+        carried: the believed time that an earlier process has carried on, likewise.
     """
 
     def __init__(
@@ -133,6 +142,7 @@ class SystemClock:
         wary: bool = False,
         ask_every_s: float = ASK_EVERY_S,
         kept: KeptReadings | None = None,
+        carried: CarriedTime | None = None,
     ) -> None:
         self._zone: tzinfo = ZoneInfo(zone)
         self._trust = trust
@@ -146,7 +156,10 @@ class SystemClock:
         self._boot_id = text_of(boot_id) or _given_boot_id() or uuid4().hex
         self._lock = Lock()
         wary = wary and high_water > BUILD_FLOOR
-        self._timekeeper = Timekeeper(max(high_water, BUILD_FLOOR), wary=wary)
+        high_water = max(high_water, BUILD_FLOOR)
+        self._carrier, boot = Carrier(high_water, carried), self.boot_time()
+        floor = (self._carrier.now(boot), timedelta(milliseconds=boot.ms))
+        self._timekeeper = Timekeeper(high_water, wary=wary, floor=floor)
         if kept is not None:
             self._timekeeper.resume(kept, self._boot_id)
         self._steps = StepWatch()
@@ -170,11 +183,19 @@ class SystemClock:
                 self._ask_again_s = boot_s + self._ask_every_s
             return self._timekeeper.read(wall, boot, vouched=self._vouched, agreed=self._agreed)
 
+    def bounded(self, *, believed: bool = False) -> Moment:
+        """Return the moment with what bounds it, for retention; see the port."""
+        moment = self.moment()
+        with self._lock:
+            wall, boot = utc_now(), self.boot_time()
+            return self._carrier.bound(moment, wall, boot, vouched=self._vouched, believed=believed)
+
     def believe(self) -> None:
         """Accept the wall clock as right, because staff say so."""
         with self._lock:
             wall, boot = utc_now(), timedelta(seconds=_boot_s())
             self._timekeeper.believe(wall, boot)
+            self._carrier.lower(wall, self.boot_time())
 
     def confirm(self, at: datetime) -> bool:
         """Compare the time with what another machine's clock says now, aware; tell if they agree.

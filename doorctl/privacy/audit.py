@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from doorctl.core.errors import InputError
 from doorctl.core.masked import SHORT_TEXT, refuse_text
-from doorctl.core.moments import ClockState, Moment
+from doorctl.core.moments import ClockState
 
 # The audit log's chain of hashes: any record can be erased, and nothing else can be changed.
 #
@@ -223,6 +223,7 @@ class Action(Enum):
     OPENED_ONCE = "opened_once", "Opened the door once"
     CLOCK_TRUSTED = "clock_trusted", "Said that the clock is right"
     PURGE_RUN = "purge_run", "Ran a purge"
+    PURGE_CLOCK_BELIEVED = "purge_clock_believed", "Said that the clock is right, for a purge"
     BACKUP_MADE = "backup_made", "Copied the branch's records"
     BACKUP_RESTORED = "backup_restored", "Put the branch's records back from a backup"
     HOLD_ADDED = "hold_added", "Added an incident hold"
@@ -317,13 +318,11 @@ def account(name: str) -> str:
     return shown
 
 
-def erased_before(moment: Moment) -> datetime | None:
-    """Return the UTC time before which no record is kept; None while the time is not certain.
+def erased_before(now: datetime) -> datetime:
+    """Return the UTC time before which no record is kept at an aware time.
 
     It moves once a day, at midnight UTC, so that the file is rewritten once a day and not at each
     push. What was written on its day of expiry goes at the beginning of that day.
     """
-    if moment.stepped or not moment.dependable:
-        return None
-    today = moment.local.astimezone(UTC).date()
+    today = now.astimezone(UTC).date()
     return datetime.combine(today + timedelta(days=1), time(), UTC) - KEPT

@@ -13,7 +13,7 @@ from typing import Any
 from doorctl.access.patron import CacheStamp
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import InstallationKey, refuse_purpose
-from doorctl.core.moments import SETTLED, SLEWED, Moment
+from doorctl.core.moments import SETTLED, SLEWED, ClockDoubt, Moment
 from doorctl.core.ports import WELL, Clock, EventLog
 from doorctl.privacy.subject import ALL_GONE, may_be_cpr
 
@@ -89,11 +89,12 @@ class WatchedTime:
 class PurgeReport:
     """What a purge did.
 
-    `cutoff` (UTC) and `checkpoint`, the answer of ``wal_checkpoint(TRUNCATE)``, are None if the
-    purge was postponed. `held` counts attempts in the window of a hold, `ahead` those that a wrong
-    clock has dated after now, unless :func:`purge` may believe the clock. If `limited`, more was
-    due than a :data:`STEP`. `traces` are the bytes that may stand in no file any more, of this
-    purge and of earlier ones that were not complete; never shown.
+    `cutoff` is UTC, `checkpoint` the answer of ``wal_checkpoint(TRUNCATE)``. `held` counts attempts
+    in the window of a hold, `ahead` those that a wrong clock has dated after now, unless
+    :func:`purge` may believe the clock, `left` those that the later clock alone calls old, while
+    there is a `doubt`. If `limited`, more was due than a :data:`STEP`. `traces` are the bytes that
+    may stand in no file any more, of this purge and of earlier ones that were not complete; never
+    shown.
     """
 
     deleted: int = 0
@@ -102,12 +103,14 @@ class PurgeReport:
     held: int = 0
     ahead: int = 0
     limited: bool = False
+    left: int = 0
+    doubt: ClockDoubt = ClockDoubt.NONE
     traces: frozenset[bytes] = field(default=frozenset(), repr=False)
 
     @property
     def postponed(self) -> bool:
-        """Whether nothing was deleted because the clock could not be trusted, or was in doubt."""
-        return self.cutoff is None
+        """Whether old visits were left, because the clock is not set or in doubt."""
+        return self.left > 0
 
     @property
     def complete(self) -> bool:
@@ -126,13 +129,15 @@ class PurgeReport:
             "cutoff": cutoff,
             "complete": self.complete,
             "postponed": self.postponed,
+            "left": self.left,
+            "clock_doubt": self.doubt.value,
         }
 
 
 def visible_since(now: datetime, retention: timedelta) -> datetime:
     """Return the UTC time before which nothing may be listed, purged or not.
 
-    For a list, `now` is a moment's `latest_known`.
+    For a list, `now` is a moment's `latest`, for a purge its `earliest`.
     """
     return now.astimezone(UTC) - retention
 
@@ -222,7 +227,7 @@ def prove(
 ) -> Proof:
     """Search for what a purge has deleted in every byte that it could have left.
 
-    `report` is of a purge that was not postponed. The canaries `kept` after it are looked for too:
+    `report` is of a purge. The canaries `kept` after it are looked for too:
     a search that misses them would miss a visit. `still_kept` returns those of some traces that a
     row holds now: the patron may have come again during the search. `search` reads every file that
     a deleted row could have left something in.
@@ -302,8 +307,9 @@ UNCONFIRMED = timedelta(days=30)
 class PatronsRound:
     """Forget the register once no push has come for :data:`UNCONFIRMED`. One thread.
 
-    It goes once it has looked that old for :data:`WATCHED_S` by a dependable clock: a clock that is
-    wrong for an evening, or was not set when a push came, must not shut everybody out.
+    It goes once it has looked that old for :data:`WATCHED_S`: a clock that is wrong for an evening,
+    or was not set when a push came, must not shut everybody out. By a clock that is not dependable
+    it is as old as the earlier of both clocks says.
 
     Args:
         stamp: reads how old the register is; where it raises StoreError its age is not known.
@@ -323,11 +329,11 @@ class PatronsRound:
 
         Raises StoreError: it could not be deleted; the next turn tries again.
         """
-        moment, now_s = self.clock.moment(), self.clock.monotonic_s()
-        before = moment.local.astimezone(UTC) - UNCONFIRMED
-        if moment.dependable:
-            self.forget(moment.local)
-        if not moment.dependable or not self._is_older(before):
+        moment, now_s = self.clock.bounded(), self.clock.monotonic_s()
+        now = moment.local if moment.dependable else moment.earliest(UNCONFIRMED)
+        before = now.astimezone(UTC) - UNCONFIRMED
+        self.forget(now)
+        if not self._is_older(before):
             self._old_since_s = None
         elif self._old_since_s is None:
             self._old_since_s = now_s
@@ -429,7 +435,7 @@ def readable_since(hold: Hold, moment: Moment, retention: timedelta) -> datetime
     """
     if hold.in_force(moment):
         return hold.since
-    return max(hold.since, visible_since(moment.latest_known, retention))
+    return max(hold.since, visible_since(moment.latest, retention))
 
 
 def chosen(holds: Iterable[Hold], number: int) -> Hold:

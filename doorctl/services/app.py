@@ -192,15 +192,18 @@ def system_clock(
     doubt that the door has on record stands on. Where that record is `damaged`, which is told, it
     is a start like the first one.
     """
-    high_water, kept = BUILD_FLOOR, None
+    high_water, kept, carried = BUILD_FLOOR, None, None
     with suppress(StoreError), closing(VisitHistory(config.storage.visits_db)) as history:
         high_water = history.high_water() or BUILD_FLOOR
+        carried = history.carried_time()
         try:
             kept = history.clock_readings()
         except StoreDamagedError as err:
             damaged(str(err))
     branch, clock = config.branch, config.clock
-    return SystemClock(branch.time_zone, clock.trust, high_water, wary=wary, kept=kept)
+    return SystemClock(
+        branch.time_zone, clock.trust, high_water, wary=wary, kept=kept, carried=carried
+    )
 
 
 def read_again(
@@ -280,7 +283,7 @@ def open_book(app: App) -> Iterator[BranchRecords]:
 
 def shown_since(app: App) -> datetime:
     """Return how far back visits may be shown."""
-    return visible_since(app.clock.moment().latest_known, retention(app.config))
+    return visible_since(app.clock.bounded().latest, retention(app.config))
 
 
 @contextmanager

@@ -53,7 +53,7 @@ def change(app: App, request: Request[ResultT]) -> ResultT:
 
     def alone() -> ResultT:
         with ExitStack() as stack:
-            return request.run(_opened(app, stack), app.by, app.clock.moment())
+            return request.run(_opened(app, stack), app.by, app.clock.bounded())
 
     try:
         return by_the_owner(by_web, alone, absent=NotRunningError)
@@ -116,7 +116,7 @@ class BranchThread:
     def _used(self, use: Callable[[OpenBranch, Moment], ResultT]) -> ResultT:
         if self._branch is None:
             self._branch = _opened(self._app, self._stack)
-        return use(self._branch, self._app.clock.moment())
+        return use(self._branch, self._app.clock.bounded())
 
 
 def result_of(job: Future[ResultT], limit_s: float = WRITE_LIMIT_S) -> ResultT:
@@ -187,10 +187,10 @@ def audit_entries(app: App, since: datetime | None, why: str = "") -> tuple[Entr
     A `since` without an offset is local; None means all.
     """
     start = None if since is None else local(since, app.config).astimezone(UTC)
-    oldest = erased_before(app.clock.moment())
+    oldest = erased_before(app.clock.bounded().latest)
     with closing(AuditRecords(app.storage.branch_db)) as records:
         kept = records.entries(start)
-    shown = tuple(entry for entry in kept if oldest is None or entry.at >= oldest)
+    shown = tuple(entry for entry in kept if entry.at >= oldest)
     note(app, Deed(Action.AUDIT_READ, why=why, details={"entries": len(shown)}))
     return shown
 

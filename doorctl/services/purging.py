@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -19,7 +20,7 @@ from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, InputError, KeyFileError, StoreError
 from doorctl.core.identity import ROOT, owner_of
 from doorctl.core.masked import InstallationKey
-from doorctl.core.moments import Moment
+from doorctl.core.moments import SMALL, Moment
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.retention import (
     Canaries,
@@ -89,7 +90,7 @@ RETRY_S = (1.0, 3.0)
 """Pauses before a purge that a reader blocked is tried again; no reader of ours stays longer than
 the 500 rows that it reads at a time."""
 
-PROVE, REPORTS = "prove", "purges"
+PROVE, BELIEVE, REPORTS = "prove", "believe", "purges"
 
 ResultT = TypeVar("ResultT")
 Run = Callable[[Callable[[], ResultT]], ResultT]
@@ -130,23 +131,27 @@ class Purging:
         # Two searches at a time would only be in each other's way.
         self._proving = threading.Lock()
 
-    def purge(self, *, whole: bool = True) -> PurgeReport:
+    def purge(self, *, whole: bool = True, believed: bool = False) -> PurgeReport:
         """Purge once; on the thread that the door log belongs to.
 
-        `whole` is that of :func:`~doorctl.store.visit_purge.purge`. Raises StoreError: the door log
-        failed.
+        `whole` is that of :func:`~doorctl.store.visit_purge.purge`. If `believed`, the wall clock
+        is right for retention from now on, because somebody answers for it. Raises StoreError: the
+        door log failed. InputError: the wall clock can't be right.
         """
         clock = self._app.clock
         self.since_s = clock.monotonic_s()
         try:
             self._erased()
-            moment = clock.moment()
+            if believed:
+                _refuse_mistake(clock.bounded())
+            moment = clock.bounded(believed=believed)
+            stands = self._watched.stands(clock.moment(), clock.monotonic_s())
             report = purge(
                 self._visits,
                 moment,
                 clock.boot_time(),
                 retention(self._app.config),
-                believed=self._watched.stands(moment, clock.monotonic_s()),
+                believed=believed or stands,
                 whole=whole,
                 canaries=self._keys and self._keys[0],
                 earlier=self._pending,
@@ -181,19 +186,18 @@ class Purging:
 
     def answer(self, question: Question) -> Mapping[str, Any]:
         """Purge, with a proof if that is wanted, and return the report. Not on the log's thread."""
+        purge = partial(self.purge, believed=bool(question.about.get(BELIEVE)))
         if not question.about.get(PROVE):
-            report: PurgeReport = self._run(self.purge)
+            report: PurgeReport = self._run(purge)
             return report.as_dict()
-        report = self._without_readers()
-        if report.postponed:
-            return report.as_dict()
+        report = self._without_readers(purge)
         proof, path = self.prove(report)
         return {**self._fields(proof), "file": str(path)}
 
-    def _without_readers(self) -> PurgeReport:
-        report: PurgeReport = self._run(self.purge)
+    def _without_readers(self, purge: Callable[[], PurgeReport]) -> PurgeReport:
+        report: PurgeReport = self._run(purge)
         for pause_s in RETRY_S:
-            if report.complete or report.postponed:
+            if report.complete:
                 break
             threading.Event().wait(pause_s)
             deleted = report.deleted
@@ -206,12 +210,35 @@ class Purging:
         return {**proof.as_dict(), **whose}
 
 
-def purge_now(app: App, *, proved: bool) -> dict[str, Any]:
+def _refuse_mistake(moment: Moment) -> None:
+    wall, certain = moment.local.astimezone(UTC), moment.certain
+    if moment.bounds is not None:
+        wall, certain = moment.bounds.wall, moment.bounds.carried.now
+    if certain - wall >= SMALL:
+        raise InputError(
+            f"nothing was deleted: the clock says {wall:%Y-%m-%d %H:%M} UTC, and it is past "
+            f"{certain:%Y-%m-%d %H:%M} UTC for certain; set the clock first (timedatectl)"
+        )
+
+
+def purge_now(app: App, *, proved: bool, believed: bool = False) -> dict[str, Any]:
     """Have the running door purge, or do it here while none is running; return the report.
 
-    `proved` searches the files afterwards and keeps a signed report.
+    `proved` searches the files afterwards and keeps a signed report. `believed`: the caller answers
+    for the wall clock; that goes on the audit log first. Raises InputError: it can't be right.
     """
-    config, question = app.config, Question("purge", {PROVE: True} if proved else {})
+    if not believed:
+        return _purged(app, proved=proved, believed=False)
+    from doorctl.services.branch import noted  # the door process does without
+
+    said = {"clock": app.clock.bounded(believed=True).local.isoformat(timespec="seconds")}
+    with noted(app, Deed(Action.PURGE_CLOCK_BELIEVED, details=said)):
+        return _purged(app, proved=proved, believed=True)
+
+
+def _purged(app: App, *, proved: bool, believed: bool) -> dict[str, Any]:
+    about = {name: True for name, wanted in ((PROVE, proved), (BELIEVE, believed)) if wanted}
+    config, question = app.config, Question("purge", about)
     limit_s = PROVE_LIMIT_S if proved else PURGE_LIMIT_S
 
     def by_door() -> dict[str, Any]:
@@ -339,7 +366,7 @@ def show_hold(app: App, number: int, why: str = "") -> Held:
 
     Raises InputError: there is no such hold, or the reason says nothing.
     """
-    moment = app.clock.moment()
+    moment = app.clock.bounded()
     with closing(VisitHistory(app.storage.visits_db)) as history:
         hold = chosen(history.holds(), number)
         since = readable_since(hold, moment, retention(app.config))

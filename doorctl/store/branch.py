@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import partial
 from operator import index
 from pathlib import Path
@@ -527,10 +527,10 @@ def _to_days(source: str, days: list[tuple[Any, ...]]) -> tuple[StoredDay, ...]:
 
 
 def known(moment: Moment) -> datetime:
-    """Return the UTC time; of a clock that is not set the high-water mark, else never that."""
-    return moment.known_time.astimezone(UTC)
+    """Return the UTC time; of a clock that is not set the time that has certainly come."""
+    return moment.certain
 
 
 def today(moment: Moment) -> date:
     """Return the local date of :func:`known`."""
-    return moment.known_time.date()
+    return moment.certain.astimezone(moment.local.tzinfo).date()

@@ -8,8 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from doorctl.access.calendar import DaySource, StoredDay, StoredWeek
@@ -18,6 +17,7 @@ from doorctl.access.rights import CODES_APART, Ban, Pass
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import refuse_purpose, refuse_text
 from doorctl.core.moments import ClockState, Moment
+from doorctl.privacy.audit import KEPT as KEPT_RECORDS
 from doorctl.privacy.audit import erased_before
 from doorctl.store.branch import (
     BANS,
@@ -160,18 +160,19 @@ def delete_ended(connection: sqlite3.Connection, moment: Moment) -> bool:
     """Delete what ended more than :data:`KEPT_AFTER_END` ago; return whether there was any.
 
     Bans without an end stay until they are lifted, and the audit log keeps its records for longer.
-    Nothing is deleted while the clock is not set, or before a time that leapt ahead has stood for
-    :data:`SEEN_FOR_MS`; then a day's rows go an hour.
+    While the clock is not dependable, the earlier of both clocks counts. Nothing is deleted before
+    a time that leapt ahead has stood for :data:`SEEN_FOR_MS`; then a day's rows go an hour.
     """
-    by_ms = _deletes_by(connection, to_ms(moment.local)) if moment.dependable else None
+    now = moment.local if moment.dependable else moment.earliest(KEPT_AFTER_END)
+    by_ms = _deletes_by(connection, to_ms(now))
     if by_ms is None:
         return False
-    by = replace(moment, local=from_ms(by_ms).astimezone(moment.local.tzinfo))
-    cutoff = to_ms(known(by) - KEPT_AFTER_END)
-    first_day = (today(by) - KEPT_AFTER_END).isoformat()
+    by = from_ms(by_ms)
+    cutoff = to_ms(by - KEPT_AFTER_END)
+    first_day = (by.astimezone(moment.local.tzinfo).date() - KEPT_AFTER_END).isoformat()
     statements = [*((sql, cutoff) for sql in _BY_TIME), *((sql, first_day) for sql in _BY_DAY)]
     deleted = sum(connection.execute(sql, (before,)).rowcount for sql, before in statements)
-    return _erase_expired(connection, by, to_ms(moment.local)) + deleted > 0
+    return _erase_expired(connection, by, moment) + deleted > 0
 
 
 def _deletes_by(connection: sqlite3.Connection, now_ms: int) -> int | None:
@@ -217,15 +218,18 @@ _ERASE_TO = "UPDATE audit SET record = NULL, salt = NULL WHERE record IS NOT NUL
 _ABOVE_ALL = 2**63 - 1
 
 
-def _erase_expired(connection: sqlite3.Connection, moment: Moment, now_ms: int) -> int:
-    """Erase the records that are too old to keep by a moment; return how many."""
-    cutoff = erased_before(moment)
-    last = None if cutoff is None else _last_expired(connection, to_ms(cutoff), now_ms)
+def _erase_expired(connection: sqlite3.Connection, by: datetime, moment: Moment) -> int:
+    """Erase the records that are too old to keep by a time and a moment; return how many."""
+    now = moment.earliest(KEPT_RECORDS)
+    # What was written while nobody believed the clock is at least as old as the carried time says.
+    undated = ClockState.UNTRUSTED.value if moment.dependable else ""
+    cutoff = to_ms(erased_before(min(by, now)))
+    values: dict[str, int | str] = {"cutoff": cutoff, "now": to_ms(now), "untrusted": undated}
+    last = _last_expired(connection, values)
     return 0 if last is None else connection.execute(_ERASE_TO, (last,)).rowcount
 
 
-def _last_expired(connection: sqlite3.Connection, cutoff_ms: int, now_ms: int) -> int | None:
-    values = {"cutoff": cutoff_ms, "now": now_ms, "untrusted": ClockState.UNTRUSTED.value}
+def _last_expired(connection: sqlite3.Connection, values: dict[str, int | str]) -> int | None:
     last: int | None = connection.execute(
         _LAST_EXPIRED, values | {"before": _ABOVE_ALL}
     ).fetchone()[0]

@@ -12,13 +12,21 @@ from typing import Any, NamedTuple
 
 from doorctl.access.throttle import A_CODE, CODES_KEY, CardThrottle, ReaderThrottle
 from doorctl.core.errors import StoreDamagedError
-from doorctl.core.moments import BootTime, ClockState, KeptReadings, Moment
+from doorctl.core.moments import BootTime, CarriedTime, ClockState, KeptReadings, Moment
 from doorctl.privacy.retention import Hold
 from doorctl.privacy.statistics import OPENED, HourCount
 from doorctl.privacy.subject import VISITS
 from doorctl.store.connection import WatchedReader
 from doorctl.store.layout import Layout, releases
-from doorctl.store.tables import CLOCK_READINGS, from_ms, maybe, select, to_ms, whole
+from doorctl.store.tables import (
+    CARRIED_TIME,
+    CLOCK_READINGS,
+    from_ms,
+    maybe,
+    select,
+    to_ms,
+    whole,
+)
 from doorctl.store.tables import HOLDS as HOLDS_TABLE
 
 # Each patron's wrong PINs, which no right PIN forgets; written by the door log's one writer.
@@ -171,6 +179,16 @@ def _span(ms: int) -> timedelta:
     return timedelta(milliseconds=ms)
 
 
+_CARRIED = CARRIED_TIME.but("only")
+CARRIED = select(_CARRIED, f"carried_time WHERE {whole(CARRIED_TIME)}")
+
+
+def to_carried(record: Sequence[Any]) -> CarriedTime:
+    """Return the carried time of a record of :data:`CARRIED`."""
+    believed_ms, carried_ms, boot_id, boot_ms = record
+    return CarriedTime(from_ms(believed_ms), from_ms(carried_ms), BootTime(boot_id, boot_ms))
+
+
 HOLD_COLUMNS = HOLDS_TABLE.but()
 
 # The constant above is all that these are made of; values are always bound.
@@ -282,6 +300,10 @@ class VisitHistory(HourlyHistory):
                 raise StoreDamagedError(f"{self.path} is damaged: a doubt of the clock may be lost")
             return _to_readings(record)
         return None
+
+    def carried_time(self) -> CarriedTime | None:
+        """Return the carried time; None where none is stored whole: then the mark is believed."""
+        return next(map(to_carried, self._fetch(CARRIED)), None)
 
     def holds(self) -> tuple[Hold, ...]:
         """Return the stored holds, oldest first; the next purge deletes those that are over."""

@@ -368,13 +368,13 @@ def is_damaged(path: Path, migrations: Layout) -> bool:
     return path.exists() and not _sound(path, migrations)
 
 
-def discard_set_aside(directory: Path, now: datetime) -> int:
+def discard_set_aside(directory: Path, now: datetime, latest: datetime | None = None) -> int:
     """Delete what was set aside in a directory more than :data:`KEPT` ago; return how many files.
 
-    Files with a future time, from a clock that was wrong then, go as well. `now` must be aware and
-    trusted. Raises StoreError: one can't be deleted.
+    Files with a future time, from a clock that was wrong then, go as well: those after `latest`,
+    where the clock is in doubt, else after `now`, aware. Raises StoreError: one can't be deleted.
     """
-    kept = (_stamp(now - KEPT), _stamp(now))
+    kept = (_stamp(now - KEPT), _stamp(latest or now))
     try:
         expired = [
             file

@@ -500,6 +500,16 @@ CLOCK_READINGS = _apart(
         *("doubt_ms", "doubt_boot_ms", "doubted_boot_ms"),
     ),
 )
+# A wrong bit in these would delete visits too soon.
+CARRIED_TIME = _apart(
+    VISITS,
+    "carried_time",
+    "the time",
+    f"{_ONLY}, believed_ms INTEGER NOT NULL, carried_ms INTEGER NOT NULL, boot_id TEXT NOT NULL, "
+    "boot_ms INTEGER NOT NULL",
+    twice=("believed_ms", "carried_ms", "boot_id", "boot_ms"),
+    since=(0, 3),
+)
 _OF_VISITS = (
     _apart(
         VISITS,
@@ -509,6 +519,7 @@ _OF_VISITS = (
     ),
     _apart(VISITS, "clock", "the time", f"{_ONLY}, high_water_ms INTEGER NOT NULL"),
     CLOCK_READINGS,
+    CARRIED_TIME,
     # Theirs is the layout in which deleting alone leaves most: a table with an index on its keys.
     _apart(
         VISITS,

@@ -10,17 +10,18 @@ import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from doorctl.access.throttle import UNANSWERED_DAYS, WRONG_PIN_DAYS
 from doorctl.core.errors import StoreError
-from doorctl.core.moments import SLEWED, BootTime, ClockState, Moment
+from doorctl.core.moments import SLEWED, SMALL, BootTime, CarriedTime, ClockState, Moment
 from doorctl.privacy.retention import Canaries, PurgeReport, visible_since
 from doorctl.store.connection import compact, transaction, translated
-from doorctl.store.door_log import HELD
+from doorctl.store.door_log import CARRIED, HELD, to_carried
 from doorctl.store.residue import KEY_BYTES, TIME_BYTES, discard_set_aside
-from doorctl.store.tables import from_ms, to_ms
+from doorctl.store.tables import from_ms, select, to_ms
 
 _DATE_WRONG_PINS = """
     UPDATE wrong_pins SET day = date(at_ms / 1000, 'unixepoch') FROM attempts
@@ -50,11 +51,23 @@ _SETTLE_EARLIER_BOOTS = """
     WHERE boot_id <> :boot_id AND at_ms > :now
 """
 _SETTLE_MARK = "UPDATE clock SET high_water_ms = min(high_water_ms, :now)"
+_SETTLE_CARRIED = """
+    UPDATE carried_time SET believed_ms = min(believed_ms, :now), carried_ms = :now
+    WHERE carried_ms > :now
+"""
 _SETTLE_CANARIES = "UPDATE canaries SET at_ms = :now WHERE at_ms > :now"
 _DATE_THROTTLES_OF_THIS_BOOT = """
     UPDATE throttles SET touched_ms = :now - max(0, :boot_ms - boot_ms) WHERE boot_id = :boot_id
 """
 _DATE_EARLIER_THROTTLES = "UPDATE throttles SET touched_ms = :began WHERE touched_ms > :began"
+_KEEP_CARRIED = """
+    INSERT OR REPLACE INTO carried_time (only, believed_ms, carried_ms, boot_id, boot_ms)
+    VALUES (1, ?, ?, ?, ?)
+"""
+_DATE_UNBELIEVED = """
+    UPDATE {} SET at_ms = min(:began, at_ms + :gap)
+    WHERE boot_id <> :boot_id AND clock = :untrusted AND at_ms >= :believed AND at_ms < :began
+"""
 _KEEP_TIME = """
     INSERT INTO clock VALUES (1, :high_water)
     ON CONFLICT DO UPDATE SET high_water_ms = max(high_water_ms, excluded.high_water_ms)
@@ -65,6 +78,13 @@ _DELETE_ATTEMPTS = f"""
     DELETE FROM attempts WHERE attempt IN
     (SELECT attempt FROM attempts WHERE at_ms < ? AND NOT {HELD} ORDER BY at_ms LIMIT ?)
 """  # noqa: S608 -- as said
+# An age by CLOCK_BOOTTIME needs no date.
+_AGE = """
+    UPDATE {} SET at_ms = :aged
+    WHERE boot_id = :boot_id AND boot_ms < :aged_boot_ms AND at_ms > :aged AND NOT {}
+"""
+_LEFT = select("count(*)", f"attempts WHERE at_ms < ? AND NOT {HELD}")
+_OLDEST_OF = [select("at_ms", f"{name} WHERE NOT {HELD} ORDER BY at_ms LIMIT 1") for name in _DATED]
 _OLDEST = f"SELECT at_ms FROM attempts WHERE NOT {HELD} ORDER BY at_ms LIMIT 1"  # noqa: S608
 _DELETE_CANARIES = f"DELETE FROM canaries WHERE at_ms < ? AND NOT {HELD}"  # noqa: S608 -- as said
 _DELETE_EVENTS = f"DELETE FROM events WHERE at_ms < ? AND NOT {HELD}"  # noqa: S608 -- as said
@@ -164,6 +184,53 @@ class PurgedVisits(ABC):
             connection.execute(_DATE_THROTTLES_OF_THIS_BOOT, times)
             connection.execute(_DATE_WRONG_PINS)
 
+    def keep_carried(self, carried: CarriedTime) -> None:
+        """Store the carried time for the next process, and date rows that were written without it.
+
+        Where a time is believed again, rows of this boot get their age; those of earlier boots,
+        whose clocks nobody believed, are later by at most the time without power that was unknown
+        till now, and are dated so.
+        """
+        boot = carried.boot
+        with self.transaction() as connection:
+            stored = connection.execute(CARRIED).fetchone()
+            before = carried if stored is None else to_carried(stored)
+            gap = carried.now - before.on(boot).now
+            if carried.believed > before.believed and gap >= SMALL:
+                times = _times(to_ms(carried.now), boot)
+                span = {"gap": to_ms(carried.now) - to_ms(carried.now - gap)}
+                span["believed"] = to_ms(before.believed)
+                for table in _DATED:
+                    connection.execute(_DATE_THIS_BOOT.format(table), times)
+                    connection.execute(_DATE_UNBELIEVED.format(table), times | span)
+            times_ms = to_ms(carried.believed), to_ms(carried.now)
+            connection.execute(_KEEP_CARRIED, (*times_ms, boot.boot_id, boot.ms))
+
+    def age(self, cutoff: datetime, boot: BootTime, retention: timedelta) -> None:
+        """Date what is older than the retention by this boot's clock just before the cutoff.
+
+        Else what a wrong clock has dated ahead would stay for as long as nobody believes a clock.
+        """
+        aged = {"aged": to_ms(cutoff) - 1, "boot_id": boot.boot_id}
+        aged_boot_ms = boot.ms - retention // timedelta(milliseconds=1)
+        with self.transaction() as connection:
+            for table in _DATED:
+                connection.execute(_AGE.format(table, HELD), aged | {"aged_boot_ms": aged_boot_ms})
+
+    def date_ahead(self, now: datetime, boot: BootTime) -> None:
+        """Date what lies after a carried UTC time, of earlier boots, when this boot began.
+
+        For a clock that nobody has believed for the retention: rows of that time have to age too.
+        """
+        times = _times(to_ms(now), boot)
+        with self.transaction() as connection:
+            for table in _DATED:
+                connection.execute(_SETTLE_EARLIER_BOOTS.format(table), times)
+            connection.execute(_SETTLE_CANARIES, times)
+            connection.execute(_DATE_EARLIER_THROTTLES, times)
+            connection.execute(_DATE_THROTTLES_OF_THIS_BOOT, times)
+            connection.execute(_DATE_WRONG_PINS)
+
     def settle(self, now: datetime, boot: BootTime) -> None:
         """Date rows that lie after a right UTC time as :meth:`keep_time` does, even trusted ones.
 
@@ -178,14 +245,17 @@ class PurgedVisits(ABC):
             connection.execute(_SETTLE_CANARIES, times)
             connection.execute(_DATE_WRONG_PINS)
             connection.execute(_SETTLE_MARK, times)
+            connection.execute(_SETTLE_CARRIED, times)
 
-    def delete_before(self, cutoff: datetime) -> int:
+    def delete_before(
+        self, cutoff: datetime, now: datetime | None = None, latest: datetime | None = None
+    ) -> int:
         """Delete what is from before a UTC time; return the number of attempts.
 
         :data:`BATCH_ROWS` attempts go a transaction. What is under a hold stays, so first end the
         holds that are over. Canaries, the door's events and untouched throttles go with them. So do
-        the damaged copies in this directory that were set aside more than a day ago, by the time
-        kept last or else the highest trusted one.
+        the damaged copies in this directory that were set aside more than a day ago, by `now`, else
+        the time kept last or the highest trusted one; those after `latest` are from a wrong clock.
         """
         cutoff_ms, deleted, batch = to_ms(cutoff), 0, BATCH_ROWS
         while batch == BATCH_ROWS:
@@ -195,12 +265,14 @@ class PurgedVisits(ABC):
         with self.transaction() as connection:
             # The mark rises only by a time that has stood for an hour.
             mark_ms = value(connection, "SELECT high_water_ms FROM clock")
-            now_ms = mark_ms if self._now_ms is None else self._now_ms
+            kept_ms = mark_ms if self._now_ms is None else self._now_ms
+            now_ms = kept_ms if now is None else to_ms(now)
             for statement in (_DELETE_CANARIES, _DELETE_EVENTS, _DELETE_THROTTLES):
                 connection.execute(statement, (cutoff_ms,))
             by_ms = cutoff_ms if now_ms is None else now_ms
             connection.execute(_PURGE_WRONG_PINS, {"now": by_ms, **_WRONG_PINS_AGES})
-        discard_set_aside(self.path.parent, cutoff if now_ms is None else from_ms(now_ms))
+        by = cutoff if now_ms is None else from_ms(now_ms)
+        discard_set_aside(self.path.parent, by, latest)
         return deleted
 
     def traces_before(self, cutoff: datetime) -> frozenset[bytes]:
@@ -245,6 +317,17 @@ class PurgedVisits(ABC):
             at_ms = value(self.database, _OLDEST)
         return None if at_ms is None else from_ms(at_ms)
 
+    def oldest_row(self) -> datetime | None:
+        """Return the UTC time of the oldest attempt or event that no hold spares; None for none."""
+        with translated(self.path):
+            found = [value(self.database, sql) for sql in _OLDEST_OF]
+        return min((from_ms(at_ms) for at_ms in found if at_ms is not None), default=None)
+
+    def count_before(self, cutoff: datetime) -> int:
+        """Return how many attempts are from before a UTC time, and under no hold."""
+        with translated(self.path):
+            return value(self.database, _LEFT, to_ms(cutoff)) or 0
+
     def held(self) -> int:
         """Return how many attempts a hold spares: those in its window, however old."""
         with translated(self.path):
@@ -281,6 +364,9 @@ def purge(
 ) -> PurgeReport:
     """Delete what is older than the retention and under no hold; safe to repeat at any time.
 
+    While the clock is in doubt or not set, that is what the earlier of both clocks calls old: so a
+    doubt of any length deletes nothing too soon, and keeps nothing for ever. `left` of the report
+    counts what the later one alone calls old: every list hides it.
     Later attempts are dated anew only where the clock is `believed`, having run evenly for long:
     one that is behind for an evening must not make every visit look old. `whole` takes all that is
     due, as staff ask for it, else a :data:`STEP`. `canaries` is None without the installation key.
@@ -289,26 +375,45 @@ def purge(
 
     Raises StoreError: the door log failed; purge again.
     """
-    if moment.stepped or not moment.dependable:
-        return PurgeReport(traces=earlier)
     # Not by the high-water mark: one evening with a wrong clock would delete every visit for good.
-    now = moment.local.astimezone(UTC)
-    visits.keep_time(moment.local, boot, moment.high_water)
-    if believed:
-        visits.settle(now, boot)
+    now = moment.earliest(retention)
+    _date(visits, moment, boot, retention, believed=believed)
     due = visible_since(now, retention)
+    visits.age(due, boot, retention)
     oldest = None if whole else visits.oldest()
     cutoff = due if oldest is None else min(due, oldest + STEP)
-    limited = cutoff < due
-    if not limited:
+    if cutoff == due:
         visits.end_holds(now)
-    if canaries is not None:
+    if canaries is not None and moment.settled:
         visits.plant(canaries.of(now.date()), now)
     traces = earlier | visits.traces_before(cutoff)
     remember(traces)
-    deleted, checkpoint = visits.delete_before(cutoff), visits.compact()
-    ahead = visits.ahead(now + SLEWED)
-    return PurgeReport(deleted, cutoff, checkpoint, visits.held(), ahead, limited, traces)
+    deleted, checkpoint = visits.delete_before(cutoff, now, moment.latest), visits.compact()
+    limited, held = cutoff < due, visits.held()
+    done = PurgeReport(deleted, cutoff, checkpoint, held, limited=limited, traces=traces)
+    return _with_rest(done, visits, moment, retention)
+
+
+def _with_rest(
+    done: PurgeReport, visits: PurgedVisits, moment: Moment, retention: timedelta
+) -> PurgeReport:
+    if moment.settled:
+        return replace(done, ahead=visits.ahead(moment.local + SLEWED))
+    return replace(done, left=visits.count_before(moment.latest - retention), doubt=moment.doubt)
+
+
+def _date(
+    visits: PurgedVisits, moment: Moment, boot: BootTime, retention: timedelta, *, believed: bool
+) -> None:
+    carried = None if moment.bounds is None else moment.bounds.carried
+    if carried is not None:
+        visits.keep_carried(carried)
+    if moment.settled:
+        visits.keep_time(moment.local, boot, moment.high_water)
+        if believed:
+            visits.settle(moment.local.astimezone(UTC), boot)
+    elif carried is not None and carried.now - carried.believed >= retention:
+        visits.date_ahead(carried.now, boot)
 
 
 def _times(now_ms: int, boot: BootTime) -> dict[str, int | str]:

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -387,15 +388,17 @@ def test_what_the_next_process_has_to_know_of_the_clock_is_stored_at_once(house:
 
 @dataclass
 class Watch(House):
-    """A door that looks at faults; its data lie in `directory`."""
+    """A door that looks at faults; its data lie in `directory`, `oldest` is its oldest visit."""
 
     directory: Path = Path()
+    oldest: datetime | None = None
     lines: dict[str, bool] = field(default_factory=lambda: {"reader": True})
     asked_s: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         stores: Any = self
+        self.visits: Any = SimpleNamespace(oldest_row=lambda: self.oldest)
         example = load(Path("config/doorctl.toml"), environment={})
         self.made_for = example.policy.minimum_age
         storage = replace(example.storage, door_directory=self.directory)
@@ -581,6 +584,28 @@ def test_a_disk_that_is_slow_is_told_at_once_and_so_is_its_end(watch: Watch) -> 
 
     watch.slow_why = None
     assert watch.look() == ["disk_slow", "disk_slow_cleared"]
+
+
+@pytest.mark.parametrize("vouched", [True, False])
+def test_what_is_not_deleted_in_time_is_told(watch: Watch, *, vouched: bool) -> None:
+    """A day after the retention, by the later clock, also by one that is not set; until it is gone.
+
+    Not at once: at a start after a long outage the first purge may need minutes.
+
+    Bug (second penetration test, S2): while the clock was not set, or in doubt, old visits stayed
+    and "No alarm stands".
+    """
+    watch.clock.vouched = vouched
+    kept, minutes = timedelta(days=31), FAULTS["purge_overdue"] + LOOK_EVERY_S
+    watch.oldest = watch.clock.wall - kept + timedelta(hours=1)
+    assert watch.look(minutes) == []
+
+    watch.oldest = watch.clock.wall - kept
+    assert watch.look(FAULTS["purge_overdue"]) == []
+    assert watch.look(LOOK_EVERY_S + 1) == ["purge_overdue"]
+
+    watch.oldest = None
+    assert watch.look(LOOK_EVERY_S) == ["purge_overdue", "purge_overdue_cleared"]
 
 
 def test_a_backup_that_is_missed_is_told(watch: Watch, tmp_path: Path) -> None:

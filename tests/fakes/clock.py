@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
+from doorctl.core.carried import Carrier
 from doorctl.core.moments import BootTime, Moment, Timekeeper
 from doorctl.ops.clock import StepWatch
 
@@ -42,7 +43,8 @@ class FakeClock:
     confirmed: bool = True
 
     def __post_init__(self) -> None:
-        self._timekeeper = Timekeeper(self.high_water, wary=self.wary)
+        self._carrier = Carrier(self.high_water)
+        self._begin()
         self._steps = StepWatch()
 
     def monotonic_s(self) -> float:
@@ -61,6 +63,12 @@ class FakeClock:
         self.high_water = moment.high_water
         return replace(moment, leap=None) if self.confirmed else moment
 
+    def bounded(self, *, believed: bool = False) -> Moment:
+        """Judge it, with what bounds it."""
+        moment, boot = self.moment(), self.boot_time()
+        vouched = self.vouched
+        return self._carrier.bound(moment, self.wall, boot, vouched=vouched, believed=believed)
+
     def advance(self, seconds: float) -> None:
         """Let time pass on all three clocks."""
         self.wall += timedelta(seconds=seconds)
@@ -78,6 +86,7 @@ class FakeClock:
     def believe(self) -> None:
         """Take `wall` as right, because staff say so."""
         self._timekeeper.believe(self.wall, timedelta(milliseconds=self.boot_ms))
+        self._carrier.lower(self.wall, self.boot_time())
 
     def confirm(self, at: datetime) -> bool:
         """Compare the time with what a witness says."""
@@ -86,11 +95,18 @@ class FakeClock:
     def restart(self) -> None:
         """Begin another process, which takes up what this one knew."""
         kept = self._timekeeper.kept(self.boot_time())
-        self._timekeeper = Timekeeper(self.high_water, wary=self.wary)
+        self._carrier = Carrier(self.high_water, self._carrier.kept)
+        self._begin()
         if kept is not None:
             self._timekeeper.resume(kept, self.boot_id)
 
     def reboot(self, boot_id: str) -> None:
         """Begin another boot: both running clocks start anew, what vouched is forgotten."""
+        self._carrier = Carrier(self.high_water, self._carrier.kept)
         self.boot_id, self.boot_ms, self.monotonic = boot_id, 0, 0.0
-        self._timekeeper = Timekeeper(self.high_water, wary=self.wary)
+        self._begin()
+
+    def _begin(self) -> None:
+        boot = self.boot_time()
+        floor = self._carrier.now(boot), timedelta(milliseconds=boot.ms)
+        self._timekeeper = Timekeeper(self.high_water, wary=self.wary, floor=floor)

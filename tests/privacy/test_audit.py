@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.core.errors import InputError
-from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import (
     EMPTY,
     ERASED,
@@ -109,9 +108,8 @@ def test_an_account_is_always_printable(name: str) -> None:
 def test_an_entry_lives_at_least_184_and_at_most_185_days(minutes: int, age: timedelta) -> None:
     """Half a year has 184 days at the most; by one day more every record is due."""
     now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
-    cutoff = erased_before(Moment(now.astimezone(ZONE), now, ClockState.TRUSTED))
+    cutoff = erased_before(now.astimezone(ZONE))
 
-    assert cutoff is not None
     if now - age < cutoff:
         assert age > KEPT - timedelta(days=1)
     if age >= KEPT:
@@ -120,20 +118,9 @@ def test_an_entry_lives_at_least_184_and_at_most_185_days(minutes: int, age: tim
 
 def test_a_day_has_one_time_of_erasure() -> None:
     """So that the file is rewritten once a day, not at each push."""
-    of_a_day = {
-        erased_before(Moment(at, at, ClockState.HOLDOVER))
-        for at in (datetime(2026, 5, 4, hour, 59, tzinfo=UTC) for hour in range(24))
-    }
+    of_a_day = {erased_before(datetime(2026, 5, 4, hour, 59, tzinfo=UTC)) for hour in range(24)}
 
     assert len(of_a_day) == 1
-
-
-def test_an_unset_clock_erases_nothing() -> None:
-    """A wrong one would erase too much, for good."""
-    now = datetime(2031, 1, 1, tzinfo=UTC)
-
-    assert erased_before(Moment(now, now, ClockState.UNTRUSTED)) is None
-    assert erased_before(Moment(now, now, ClockState.TRUSTED, stepped=True)) is None
 
 
 OTHER = bytes(range(32))

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from doorctl.access.messages import Opened
+from doorctl.core.carried import Carrier
 from doorctl.core.errors import InputError
 from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import BootTime, ClockState, Moment, Stamped, Timekeeper
@@ -294,6 +295,9 @@ class Branch(RuleBasedStateMachine):
         self.boots = 0
         self.vouched = False
         self.keeper = Timekeeper(NOON, wary=True)
+        self.carrier = Carrier(NOON)
+        self.deceived = False
+        """Whether a wrong time has settled, and is carried on."""
         self.watched = WatchedTime()
         self.visits = MemoryVisits()
         self.made: dict[int, tuple[datetime, int]] = {}
@@ -324,9 +328,10 @@ class Branch(RuleBasedStateMachine):
 
     @rule(whole=st.booleans())
     def purge(self, *, whole: bool) -> None:
-        """Purge, and check that only a dependable clock deletes, and then all that is due.
+        """Purge, and check that a settled clock deletes all that is due.
 
-        Or a day's visits at most, where nobody has asked for more.
+        Or a day's visits at most, where nobody has asked for more. In doubt only what is old by
+        both clocks goes, see `nothing_known_goes_early`.
         """
         before, moment = self._kept(), self._moment()
         planted = self.visits.canaries()
@@ -340,9 +345,10 @@ class Branch(RuleBasedStateMachine):
             whole=whole,
             canaries=CANARIES,
         )
-        assert report.postponed is (moment.stepped or not moment.dependable)
-        if report.postponed:
-            assert self._kept() == before
+        assert report.doubt is moment.doubt
+        if not moment.settled:
+            if self.deceived:
+                self._misled(before, believed=True)
             return
         if not self._is_right():
             self._misled(before, believed=believed)
@@ -433,6 +439,7 @@ class Branch(RuleBasedStateMachine):
         """They look at it first."""
         self.error = timedelta(0)
         self.keeper.believe(self.truth, self.truth - self.booted)
+        self.carrier.lower(self.truth, self._boot())
 
     @rule()
     def time_source_goes(self) -> None:
@@ -446,6 +453,7 @@ class Branch(RuleBasedStateMachine):
         self.error -= days_off * 24 * HOUR
         self.booted, self.boots, self.vouched = self.truth, self.boots + 1, False
         self.keeper = Timekeeper(self.keeper.high_water, wary=True)
+        self.carrier = Carrier(self.keeper.high_water, self.carrier.kept)
         self.watched = WatchedTime()
         self.visits = MemoryVisits(self.visits)
 
@@ -474,7 +482,7 @@ class Branch(RuleBasedStateMachine):
     @invariant()
     def nothing_shows_late(self) -> None:
         """What is known to be older than 30 days is not listed, purged or not."""
-        since = visible_since(self._moment().latest_known, RETENTION)
+        since = visible_since(self._moment().latest, RETENTION)
         shown = {visit.attempt for visit in self.visits.visits(since)}
         for attempt in self.dated & shown:
             assert self.keeper.high_water - self.made[attempt][0] <= RETENTION
@@ -498,7 +506,11 @@ class Branch(RuleBasedStateMachine):
 
     def _moment(self) -> Moment:
         elapsed = self.truth - self.booted
-        return self.keeper.read(self.truth + self.error, elapsed, vouched=self.vouched)
+        wall, vouched = self.truth + self.error, self.vouched
+        moment = self.keeper.read(wall, elapsed, vouched=vouched)
+        if moment.settled:
+            self.deceived = moment.local != self.truth
+        return self.carrier.bound(moment, wall, self._boot(), vouched=vouched, believed=False)
 
     def _boot(self) -> BootTime:
         elapsed = self.truth - self.booted

@@ -11,7 +11,15 @@ from doorctl.access.messages import Opened
 from doorctl.access.patron import CacheStamp
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import InstallationKey
-from doorctl.core.moments import BootTime, ClockState, Moment, Stamped
+from doorctl.core.moments import (
+    BootTime,
+    Bounds,
+    CarriedTime,
+    ClockDoubt,
+    ClockState,
+    Moment,
+    Stamped,
+)
 from doorctl.privacy.retention import (
     UNCONFIRMED,
     WATCHED_S,
@@ -78,19 +86,69 @@ def test_the_mark_rises_no_higher_than_the_moment_says() -> None:
 
 
 def test_nothing_is_deleted_on_a_guess() -> None:
-    """An untrusted clock ten years ahead deletes nothing, keeps no time, plants no canary."""
+    """A clock that is not set, ten years ahead, deletes only what is old for certain.
+
+    It keeps no time and plants no canary. What it alone calls old is counted: it is hidden.
+    """
     visits = _log(timedelta(days=1), timedelta(days=40))
-    moment = Moment(NOON + timedelta(days=3650), NOON, ClockState.UNTRUSTED)
+    unset = Moment(NOON + timedelta(days=3650), NOON, ClockState.UNTRUSTED)
+    bounds = Bounds(unset.local, vouched=False, carried=CarriedTime(NOON, NOON, BOOT))
 
     canaries = Canaries(InstallationKey(b"k" * 32))
-    report = purge(visits, moment, BOOT, RETENTION, canaries=canaries)
+    report = purge(visits, replace(unset, bounds=bounds), BOOT, RETENTION, canaries=canaries)
 
-    assert report == PurgeReport()
+    assert (report.deleted, report.left, report.doubt) == (1, 1, ClockDoubt.UNSET)
     assert visits.canaries() == set()
-    assert report.postponed
-    assert not report.complete
-    assert len(list(visits.visits(EVER))) == 2
+    assert (report.postponed, report.complete) == (True, True)
+    assert [visit.attempt for visit in visits.visits(EVER)] == [1]
     assert visits.high_water() is None
+
+
+@pytest.mark.parametrize(
+    ("off", "vouched", "unbelieved", "deleted_by", "hidden_by"),
+    [
+        pytest.param(31, True, 0, 0, 31, id="ahead, and somebody vouches for it"),
+        pytest.param(31, False, 0, 0, 31, id="ahead, and nobody does"),
+        pytest.param(31, True, 29, 0, 31, id="ahead, for long"),
+        pytest.param(-400, False, 0, 0, 0, id="not set: it is no witness"),
+        pytest.param(-400, True, 29, -400, 0, id="behind: the carried time may be the wrong one"),
+        pytest.param(-400, True, 30, 0, 0, id="behind for as long as visits are kept"),
+    ],
+)
+def test_old_is_hidden_by_the_later_clock_and_deleted_by_the_earlier(
+    off: int, unbelieved: int, deleted_by: int, hidden_by: int, *, vouched: bool
+) -> None:
+    """The wall clock is some days off the carried time, which nobody has believed for some days."""
+    day = timedelta(days=1)
+    carried = CarriedTime(NOON - unbelieved * day, NOON, BOOT)
+    bounds = Bounds(NOON + off * day, vouched, carried)
+    moment = Moment(NOON, NOON - day, ClockState.UNTRUSTED, stepped=True, bounds=bounds)
+
+    assert moment.earliest(RETENTION) == NOON + deleted_by * day
+    assert moment.latest == NOON + hidden_by * day
+
+
+def test_a_clock_that_settled_is_the_only_one() -> None:
+    """Hidden and deleted by the same time; for some hours after a leap by the carried one."""
+    day = timedelta(days=1)
+    bounds = Bounds(NOON, vouched=True, carried=CarriedTime(NOON - day, NOON - day, BOOT))
+    settled = replace(_moment(NOON), bounds=bounds)
+
+    assert (settled.earliest(RETENTION), settled.latest) == (NOON, NOON)
+    assert replace(settled, stepped=True).earliest(RETENTION) == NOON - day
+
+
+def test_a_visit_that_a_wrong_clock_dated_ahead_ages_by_the_boot_clock() -> None:
+    """Its age in this boot is certain, whatever stands as its time; a hold keeps it."""
+    visits = _log(timedelta(days=-3000), timedelta(days=-4000))
+    window = (NOON + timedelta(days=3999), NOON + timedelta(days=4001))
+    visits.add_hold(Hold(*window, "1", "r", NOON + timedelta(days=9000), "by"))
+    later = BootTime(BOOT.boot_id, BOOT.ms + 30 * 86_400_000)
+
+    assert purge(visits, _moment(NOON), later, RETENTION).deleted == 0
+    later = replace(later, ms=later.ms + 1)
+    assert purge(visits, _moment(NOON), later, RETENTION).deleted == 1
+    assert [visit.attempt for visit in visits.visits(EVER)] == [2]
 
 
 @pytest.mark.parametrize("checkpoint", [(1, 75, 0), (0, 3, 3), (0, -1, -1)])
@@ -262,7 +320,7 @@ def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_report_is_logged_under_these_names() -> None:
-    """Whole seconds in UTC; what was postponed has no cutoff."""
+    """Whole seconds in UTC; what the later clock alone calls old is left, and counted."""
     done = PurgeReport(3, CUTOFF, (0, 0, 0))
 
     assert done.as_dict() == {
@@ -270,12 +328,16 @@ def test_a_report_is_logged_under_these_names() -> None:
         "cutoff": "2026-04-04T12:00:00+00:00",
         "complete": True,
         "postponed": False,
+        "left": 0,
+        "clock_doubt": "none",
     }
-    assert PurgeReport().as_dict() == {
-        "deleted": 0,
-        "cutoff": None,
-        "complete": False,
+    assert replace(done, left=2, doubt=ClockDoubt.LEAPT).as_dict() == {
+        "deleted": 3,
+        "cutoff": "2026-04-04T12:00:00+00:00",
+        "complete": True,
         "postponed": True,
+        "left": 2,
+        "clock_doubt": "leapt",
     }
 
 
@@ -402,11 +464,19 @@ def test_an_evening_of_a_wrong_clock_shuts_nobody_out(house: House) -> None:
 
 
 def test_nothing_goes_by_a_guess(house: House) -> None:
-    """While nobody vouches for the clock the age is not known."""
-    house.clock.vouched = False
-    house.hours(20)
+    """While nobody vouches for the clock it is as old as has certainly passed, and goes then.
 
+    Bug (second penetration test, S2): where the clock was never set, it stayed for ever.
+    """
+    house.clock.vouched = False
+    house.clock.high_water = START - timedelta(days=1)
+    house.register.applied_at = START - timedelta(days=2)
+    house.clock.reboot("boot-2")
+    house.hours(29 * 24 - 1)
     assert house.register.expired == []
+
+    house.hours(24)
+    assert len(house.register.expired) == 1
 
 
 def test_an_empty_register_is_no_news(house: House) -> None:
@@ -432,15 +502,16 @@ def test_a_register_that_cannot_be_read_is_not_old(house: House) -> None:
 
 
 def test_who_was_shut_out_is_forgotten_by_a_clock_that_counts(house: House) -> None:
-    """At each look while somebody vouches for the time, however young the register is."""
+    """At each look, however young the register is; by the certain time while nobody vouches."""
     house.register.applied_at = house.clock.wall
     house.hours(1)
     assert house.forgotten == [house.clock.wall - timedelta(hours=1), house.clock.wall]
 
     doubtful = House()
     doubtful.clock.vouched = False
-    doubtful.hours(3)
-    assert doubtful.forgotten == []
+    doubtful.hours(1)
+    certain = doubtful.clock.high_water
+    assert doubtful.forgotten == [certain, certain + timedelta(hours=1)]
 
 
 def watch(house: House) -> None:

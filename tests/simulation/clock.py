@@ -8,8 +8,16 @@ from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from zoneinfo import ZoneInfo
 
+from doorctl.core.carried import Carrier
 from doorctl.core.errors import DeviceError
-from doorctl.core.moments import SLEWED, BootTime, KeptReadings, Moment, Timekeeper
+from doorctl.core.moments import (
+    SLEWED,
+    BootTime,
+    CarriedTime,
+    KeptReadings,
+    Moment,
+    Timekeeper,
+)
 from doorctl.devices.pins import GpioSignals
 from doorctl.door.pins import Lamps, Levels
 from doorctl.ops.clock import BUILD_FLOOR, StepWatch
@@ -46,6 +54,7 @@ class SimClock:
         self.fooled_boots: set[str] = set()
         self.most_fooled = timedelta(0)
         self._keeper = Timekeeper(BUILD_FLOOR)
+        self._carrier = Carrier(BUILD_FLOOR)
         self._watch = StepWatch()
 
     @property
@@ -84,6 +93,12 @@ class SimClock:
         if not self.dependable:
             self.known = min(self.known, moment.high_water)
         return moment
+
+    def bounded(self, *, believed: bool = False) -> Moment:
+        """Return the same, with what bounds it."""
+        moment, wall = self.moment(), self.true + timedelta(milliseconds=self.off_ms)
+        boot, vouched = self.boot_time(), self.vouched
+        return self._carrier.bound(moment, wall, boot, vouched=vouched, believed=believed)
 
     @property
     def lies(self) -> bool:
@@ -134,13 +149,21 @@ class SimClock:
         return self._keeper.kept(self.boot_time())
 
     def restart(
-        self, high_water: datetime | None, kept: KeptReadings | None, *, power_cut: bool
+        self,
+        high_water: datetime | None,
+        kept: KeptReadings | None,
+        carried: CarriedTime | None = None,
+        *,
+        power_cut: bool,
     ) -> None:
         """Begin another process, after a power cut another boot as well."""
         self._watch = StepWatch()
         self.known = max(high_water or BUILD_FLOOR, BUILD_FLOOR)
         self._vouched_ms = None
         self._lied = False
+        if carried is not None:
+            # A door stores it every 10 minutes; the simulation's sleeps from event to event.
+            carried = carried.on(self.boot_time())
         if power_cut:
             self.boot, self.confirmed, self.fooled_ms = self.boot + 1, False, 0
             self.mono_ms = self.boot_ms = 20_000
@@ -152,7 +175,9 @@ class SimClock:
         elif kept is None and self.lies:
             # At a start nothing contradicts a source, as systemd/README.md says.
             self.off_ms = 0
-        self._keeper = Timekeeper(self.known, wary=high_water is not None)
+        self._carrier = Carrier(self.known, carried)
+        floor = self._carrier.now(self.boot_time()), timedelta(milliseconds=self.boot_ms)
+        self._keeper = Timekeeper(self.known, wary=high_water is not None, floor=floor)
         if kept is not None:
             self._keeper.resume(kept, self.boot_time().boot_id)
 

@@ -185,6 +185,7 @@ class SimVisits(RetriedVisits):
         self.disk.around(VISITS, "close", do)
 
     keep_clock = writing(VISITS, RetriedVisits.keep_clock)
+    keep_carried = writing(VISITS, RetriedVisits.keep_carried)
     add_counts = writing(VISITS, RetriedVisits.add_counts)
     delete_before = writing(VISITS, RetriedVisits.delete_before)
     compact = writing(VISITS, RetriedVisits.compact)

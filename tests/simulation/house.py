@@ -21,7 +21,7 @@ from doorctl.cards.reader import CardReader, KeypadLine
 from doorctl.config.tables import Door
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, InstallationKey
-from doorctl.core.moments import KeptReadings
+from doorctl.core.moments import CarriedTime, KeptReadings
 from doorctl.core.ports import AlarmOnce, EventLog
 from doorctl.doord.chores import KEPT_GRACE_S, Housekeeping
 from doorctl.doord.controller import KEYPAD, READER, Controller
@@ -197,7 +197,7 @@ class DoorProcess:
             store = self.visits.open()
             forget_erased(store, self._erasures.tombstones())
         clock = self._machine.clock
-        moment = clock.moment()
+        moment = clock.bounded()
         report = purge(
             self.visits,
             moment,
@@ -338,6 +338,9 @@ class DoorProcess:
         if kept is not None:
             with suppress(StoreError):
                 self.visits.keep_clock(kept)
+        if bounds := self._machine.clock.bounded().bounds:
+            with suppress(StoreError):
+                self.visits.keep_carried(bounds.carried)
 
 
 class WebProcess:
@@ -371,8 +374,10 @@ class WebProcess:
                 one.close()
 
 
-def clock_on_record(disk: Disk) -> tuple[datetime | None, KeptReadings | None]:
+def clock_on_record(
+    disk: Disk,
+) -> tuple[datetime | None, KeptReadings | None, CarriedTime | None]:
     """Return the highest trusted time and what was known of the clock, as a start reads it."""
     with suppress(StoreError), closing(VisitHistory(disk.path(VISITS))) as history:
-        return history.high_water(), history.clock_readings()
-    return None, None
+        return history.high_water(), history.clock_readings(), history.carried_time()
+    return None, None, None

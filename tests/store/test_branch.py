@@ -34,15 +34,16 @@ from doorctl.access.patron import pin_check, row_key
 from doorctl.access.rights import guessable
 from doorctl.core.errors import InputError, StoreDamagedError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Pin
+from doorctl.core.moments import BootTime, Bounds, CarriedTime, ClockState, Moment
 from doorctl.privacy.audit import EMPTY
-from doorctl.privacy.subject import Tombstones
+from doorctl.privacy.subject import Decision, Subject, Tombstones
 from doorctl.store.accounts import AccountRecords
 from doorctl.store.branch import BranchRecords, new_code
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
 from doorctl.store.keys import ArgonSealer
 from doorctl.store.records import AlarmRecords, AuditRecords
 from doorctl.store.residue import set_aside_if_damaged
-from doorctl.store.subject import StoredErasures
+from doorctl.store.subject import StoredErasures, decide, object_to
 from tests.store.samples import (
     BAN,
     CODE,
@@ -403,6 +404,62 @@ def test_no_byte_is_left_of_what_ended_long_ago(path: Path, marked: Branch) -> N
     marked.touch(32)
 
     assert _left(path) == []
+
+
+def unset(days: float) -> Moment:
+    """Return a moment of a clock that nobody has believed for so many days since the noon."""
+    then = NOON.astimezone(UTC) + timedelta(days=days)
+    carried = CarriedTime(NOON.astimezone(UTC), then, BootTime("boot-2", 0))
+    bounds = Bounds(then + timedelta(days=400), vouched=True, carried=carried)
+    return replace(at(0, ClockState.UNTRUSTED), stepped=True, bounds=bounds)
+
+
+def test_what_ended_goes_also_while_nobody_believes_the_clock(path: Path, marked: Branch) -> None:
+    """By the earlier of both clocks: not too soon, and not never.
+
+    What staff end meanwhile counts from the time that has certainly come.
+
+    Bug (second penetration test, S2): while the clock was not set, or in doubt and nobody pressed
+    the button, nothing that had ended was ever deleted.
+    """
+    for day in range(31):
+        marked.touch(moment=unset(day))
+        assert _left(path) == list(MARKS)
+    endless = replace(BAN, until=None, reason="shouted", note="")
+    held = marked.writer.ban(endless, unset(30), row_key=key_of(5), patron_ref="p-5")
+    marked.writer.lift(held.number, unset(31))
+    for day in range(31, 33):
+        marked.touch(moment=unset(day))
+
+    assert _left(path) == []
+    (ended,) = marked.book.every_ban()
+    assert ended.ended_at == NOON.astimezone(UTC) + timedelta(days=31)
+
+
+@pytest.mark.parametrize(
+    ("decision", "days", "kept"),
+    [
+        (Decision.REJECTED, 30, True),
+        (Decision.REJECTED, 31, False),
+        (Decision.UPHELD, 400, True),
+        (Decision.PENDING, 400, True),
+    ],
+)
+def test_an_objection_goes_a_month_after_it_was_rejected(
+    path: Path, branch: Branch, decision: Decision, days: int, *, kept: bool
+) -> None:
+    """And no later, with its bytes. One that was upheld stays, and so does one that waits."""
+    who = Subject(frozenset({key_of(1)}), "p-1")
+    object_to(branch.writer, who, "sag 2026-17", "eva", NOW)
+    if decision is not Decision.PENDING:
+        decide(branch.writer, who, decision, "threats to staff", NOW)
+
+    in_use_until(branch.writer, at(days))
+    branch.touch(days)
+
+    listed = branch.writer.database.execute("SELECT reference FROM objections").fetchall()
+    assert bool(listed) is kept
+    assert (b"sag 2026-17" in b"".join(files_of(path.parent).values())) is kept
 
 
 def test_an_evening_of_a_vouched_clock_that_is_years_ahead_deletes_nothing(

@@ -14,7 +14,7 @@ from doorctl.access.messages import Closed, Opened
 from doorctl.access.patron import Reason
 from doorctl.access.throttle import A_CODE, CODES_KEY, CardThrottle, ReaderThrottle
 from doorctl.core.errors import InputError, StoreError
-from doorctl.core.moments import BootTime, ClockState
+from doorctl.core.moments import BootTime, CarriedTime, ClockState
 from doorctl.privacy.retention import Hold
 from doorctl.store.door_log import Visit
 from doorctl.store.visits import MOST_HOLDS, RetriedVisits, VisitStore
@@ -259,6 +259,44 @@ def test_what_a_vouched_clock_dated_ahead_is_settled(log: Log) -> None:
     }
     log.store.delete_before(NOON + HOUR)
     assert log.store.canaries() == set()
+
+
+def test_rows_that_no_believed_clock_dated_are_no_older_than_the_outage_allows(log: Log) -> None:
+    """Once a time is believed, those of earlier boots are later by the time without power, once.
+
+    So none of them goes before its time; no later than this boot began, and only where the outage
+    is longer than a clock may err. What is older than the last believed time has a right time.
+
+    Bug (second penetration test, S2, its property): a visit of a day ago, whose time without power
+    before it nobody knew, was deleted when the clock was set.
+    """
+    for number, ago, state in ((1, 3, UNTRUSTED), (2, -1, UNTRUSTED), (3, -1, TRUSTED)):
+        log.open(number, NOON - ago * DAY, boot=BEFORE, state=state)
+    log.store.keep_carried(CarriedTime(NOON - 2 * DAY, NOON, EARLY))
+    before = log.dated()
+
+    log.store.keep_carried(CarriedTime(NOON + HOUR, NOON + HOUR, LATER))
+    assert log.dated() == before
+
+    log.store.keep_carried(CarriedTime(NOON - 2 * DAY, NOON, EARLY))
+    log.store.keep_carried(CarriedTime(NOON + 40 * DAY, NOON + 40 * DAY, LATER))
+    began = NOON + 40 * DAY - 2 * HOUR
+    assert log.dated() == before | {2: (began, UNTRUSTED)}
+    log.store.keep_carried(CarriedTime(NOON + 90 * DAY, NOON + 90 * DAY, NOW))
+    assert log.dated()[2] == (began, UNTRUSTED)
+    assert log.history.carried_time() == CarriedTime(NOON + 90 * DAY, NOON + 90 * DAY, NOW)
+
+
+def test_a_carried_time_with_a_wrong_bit_is_none(log: Log) -> None:
+    """It would delete too soon; the mark is believed then. A time that is right lowers a later."""
+    log.store.keep_carried(CarriedTime(NOON, NOON + DAY, EARLY))
+    log.store.settle(NOON + HOUR, EARLY)
+    assert log.history.carried_time() == CarriedTime(NOON, NOON + HOUR, EARLY)
+
+    with log.store.transaction() as connection:
+        connection.execute("DROP TRIGGER carried_time_changed")
+        connection.execute("UPDATE carried_time SET carried_ms = carried_ms + 1")
+    assert log.history.carried_time() is None
 
 
 def test_keeping_time_again_changes_nothing(log: Log) -> None:

@@ -20,7 +20,7 @@ from doorctl.access.messages import PadRules
 from doorctl.access.patron import CacheStamp
 from doorctl.access.policy import Policy, WeakPin
 from doorctl.config import Config, load
-from doorctl.core.moments import BootTime, KeptReadings
+from doorctl.core.moments import BootTime, CarriedTime, KeptReadings
 from doorctl.doord.self_test import rules
 from doorctl.ops.clock import BUILD_FLOOR, utc_now
 from doorctl.rpc.control import Answers, ControlServer
@@ -163,6 +163,27 @@ def test_each_clock_of_the_machine_takes_up_what_the_door_knew(
     moment = system_clock(config, wary=wary).moment()
 
     assert (moment.in_doubt, moment.stepped) == (in_doubt, in_doubt)
+
+
+def test_each_clock_of_the_machine_carries_on_what_the_door_has_carried(tmp_path: Path) -> None:
+    """Over a reboot, with all that this boot has run: so a machine that restarts daily purges too.
+
+    An attempt is dated no earlier than that.
+    """
+    config = config_of(tmp_path, "clock.trust=auto")
+    believed, carried = datetime(2126, 1, 1, tzinfo=UTC), datetime(2126, 1, 20, tzinfo=UTC)
+    create_visits(config.storage.visits_db)
+    with closing(VisitStore(config.storage.visits_db)) as store:
+        store.keep_time(believed, BootTime("boot-1", 1000))
+        store.keep_carried(CarriedTime(believed, carried, BootTime("boot-1", 9000)))
+
+    clock = system_clock(config)
+    ran, moment = timedelta(milliseconds=clock.boot_time().ms), clock.bounded()
+
+    assert moment.bounds is not None
+    assert moment.bounds.carried.believed == believed
+    assert moment.bounds.carried.now - carried >= ran - timedelta(minutes=1)
+    assert moment.dependable or moment.local >= carried + ran
 
 
 @pytest.mark.parametrize(("epoch", "age", "told"), [(0, 99, False), (7, 15, False), (7, 99, True)])
