@@ -976,6 +976,6 @@ FAULTS = (
         "numbers_of",
         "theirs or not indexed or cards[number] == row_key",
         "not indexed",
-        "tests/store/test_wrong_bits.py",
+        "tests/doord/test_swipes.py",
     ),
 )
