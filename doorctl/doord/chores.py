@@ -621,7 +621,8 @@ class Lookout:
 
     def _overdue(self) -> dict[str, str | None]:
         with suppress(StoreError):
-            oldest, latest = self.stores.visits.oldest_row(), self.stores.clock.bounded().latest
+            oldest = self.stores.answer_soon(self.stores.visits.oldest_row)
+            latest = self.stores.clock.bounded().latest
             limit = retention(self.config) + OVERDUE
             if oldest is None or latest - oldest < limit:
                 return {"purge_overdue": None}

@@ -399,6 +399,7 @@ class Watch(House):
         super().__post_init__()
         stores: Any = self
         self.visits: Any = SimpleNamespace(oldest_row=lambda: self.oldest)
+        self.answer_soon: Any = lambda job: job()
         example = load(Path("config/doorctl.toml"), environment={})
         self.made_for = example.policy.minimum_age
         storage = replace(example.storage, door_directory=self.directory)
