@@ -71,7 +71,10 @@ _APPLIED_AT = "SELECT applied_at FROM cache"
 _FORGET_ASKED = "DELETE FROM asked WHERE learnt_on < ?"
 _FORGET_PUSHED = "DELETE FROM patrons"
 _FORGET_ALL = (
-    *(_FORGET_PUSHED, "DELETE FROM asked", "DELETE FROM learnt", "DELETE FROM shut_out"),
+    _FORGET_PUSHED,
+    "DELETE FROM asked",
+    "DELETE FROM learnt",
+    "DELETE FROM shut_out",
     "UPDATE cache SET patrons = 0",
 )
 _STAMP_EXPIRED = (
