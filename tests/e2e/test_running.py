@@ -95,6 +95,7 @@ def test_status_running(door: Door) -> None:
         "inside_high": None,
         "clock": "trusted",
         "clock_in_doubt": None,
+        "clock_doubt": "none",
         "clock_unconfirmed": None,
         "waits_for_witness": False,
         "pid": ready["pid"],
