@@ -119,7 +119,7 @@ def explain_card(app: App, identifier: str, at: datetime | None, why: str, as_js
 @click.argument("identifier", metavar=IDENTIFIER)
 @with_app
 def unlock(app: App, identifier: str) -> None:
-    """Forget the wrong PINs of the card IDENTIFIER and its patron's others.
+    """Forget wrong PINs at IDENTIFIER and the patron's other cards.
 
     Staff have seen its owner. Have a lost card blocked first. Give - to type the identifier unseen.
     """

@@ -194,7 +194,7 @@ DOUBT = {
     "unset": "The clock is not set: cards open only where no hours count.",
     "stepped": "The clock is in doubt: it says {}.",
     "leapt": "The clock is far past the last time known, by one source alone: cards are judged by "
-    "it, and for 6 hours nothing is deleted by it.",
+    "it, and nothing is deleted by it until it is confirmed.",
     "settling": "The clock was in doubt until lately: cards are judged by it, and for 6 hours "
     "nothing is deleted by it.",
 }

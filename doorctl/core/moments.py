@@ -127,8 +127,11 @@ class Moment:
 
     @property
     def settled(self) -> bool:
-        """Whether rows may be dated and deleted by `local` alone."""
-        return self.dependable and not self.stepped
+        """Whether rows may be dated and deleted by `local` alone.
+
+        Not by a leap that one source alone vouches for: it may be a lie that empties the log.
+        """
+        return self.dependable and not self.stepped and not self.leapt
 
     @property
     def in_doubt(self) -> bool:
@@ -192,9 +195,9 @@ class Moment:
         """Why it is not settled, or that it is."""
         if not self.dependable:
             return ClockDoubt.STEPPED if self.stepped else ClockDoubt.UNSET
-        if not self.stepped:
-            return ClockDoubt.NONE
-        return ClockDoubt.LEAPT if self.leapt else ClockDoubt.SETTLING
+        if self.leapt:
+            return ClockDoubt.LEAPT
+        return ClockDoubt.SETTLING if self.stepped else ClockDoubt.NONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,12 @@ class Machine(RuleBasedStateMachine):
         self.keeper.believe(self.truth, self.truth - self.began)
         self.carrier.lower(self.truth, self._boot())
 
+    @precondition(lambda self: self.now().unconfirmed)
+    @rule()
+    def a_witness_agrees(self) -> None:
+        """The sender of the patrons says the right time."""
+        self.keeper.confirm(self.truth, self.truth - self.began)
+
     @rule()
     def the_process_ends(self) -> None:
         """Start another one in the same boot."""
@@ -227,7 +233,16 @@ STORIES = {
         "visit; the_power_is_cut 744; two_sources_agree; hidden; time_passes 6; gone"
     ),
     "off for long, one source": (
-        "visit; the_power_is_cut 744; wall_clock_is_right; hidden; there; time_passes 24; gone"
+        "visit; the_power_is_cut 744; wall_clock_is_right; hidden; time_passes 48; there;"
+        "a_witness_agrees; time_passes 24; gone"
+    ),
+    "off for long, one source, and nothing confirms it": (
+        "visit; the_power_is_cut 744; wall_clock_is_right; time_passes 696; there; time_passes 48;"
+        "gone"
+    ),
+    "off for a moment, and one source lies": (
+        "visit; the_power_is_cut 0; a_source_lies 31; hidden; time_passes 696; there;"
+        "time_passes 48; gone"
     ),
     "off for long, and no network": (
         "visit; the_power_is_cut 744; nobody_vouches; time_passes 696; there; shown;"
@@ -263,6 +278,9 @@ def test_what_becomes_of_a_visit(story: str) -> None:
 
     Bug (second penetration test, S2): with a clock that was not set, or was in doubt, it stayed in
     every list and on the disk.
+
+    Bug (simulation, seed 20261202): one source that lied after a power cut had it deleted after six
+    hours.
     """
     machine = Machine()
     machine.begin()

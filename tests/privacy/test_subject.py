@@ -447,7 +447,7 @@ def test_a_ban_and_a_row_of_the_register_are_told_in_words() -> None:
     """Codes, lists, flags and days are words, empty values are left out; the annex has them all."""
     blocks = '["E", "X9"]'
     patron = (bytes(16), None, "1001", 1, 0, blocks, 0, None, "2027-01-31", *[None] * 2, "[]")
-    row = HeldRow(BY_NAME["patrons"], (*patron, 0, 7, "said"))
+    row = HeldRow(BY_NAME["patrons"], (*patron, 0, 7, "said", None))
     html = shown(Export((row, ban())), "en")
     danish, english = told(html, "da"), told(html, "en")
 

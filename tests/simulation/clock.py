@@ -45,6 +45,7 @@ class SimClock:
         self.mono_ms = self.boot_ms = 1_000_000
         self.boot = 1
         self.off_ms = 0
+        self._without_power: list[tuple[int, int]] = []
         self.vouched = True
         self.known = BUILD_FLOOR
         self._vouched_ms: int | None = None
@@ -129,6 +130,15 @@ class SimClock:
         """Let time pass in which the machine sleeps: CLOCK_MONOTONIC does not count it."""
         self.true_ms += ms
         self.boot_ms += ms
+
+    def lose_power(self, ms: int) -> None:
+        """Let time pass in which nothing runs; a new boot follows."""
+        self.suspend(ms)
+        self._without_power.append((self.true_ms, ms))
+
+    def without_power_since(self, true_ms: int) -> timedelta:
+        """Return for how long the machine has been without power since then."""
+        return timedelta(milliseconds=sum(ms for at, ms in self._without_power if at > true_ms))
 
     def tell(self) -> bool:
         """Have a sender on another machine say the right time; tell whether the door agrees.

@@ -265,14 +265,16 @@ def purged(world: World, report: PurgeReport) -> None:
     """13 and 14: after a purge no row, and no byte of one, is older than 30 days.
 
     Or than what a purge came to that takes a day's visits at a time, or in doubt what both clocks
-    call old; that is never older than twice as long.
+    call old; that is never older than twice as long, the time without power left out.
     """
     assert report.cutoff is not None
     oldest = RETENTION
     if report.limited or report.doubt is not ClockDoubt.NONE:
         oldest = max(RETENTION, world.clock.true - report.cutoff)
     if not report.limited:
-        oldest = min(oldest, 2 * RETENTION + LAG)
+        since_ms = world.clock.true_ms - int(oldest.total_seconds() * 1000)
+        off = world.clock.without_power_since(since_ms)
+        oldest = min(oldest, 2 * RETENTION + LAG + off)
     for attempt, at_ms, *_ in attempts(world):
         entry = world.witness.entries.get(attempt)
         age = world.clock.true_ms - entry.at_ms if entry is not None and entry.dependable else 0

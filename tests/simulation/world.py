@@ -236,7 +236,7 @@ class World:
                 self.web.close()
             self.web = None
             self.disk.forget_earlier()
-            self.clock.suspend(self._without_power_ms())
+            self.clock.lose_power(self._without_power_ms())
         else:
             self.counts["restarts"] += 1
             self.clock.advance(self.rng.randrange(500, 3_000))
