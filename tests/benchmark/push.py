@@ -36,7 +36,7 @@ OF_RAW = 2.0
 CHUNK_BYTES = 64 * 1024
 """What the web process's server hands on at once."""
 
-_FIELDS = f"row_key, {COLUMNS}, epoch"
+_FIELDS = f"row_key, {COLUMNS}, epoch, key_sum"
 INSERT = (
     f"INSERT OR REPLACE INTO patrons ({_FIELDS}) "  # noqa: S608 -- names only
     f"VALUES ({', '.join('?' * len(_FIELDS.split(',')))})"
