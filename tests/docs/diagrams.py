@@ -43,7 +43,7 @@ DOCUMENTS = (
     ROOT / "doorctl" / "door" / "README.md",
     COMMANDS,
     ROOT / "doorctl" / "web" / "README.md",
-    ROOT / "tests" / "README.md",
+    ROOT / "tests" / "TRACK_RECORD.md",
     *handbook.TEXTS,
 )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TEXT = (ROOT / "tests" / "README.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "tests" / "STANDARD.md").read_text(encoding="utf-8")
 
 NO_TEST = {"hardware, outside software", "not yet"}
 
