@@ -1,3 +1,3 @@
 """doorctl: the door of a library that stays open when nobody is at the desk."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
+from doorctl import __version__
 from doorctl.cli.app import app
 from tests.docs.diagrams import COMMANDS, DOCUMENTS, PARTS, drawn
 
@@ -75,6 +76,19 @@ def test_the_front_page_is_read_in_two_minutes() -> None:
     assert len(text.splitlines()) <= 150
     assert text.index("Nothing here has run on a real Pi") < text.index("## Run it")
     assert text.index("## Run it") < text.index("## Test it") < text.index("## How it works")
+
+
+def test_the_release_is_said_alike() -> None:
+    """The program, the changelog's first section and the front page name the same release."""
+    first = re.search(
+        r"^## \[(\S+)\] - \d{4}-\d\d-\d\d$",
+        (ROOT / "CHANGELOG.md").read_text("utf-8"),
+        re.MULTILINE,
+    )
+
+    assert first is not None
+    assert first[1] == __version__
+    assert f"version {__version__.rpartition('.')[0]}," in (ROOT / "README.md").read_text("utf-8")
 
 
 def test_no_link_in_a_document_is_dead() -> None:

@@ -32,7 +32,7 @@ from tests.install.sender import WEB_PORT as GUESTS_WEB_PORT
 from tests.pi.guest import until
 
 CACHE = Path("/var/tmp/doorctl-guest")  # noqa: S108 - root's, and too big for /tmp
-OLD, NEW, BROKEN = "0.2.0~guest1", "0.2.0~guest2", "0.2.0~guest3"
+OLD, NEW, BROKEN = "0.3.0~guest1", "0.3.0~guest2", "0.3.0~guest3"
 PERSONS_STEPS = 10
 RELEASE_S, SLACK_S = 5.0, 0.5
 OPENS_S, READY_S = 90.0, 600.0

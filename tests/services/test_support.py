@@ -17,6 +17,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from doorctl import __version__
 from doorctl.config import load
 from doorctl.core.errors import InputError
 from doorctl.rpc.control import ControlServer, Question
@@ -38,7 +39,7 @@ def a_line(said: object, **more: object) -> str:
 
 
 GOOD = (
-    a_line({"event": "ready", "version": "0.2.0", "epoch": 42, "clock": "trusted", "pid": 7}),
+    a_line({"event": "ready", "version": __version__, "epoch": 42, "clock": "trusted", "pid": 7}),
     a_line({"event": "alarm", "kind": "reader_lost", "why": "it is not there"}),
     a_line({"event": "push", "epoch": 43, "result": "guarded"}),
     a_line('  File "/opt/doorctl/lib/doorctl/web/frame.py", line 12, in page'),
@@ -93,7 +94,7 @@ def test_a_helper_sees_what_happened(journal: Path, tmp_path: Path) -> None:
     _, _, lines = text.partition("== journal")
 
     assert [line[20:] for line in lines.splitlines()[1:] if line] == [
-        "ready version=0.2.0 epoch=42 clock=trusted",
+        f"ready version={__version__} epoch=42 clock=trusted",
         "alarm kind=reader_lost",
         "push epoch=43 result=guarded",
         "web/frame.py:12",
