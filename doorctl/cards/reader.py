@@ -57,7 +57,8 @@ class Framer:
     """Cut one line's bytes into frames. Not thread-safe; all times are monotonic seconds.
 
     An LRC byte that a reader sends behind its ETX is dropped: by the next STX, by a terminator or
-    after a while, because no frame follows it.
+    after a while, because no frame follows it. A reader sends an LRC behind each ETX or behind
+    none: once quiet has followed an ETX, a key at once behind another ETX is a key.
     """
 
     def __init__(self) -> None:
@@ -66,6 +67,8 @@ class Framer:
         self._opened_s = -inf
         self._last_s = -inf
         self._lrc_until_s = -inf
+        self._ended_by_etx = False
+        self._sends_lrc: bool | None = None
         self._swallows = False
 
     @property
@@ -89,6 +92,11 @@ class Framer:
         """Tell whether an ETX came so shortly before `now_s` that one byte may be its LRC."""
         return now_s < self._lrc_until_s
 
+    def key_may_be_lrc(self, key: int, now_s: float) -> bool:
+        """Tell whether a key that comes between two frames may be the LRC of the first."""
+        self._learn_lrc(key, now_s)
+        return self.expects_lrc(now_s) and self._sends_lrc is not False
+
     def take(self, byte: int, now_s: float) -> bytes | Shape | None:
         """Take one byte; return the frame it completes, or ``TOO_LONG`` for a byte too many.
 
@@ -96,6 +104,7 @@ class Framer:
         :data:`FRAME_IDLE_S` of silence is thrown away. Where another swipe was in that, its end
         is ``TOO_LONG`` once more: else its patron would see no lamp.
         """
+        self._learn_lrc(byte, now_s)
         if byte in TERMINATORS:
             return self._end(byte, now_s)
         self._heard(now_s)
@@ -129,6 +138,7 @@ class Framer:
         room = MAX_FRAME_BYTES - len(self._held)
         run = b"" if self._state is _State.DISCARDING else data[start : min(end, start + room)]
         if run:
+            self._learn_lrc(run[0], now_s)
             if not self._held:
                 self._opened_s = now_s
             self._held += run
@@ -169,6 +179,18 @@ class Framer:
     def _is_lrc(self) -> bool:
         return len(self._held) == 1 and self.expects_lrc(self._opened_s)
 
+    def _learn_lrc(self, byte: int, now_s: float) -> None:
+        """Learn from the first byte behind an ETX whether this reader sends an LRC there.
+
+        A key at once behind it proves nothing, for a person may have pressed it.
+        """
+        if self._ended_by_etx:
+            self._ended_by_etx = False
+            if not self.expects_lrc(now_s):
+                self._sends_lrc = bool(self._sends_lrc)
+            elif byte not in _NO_LRC_FOR_SURE:
+                self._sends_lrc = True
+
     def _add(self, byte: int, now_s: float) -> Shape | None:
         if len(self._held) == MAX_FRAME_BYTES:
             return self.overflow(now_s)
@@ -195,12 +217,15 @@ class Framer:
             return Shape.TOO_LONG
         if byte == ETX:
             self._lrc_until_s = now_s + BURST_GAP_S
+            self._ended_by_etx = True
         return frame or None
 
 
 # The PIN pad's own line: which bytes are keys.
 
 KEYS = frozenset(b"0123456789#*")
+_NO_LRC_FOR_SURE = KEYS | TERMINATORS | {STX}
+"""Bytes that, where one follows an ETX, need not be its LRC."""
 
 MOST_AT_ONCE = 32
 """Nobody presses more keys between two looks at the line."""
@@ -478,7 +503,7 @@ class CardReader:
 
     def reset(self) -> None:
         """Forget everything: the line was lost, and half a swipe must not become a card later."""
-        self._framer.forget()
+        self._framer = Framer()
         self._run.forget()
         self._backlog.clear()
         self._backlog_bytes = self._taken = 0
@@ -536,7 +561,7 @@ class CardReader:
         if self._run and (not is_key or self._run.is_full):
             self._end_run(byte, now_s)
         if (is_key or is_lone) and not self._framer.is_open:
-            maybe_lrc = self._framer.expects_lrc(now_s)
+            maybe_lrc = self._framer.key_may_be_lrc(byte, now_s)
             self._run.take(byte, now_s, maybe_lrc=maybe_lrc)
             return
         if byte in _START_SENTINELS and self._holds_stray_keys():
