@@ -365,11 +365,11 @@ def unframed(frame: bytes, sequence: int) -> bytes | None:
 def read_information(message: bytes) -> Information | None:
     """Return what message 64 says, None where it is incomplete or contradicts itself."""
     fixed, named = message[:INFORMATION_BYTES], message[INFORMATION_BYTES:]
-    if not _FIXED.fullmatch(fixed) or not named.endswith(b"|"):
+    if not _FIXED.fullmatch(fixed):
         return None
     fields: dict[bytes, list[bytes]] = {}
-    # fsip2 writes a delimiter before the first field too.
-    for part in named[:-1].removeprefix(b"|").split(b"|"):
+    # fsip2 writes a delimiter before each field, so without error detection none ends the last.
+    for part in named.removeprefix(b"|").removesuffix(b"|").split(b"|"):
         name, value = part[:2], part[2:]
         if not _FIELD.fullmatch(name):
             return None
