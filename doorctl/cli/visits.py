@@ -309,7 +309,8 @@ def purge(
     and keeps a signed report each time; if it runs, it is asked to, and takes all at once. What a
     hold holds stays until that ends. While the clock is not set or in doubt, only that goes which
     is old by the earlier time that it can be. --believe-clock says that the clock is right: for
-    visits that is so from then on, and who said it stands on the audit log.
+    visits that is so from then on, and who said it stands on the audit log. What has ended on the
+    pages (bans, passes, audit) still waits until the clock is sure.
     """
     if report_path is not None:
         if prove or believed:

@@ -494,7 +494,7 @@ CLOCK_READINGS = _apart(
     "the time",
     f"{_ONLY}, boot_id {_TEXT}, accepted_ms {_INT}, accepted_boot_ms {_INT}, "
     "doubt_ms INTEGER, doubt_boot_ms INTEGER, doubted_boot_ms INTEGER",
-    later=(Column("leap_ms", "INTEGER", since=(0, 3)),),
+    later=(Column("leap_ms", "INTEGER", twice=True, since=(0, 3)),),
     twice=(
         *("boot_id", "accepted_ms", "accepted_boot_ms"),
         *("doubt_ms", "doubt_boot_ms", "doubted_boot_ms"),

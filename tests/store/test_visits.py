@@ -187,6 +187,27 @@ def test_what_was_known_of_the_clock_comes_back(
         log.history.clock_readings()
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "UPDATE clock_readings SET leap_ms = NULL",
+        "UPDATE clock_readings SET leap_ms = 9",
+        "UPDATE clock_readings SET doubted_boot_ms = NULL",
+    ],
+)
+def test_a_wrong_bit_in_what_was_known_of_the_clock_is_noticed(log: Log, wrong: str) -> None:
+    """In the leap too, by which visits would be deleted too soon.
+
+    Bug (left over from the outside look at 0.2): the leap alone was not kept twice.
+    """
+    log.store.keep_clock(KeptReadings("boot-2", (NOON, DAY), (NOON, DAY), DAY, 13 * DAY))
+    change(log, "DROP TRIGGER clock_readings_changed")
+    change(log, wrong)
+
+    with pytest.raises(StoreDamagedError, match="doubt of the clock"):
+        log.history.clock_readings()
+
+
 def test_the_doors_log_that_is_taken_away_is_begun_anew(tmp_path: Path) -> None:
     """At the next call, and told once; attempts go on with their numbers."""
     told: list[str] = []
