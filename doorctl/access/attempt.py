@@ -411,7 +411,7 @@ def _accompany(attempt: Attempt, company: Company, key: str) -> Step:
 
 
 def _type_between(attempt: Attempt, key: str, now: Now, rules: Rules) -> Step:
-    if not rules.codes:
+    if not rules.policy.code_entry:
         expected = now.mode is Mode.SELF_SERVICE and not now.no_entry
         return attempt, (NoCode(lone=True),) if expected else ()
     pad = attempt.code_pad or CodePad(rules.pad, now.s, now.s)

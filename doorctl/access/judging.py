@@ -124,7 +124,7 @@ def _ranked(
     known: Prepared, proved: Proofs, now: Now, rules: Rules
 ) -> tuple[tuple[int, ...], Concluded]:
     """Return the end by at most one pass, and before it the key for the best of several."""
-    decision = decide(rules.policy, case_of(known, proved, now, rules.policy.branch))
+    decision = decide(rules.policy, case_of(known, proved, now, rules.branch))
     opens, _, shown = ranked = rank(known.held, decision)
     tags = frozenset[str]() if known.patron is None else known.patron.tags
     end = Concluded(
@@ -265,7 +265,7 @@ def _opens_day(known: Prepared, decision: Decision, rules: Rules) -> bool:
 
 def _companions(known: Prepared, decision: Decision, rules: Rules) -> int:
     by_own_pin = decision.by_patron and not _opened_unasked(known.held, decision)
-    by_patron = rules.companions_max if by_own_pin else 0
+    by_patron = rules.policy.companions_max if by_own_pin else 0
     by_pass = known.held.companions_max if known.held is not None and decision.by_pass else 0
     return max(by_patron, by_pass)
 
@@ -303,9 +303,10 @@ def _open(now: Now) -> bool:
 def _pass_may_open(prepared: Prepared, now: Now, rules: Rules) -> bool:
     """Tell whether the patron's right PIN would let the pass's holder in."""
     right = Proofs(PinProof.PROVED, PinProof.PROVED)
-    policy = rules.policy
     return any(
-        decide(policy, case_of(replace(prepared, held=held), right, now, policy.branch)).by_pass
+        decide(
+            rules.policy, case_of(replace(prepared, held=held), right, now, rules.branch)
+        ).by_pass
         for held in prepared.passes
         if held.pin_check is None
     )

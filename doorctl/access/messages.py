@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import date, datetime
 from enum import Enum
@@ -245,21 +246,20 @@ Effect = Prepare | LookAgain | AskLibrary | Asked | Clicked | NoCode | Concluded
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The branch's rules for one attempt; with `codes` they count where no card was read.
+    """The branch's rules for one attempt.
 
     Args:
         ask_s: how long the library system may take, in seconds; None where it is never asked. Every
             refusal before the PIN is proved takes as long, so that none tells a known card.
-        companions_max: how many others a patron may let in; 0 for nobody. A pass has its own.
         long_release_tags: tags of patrons for whom the door stays released for longer.
+        branch: this branch's identity, as bans name it.
     """
 
     policy: Policy
     pad: PadRules
     ask_s: float | None = None
-    companions_max: int = 0
-    long_release_tags: frozenset[str] = frozenset()
-    codes: bool = False
+    long_release_tags: Collection[str] = ()
+    branch: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ And a pass adds rights and takes none: a patron whom either table lets in comes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
@@ -44,17 +44,20 @@ class WeakPin(Enum):
     REFUSE = "refuse"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The branch's rules; `minimum_age` is in years, 0 for no age limit.
+    """The branch's rules; the configuration's table [policy] is one of these.
 
     Args:
+        pin_length: how many digits a PIN has; it needs no enter key.
+        minimum_age: in years; 0 for no age limit.
         deny_other_blocks: a code outside :data:`KNOWN_BLOCKS` keeps a patron out as well.
-        max_cache_age: of the copy of the patron register; None for any age.
-        branch: this branch's identity, as bans name it.
+        companions_max: how many others a patron may let in; 0 for nobody. A pass has its own.
+        max_cache_age_h: of the copy of the patron register, in hours; None for any age.
         duress: a PIN whose last digit is one higher opens as well and raises a silent alarm, which
             costs a second right PIN for each patron: two of 10 000 open.
         weak_pin: what happens after a PIN that a row calls weak; nothing where none is required.
+        code_entry: codes count where no card was read.
         require_tags: tags of which a patron has to have each, such as a signed agreement's.
         age_exception_tags: tags for whose patrons no age limit counts, such as a parent's consent.
         first_card: kinds of passes, and tags of patrons, of which one has to come in on each local
@@ -62,17 +65,24 @@ class Policy:
     """
 
     require_pin: bool = True
+    pin_length: int = 4
     require_resident: bool = True
-    deny_blocks: frozenset[str] = frozenset("ODSUF")
-    deny_other_blocks: bool = True
     minimum_age: int = 0
-    max_cache_age: timedelta | None = None
-    branch: str = ""
+    deny_blocks: Collection[str] = ("O", "D", "S", "U", "F")
+    deny_other_blocks: bool = True
+    companions_max: int = 0
     duress: bool = False
     weak_pin: WeakPin = WeakPin.WARN
-    first_card: frozenset[str] = frozenset()
-    require_tags: frozenset[str] = frozenset()
-    age_exception_tags: frozenset[str] = frozenset()
+    code_entry: bool = False
+    first_card: Collection[str] = ()
+    require_tags: Collection[str] = ()
+    age_exception_tags: Collection[str] = ()
+    max_cache_age_h: float | None = None
+
+    @property
+    def max_cache_age(self) -> timedelta | None:
+        """How old the copy of the patron register may be; None for any age."""
+        return None if self.max_cache_age_h is None else timedelta(hours=self.max_cache_age_h)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +171,7 @@ def _banned(_policy: Policy, case: Case, _judged: Patron | Pass) -> Reason | Non
 
 
 def _blocked(policy: Policy, _case: Case, patron: Patron) -> Reason | None:
-    denied = patron.blocks & policy.deny_blocks
+    denied = not patron.blocks.isdisjoint(policy.deny_blocks)
     unheard_of = patron.blocks - KNOWN_BLOCKS if policy.deny_other_blocks else frozenset()
     return Reason.BLOCKED if denied or unheard_of else None
 
@@ -171,7 +181,7 @@ def _resident(policy: Policy, _case: Case, patron: Patron) -> Reason | None:
 
 
 def _age(policy: Policy, case: Case, patron: Patron) -> Reason | None:
-    if patron.tags & policy.age_exception_tags:
+    if not patron.tags.isdisjoint(policy.age_exception_tags):
         return None
     if case.cache_minimum_age < policy.minimum_age and _has_age_limit(case, patron):
         # A row without a date means "old enough for the limit of then": for another limit in doubt.
@@ -187,7 +197,7 @@ def _has_age_limit(case: Case, patron: Patron) -> bool:
 
 
 def _tagged(policy: Policy, _case: Case, patron: Patron) -> Reason | None:
-    return None if policy.require_tags <= patron.tags else Reason.NOT_INTRODUCED
+    return None if patron.tags.issuperset(policy.require_tags) else Reason.NOT_INTRODUCED
 
 
 def _expired(_policy: Policy, case: Case, patron: Patron) -> Reason | None:
@@ -227,14 +237,15 @@ def _first_card(policy: Policy, case: Case, judged: Patron | Pass) -> Reason | N
 
 def _cache_age(policy: Policy, case: Case, patron: Patron) -> Reason | None:
     # A row from the library system's answer has an end of its own, and is as old as its question.
-    if policy.max_cache_age is None or not patron.pushed:
+    most = policy.max_cache_age
+    if most is None or not patron.pushed:
         return None
     if case.cache_applied_at is None:
         return Reason.CACHE_TOO_OLD
     age = case.moment.known_time - case.cache_applied_at
     # A push dated in the future was dated by a clock that was wrong: its age is in doubt.
     doubtful = case.moment.dependable and age < -CLOCK_SLACK
-    return Reason.CACHE_TOO_OLD if doubtful or age > policy.max_cache_age else None
+    return Reason.CACHE_TOO_OLD if doubtful or age > most else None
 
 
 def _weak_pin(policy: Policy, _case: Case, patron: Patron) -> Reason | None:
@@ -263,7 +274,7 @@ def opens_day(policy: Policy, judged: Patron | Pass) -> bool:
         return False
     if isinstance(judged, Pass):
         return judged.kind is PassKind.STAFF or judged.kind.value in policy.first_card
-    return bool(judged.tags & policy.first_card)
+    return not judged.tags.isdisjoint(policy.first_card)
 
 
 def closed(mode: Mode | None, moment: Moment) -> Reason | None:

@@ -190,8 +190,8 @@ def _allowed(info: inspect.Type) -> str:
     match info:
         case inspect.Metadata(type=inner) | inspect.UnionType(types=(inner, *_)):
             return _allowed(inner)
-        case inspect.LiteralType(values=values):
-            return f"one of {', '.join(shown(value) for value in values)}"
+        case inspect.LiteralType(values=values) | inspect.EnumType(cls=values):
+            return f"one of {', '.join(map(shown, values))}"
         case inspect.IntType(ge=lowest, le=highest):
             return f"a whole number from {lowest} to {highest}"
         case inspect.FloatType(ge=None, gt=above, le=highest):

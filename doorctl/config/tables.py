@@ -10,6 +10,7 @@ import dataclasses
 import re
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
+from enum import Enum
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
@@ -17,8 +18,10 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta
 
+from doorctl.access import policy
 from doorctl.access.calendar import Mode
 from doorctl.access.day import Output
+from doorctl.access.policy import WeakPin
 from doorctl.cards.reader import CONTROLS, USUAL_CLEAR, USUAL_ENTER, KeyBytes, key_bytes
 
 REQUIRED: Final = dataclasses.MISSING
@@ -62,6 +65,8 @@ def _toml(value: object) -> str:
             return f"[{', '.join(inner)}]"
         case dict():
             return "a table"
+        case Enum():
+            return _toml(value.value)
     return _plain(value)
 
 
@@ -294,8 +299,8 @@ PatronTag = Annotated[str, Meta(pattern=r"\A(?! )[^\x00-\x1f\x7f]{1,64}(?<! )\Z"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """Who may come in."""
+class Policy(policy.Policy):
+    """Who may come in: what the door decides by, with the bounds of each key."""
 
     require_pin: bool = key(True)
     pin_length: int = key(4, within=(4, 12))
@@ -307,7 +312,7 @@ class Policy:
     deny_other_blocks: bool = key(True)
     companions_max: int = key(0, within=(0, 9))
     duress: bool = key(False)
-    weak_pin: Literal["allow", "warn", "refuse"] = key("warn")
+    weak_pin: WeakPin = key(WeakPin.WARN)
     code_entry: bool = key(False)
     first_card: tuple[Tag, ...] = key(
         (), allowed="a list of names of 1 to 32 characters", max_length=16
@@ -321,7 +326,7 @@ class Policy:
     @property
     def flags_weak(self) -> bool:
         """Whether rows that are sealed say which PINs are too easy to guess."""
-        return self.weak_pin != "allow"
+        return self.weak_pin is not WeakPin.ALLOW
 
 
 LanguageCode = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z]{2,4})?\Z")]
@@ -412,7 +417,7 @@ class Gpio:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
-    """The door leaf."""
+    """The door leaf; `exit_is_free`, as in `LeafRules`, is no key: it follows from the wiring."""
 
     release_s: float = key(5.0, within=(0.5, 30))
     free_when_staffed: bool = key(True)
@@ -424,6 +429,7 @@ class Door:
     )
     exit_release_s: float = key(5.0, within=(0.5, 30))
     interlock_wait_s: float = key(10.0, within=(0, 60))
+    exit_is_free: bool = False
 
 
 ModeName = Literal["closed", "lockdown", "self_service", "staffed"]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from doorctl.door.strike import Freed, ShutDown, TimePassed, Unfreed
 
@@ -28,9 +28,8 @@ class Alarm(Enum):
     HELD = "door_held"
 
 
-@dataclass(frozen=True, slots=True)
-class LeafRules:
-    """The branch's rules for its door.
+class LeafRules(Protocol):
+    """The branch's rules for its door: the configuration's table [door].
 
     The warning sounds `prewarn_s` before the leaf has been open for `held_open_s`; 0 for no
     warning.
@@ -40,9 +39,17 @@ class LeafRules:
     reports no `door_forced`.
     """
 
-    held_open_s: float
-    prewarn_s: float = 0.0
-    exit_is_free: bool = False
+    @property
+    def held_open_s(self) -> float:
+        """How long the leaf may stand open, in seconds."""
+
+    @property
+    def prewarn_s(self) -> float:
+        """How long before that the warning sounds, in seconds."""
+
+    @property
+    def exit_is_free(self) -> bool:
+        """Whether an unexplained opening counts as somebody leaving."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,6 @@ from doorctl.door.leaf import (
     Leaf,
     LeafEffect,
     LeafEvent,
-    LeafRules,
     Left,
     NoEntry,
     Passed,
@@ -42,7 +41,7 @@ from doorctl.door.pins import Indicator, Input, InputChanged, Inputs, Signal
 class DoorDriver:
     """Drive the door. One thread, except `released`, `state` and `head_count`: any.
 
-    `inputs` is None where nothing is wired, `exit_is_free` as in `LeafRules`. `log` takes `relay`,
+    `inputs` is None where nothing is wired. `log` takes `relay`,
     `door`, `fire` and `alarm` lines; `on_passage` is called for each opening by which somebody came
     in, went out or passed. `bounded` is called before the relay goes on, with the end of the
     release, monotonic seconds, so that a process that freezes in the next moment does not hold it;
@@ -58,14 +57,12 @@ class DoorDriver:
     clock: Clock
     log: EventLog
     inputs: GpioInputs | None = None
-    exit_is_free: bool = False
     on_passage: Callable[[Entered | Left | Passed], None] = lambda _passage: None
     bounded: Callable[[float | None], None] = lambda _until_s: None
 
     def __post_init__(self) -> None:
         self._strike = strike.Strike()
-        held_s, prewarn_s = self.rules.held_open_s, self.rules.prewarn_s
-        self._leaf, self._leaf_rules = Leaf(), LeafRules(held_s, prewarn_s, self.exit_is_free)
+        self._leaf = Leaf()
         self._indicator = Indicator()
         self._inputs = Inputs()
         self._waiting = 0
@@ -257,7 +254,7 @@ class DoorDriver:
 
     def _tell_leaf(self, event: LeafEvent) -> None:
         before = self._leaf.state
-        self._leaf, effects = leaf.after(self._leaf, event, self._leaf_rules)
+        self._leaf, effects = leaf.after(self._leaf, event, self.rules)
         if self._leaf.state is not before:
             self.log.emit("door", state=self._leaf.state.value)
         for effect in effects:

@@ -41,11 +41,7 @@ from doorctl.devices.pins import relay_risks
 from doorctl.door.strike import Granted, Strike, StrikeEvent, TimePassed
 from doorctl.ops import process
 from doorctl.rpc.control import Question, ask
-from doorctl.services.app import (
-    access_policy,
-    ask_s,
-    system_clock,
-)
+from doorctl.services.app import ask_s, system_clock
 from doorctl.services.hours import calendar_of
 from doorctl.services.numbers import own_sealer
 from doorctl.store.branch import BranchRecords
@@ -551,14 +547,7 @@ def rules(config: Config) -> Rules:
     """Return the rules of one attempt."""
     keypad, policy = config.keypad, config.policy
     pad = PadRules(policy.pin_length, keypad.digit_timeout_s, keypad.total_timeout_s)
-    return Rules(
-        access_policy(config),
-        pad,
-        ask_s(config),
-        companions_max=policy.companions_max,
-        long_release_tags=frozenset(config.door.long_release_tags),
-        codes=policy.code_entry,
-    )
+    return Rules(policy, pad, ask_s(config), config.door.long_release_tags, config.branch.id)
 
 
 def card_reader(config: Config) -> CardReader:

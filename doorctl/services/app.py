@@ -20,7 +20,6 @@ import msgspec
 
 import doorctl
 from doorctl.access.patron import CacheStamp
-from doorctl.access.policy import Policy, WeakPin
 from doorctl.config import Config, reload
 from doorctl.config.rules import CREDENTIALS, CREDENTIALS_SPELT
 from doorctl.config.tables import Storage
@@ -145,25 +144,6 @@ def ask_s(config: Config) -> float | None:
 def web_answers_s(config: Config) -> float:
     """Return how long the web process may take to pass on the library system's answer."""
     return config.lms.timeout_s + VIA_WEB_S - BACK_S
-
-
-def access_policy(config: Config) -> Policy:
-    """Return the rules of the decision."""
-    policy = config.policy
-    return Policy(
-        require_pin=policy.require_pin,
-        require_resident=policy.require_resident,
-        deny_blocks=frozenset(policy.deny_blocks),
-        deny_other_blocks=policy.deny_other_blocks,
-        minimum_age=policy.minimum_age,
-        max_cache_age=timedelta(hours=policy.max_cache_age_h),
-        branch=config.branch.id,
-        duress=policy.duress,
-        weak_pin=WeakPin(policy.weak_pin),
-        first_card=frozenset(policy.first_card),
-        require_tags=frozenset(policy.require_tags),
-        age_exception_tags=frozenset(policy.age_exception_tags),
-    )
 
 
 def opened_on(config: Config, moment: Moment) -> date | None:

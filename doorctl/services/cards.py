@@ -27,7 +27,6 @@ from doorctl.rpc.control import Question, ask
 from doorctl.services.app import (
     ANSWER_LIMIT_S,
     App,
-    access_policy,
     by_the_owner,
     local,
     open_attempts,
@@ -125,12 +124,16 @@ def explained(
     now: Now,
     policy: Policy,
     *,
+    here: str,
     stamp: CacheStamp,
     branch: BranchRecords,
     visits: VisitReader,
     clock: Clock,
 ) -> Explanation:
-    """Run the door's checks on a card or a code; where its PIN is known, it counts as right."""
+    """Run the door's checks on a card or a code; where its PIN is known, it counts as right.
+
+    `here` is this branch's identity, as bans name it.
+    """
     wait = wait_of(found, visits, branch, clock.boot_time())
     # Nothing is compared here, so its key is none.
     card = Prepared(
@@ -142,7 +145,7 @@ def explained(
         damaged=not found.by_code and (found.damaged or stamp.incomplete),
     )
     cases = (
-        case_of(replace(card, held=held), _right(found, held, now, policy), now, policy.branch)
+        case_of(replace(card, held=held), _right(found, held, now, policy), now, here)
         for held in found.passes or (None,)
     )
     case = max(cases, key=lambda case: rank(case.held, decide(policy, case)))
@@ -272,7 +275,7 @@ def _apply(
     config, path = app.config, app.storage.patrons_db
     push = config.web.push
     with closing(StoredErasures(app.storage.branch_db)) as erasures:
-        cache = (seal, erasures, access_policy(config))
+        cache = (seal, erasures, config.policy)
         if full:
             # Only then: nobody is missed.
             writer, _ = open_or_renew_patrons(path, applied_at, *cache)
@@ -343,10 +346,17 @@ def explain(
         closing(VisitHistory(app.storage.visits_db)) as visits,
         open_book(app) as branch,
     ):
-        now, policy = branch_at(app, branch, moment), access_policy(app.config)
+        now, policy = branch_at(app, branch, moment), app.config.policy
         found, stamp = look_up(readings, patrons, branch), patrons.stamp()
         explanation = explained(
-            found, now, policy, stamp=stamp, branch=branch, visits=visits, clock=app.clock
+            found,
+            now,
+            policy,
+            here=app.config.branch.id,
+            stamp=stamp,
+            branch=branch,
+            visits=visits,
+            clock=app.clock,
         )
     note(app, Deed(Action.PATRON_EXPLAINED, keys_of(readings), found.patron_ref, why))
     if explanation.reason is Reason.RESTRICTED:

@@ -260,8 +260,7 @@ class _Door:
 
     def _doorway(self, passages: Passages) -> DoorDriver:
         return DoorDriver(
-            rules=self.config.door,
-            exit_is_free=self.config.gpio.exit_button_pin is None,
+            rules=replace(self.config.door, exit_is_free=self.config.gpio.exit_button_pin is None),
             relay=self.relay,
             signals=self.signals,
             inputs=self._inputs(),

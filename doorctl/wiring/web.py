@@ -54,7 +54,6 @@ from doorctl.services.alarms import TABLE, StandingAlarms, WebsAlarms
 from doorctl.services.app import (
     WEBS_CONFIG,
     App,
-    access_policy,
     read_again,
     system_clock,
     tell_changes,
@@ -625,8 +624,8 @@ def _reception(config: Config, clock: Clock, log: EventLog, stores: ExitStack) -
     path = config.storage.patrons_db
     seal = _own_seal(config)
     erasures = stores.enter_context(closing(StoredErasures(config.storage.branch_db)))
-    policy, now = access_policy(config), clock.moment().local
-    writer, damage = open_or_renew_patrons(path, now, seal, erasures, policy)
+    now = clock.moment().local
+    writer, damage = open_or_renew_patrons(path, now, seal, erasures, config.policy)
     stores.callback(writer.close)
     if damage is not None:
         log.emit("alarm", kind="store_damaged", why=damage)

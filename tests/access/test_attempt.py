@@ -335,7 +335,7 @@ def test_the_same_card_after_the_answer_is_another_attempt() -> None:
 
 def test_a_card_after_a_code_is_another_attempt() -> None:
     """A code that is still looked up is no card."""
-    codes = replace(RULES, codes=True)
+    codes = replace(RULES, policy=Policy(code_entry=True))
     attempt, effects = play(*keys("483920#"), (CARD, 7.5), rules=codes)
 
     assert (attempt.number, ended(effects)) == (2, [(1, Reason.PIN_TIMEOUT)])
@@ -449,8 +449,9 @@ def sort_of(attempt: Attempt, at: float) -> tuple[object, ...]:
 def test_the_table_says_where_each_transition_leads() -> None:
     """Every phase that the table names is reached by it, and no other, however one gets there."""
     seen: dict[tuple[Phase, type[Event]], set[Phase]] = {pair: set() for pair in TRANSITIONS}
-    for policy, ask_s in product((Policy(), Policy(require_pin=False)), (None, 2.0)):
-        rules = Rules(policy, PadRules(pin_length=2), ask_s, companions_max=1, codes=True)
+    for require_pin, ask_s in product((True, False), (None, 2.0)):
+        policy = Policy(require_pin=require_pin, companions_max=1, code_entry=True)
+        rules = Rules(policy, PadRules(pin_length=2), ask_s)
         reached = {sort_of(Attempt(), 0.0)}
         open_ends = [(Attempt(), 0.0)]
         while open_ends:

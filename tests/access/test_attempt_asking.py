@@ -219,7 +219,7 @@ def test_yes_is_no_way_around_the_rules(
 @pytest.mark.parametrize("state", ClockState)
 def test_a_lent_row_is_fresh_and_the_caches_is_not(state: ClockState) -> None:
     """The cache's age and age limit bind the cache's rows, not one that was lent just now."""
-    rules = replace(ASKING_RULES, policy=Policy(max_cache_age=timedelta(hours=1), minimum_age=15))
+    rules = replace(ASKING_RULES, policy=Policy(max_cache_age_h=1.0, minimum_age=15))
     old = NOW.astimezone(UTC) - timedelta(days=30)
     yes = LibraryAnswered(1, YES, LENT)
     too_old = Reason.CACHE_TOO_OLD

@@ -141,8 +141,13 @@ class AttemptMachine(RuleBasedStateMachine):
         codes: bool,
     ) -> None:
         """Start the daemon, with attempts of earlier runs on record."""
-        policy = Policy(require_pin=require_pin, duress=duress)
-        self.branch = Rules(policy, PAD, ask_s, companions_max, codes=codes)
+        policy = Policy(
+            require_pin=require_pin,
+            duress=duress,
+            companions_max=companions_max,
+            code_entry=codes,
+        )
+        self.branch = Rules(policy, PAD, ask_s)
         self.mode: Mode | None = Mode.SELF_SERVICE
         self.passes: dict[Identifier, Pass] = {}
         self.banned: set[Identifier] = set()
@@ -239,7 +244,7 @@ class AttemptMachine(RuleBasedStateMachine):
         by_patron = self.mode in OPEN_MODES and self._patron_opens(number, card) and not waits
         assert by_pass or by_patron
         assert concluded.duress == self._is_forced(number, card)
-        along = [self.branch.companions_max] * (by_patron and not (by_pass and unasked))
+        along = [self.branch.policy.companions_max] * (by_patron and not (by_pass and unasked))
         along += [FREE.companions_max] * by_pass
         opens = (number, max(along), self.now_s + COMPANION_S, self.mode)
         self.window = opens if max(along) and self.mode is not None else None
@@ -374,7 +379,7 @@ class AttemptMachine(RuleBasedStateMachine):
             self.code_digits, opened_s = "", self.now_s
         self.code_times = (opened_s, self.now_s)
         typed, self.code_digits = self.code_digits, self.code_digits + key
-        if key in "*#" or not self.branch.codes:
+        if key in "*#" or not self.branch.policy.code_entry:
             self.code_digits = ""
         if key == "#" and 6 <= len(typed) <= 9:
             self.typed, self.entered, self.latest_s = "", None, self.now_s
@@ -385,10 +390,10 @@ class AttemptMachine(RuleBasedStateMachine):
             told = (Clicked(), NoCode(lone=not typed)) if key == "#" else (Clicked(),)
             asks = self.mode is Mode.SELF_SERVICE
             assert self._tell(KeyPressed(key)) == (
-                told if self.branch.codes else (NoCode(lone=True),) if asks else ()
+                told if self.branch.policy.code_entry else (NoCode(lone=True),) if asks else ()
             )
 
-    @precondition(lambda self: self.attempt.phase is Phase.IDLE and self.branch.codes)
+    @precondition(lambda self: self.attempt.phase is Phase.IDLE and self.branch.policy.code_entry)
     @rule(code=st.sampled_from(CODES), work=st.booleans())
     def type_a_code(self, code: Identifier, work: bool) -> None:
         """Type a whole code at once."""

@@ -223,7 +223,7 @@ def test_nobody_can_tell_an_unknown_card_from_a_wrong_pin(
 ) -> None:
     """All refusals before the proof do the same at the same time, but for the reason."""
     noted = []
-    rules = Rules(replace(POLICY, duress=duress), PAD, companions_max=9, codes=True)
+    rules = Rules(replace(POLICY, duress=duress, companions_max=9, code_entry=True), PAD)
     for known, reason in EVERYBODY.values():
         signals = tell([*opening, *story], replace(known, delay_s=delay_s), rules)
         assert reasons_in(signals) <= {reason}
@@ -311,7 +311,7 @@ def test_nobody_can_tell_a_pin_under_duress(
     opening: list[str], story: list[str], delay_s: float
 ) -> None:
     """Who is forced to type a PIN gives the same signals at the same time as who is not."""
-    rules = Rules(replace(POLICY, duress=True), PAD, companions_max=9)
+    rules = Rules(replace(POLICY, duress=True, companions_max=9), PAD)
     below = replace(PATRON, pin_check=pin_check(STRETCHED, Pin("4710")))
     noted = []
     for patron in (PATRON, below):

@@ -32,13 +32,15 @@ from doorctl.access.messages import (
     TimePassed,
 )
 from doorctl.access.patron import BEFORE_PROOF, Reason
+from doorctl.access.policy import Policy
 from doorctl.access.rights import Pass, PassKind
 from doorctl.core.masked import Identifier, IdentifierKind, KeyPressed
 from tests.access.samples import ROW_KEY, STRETCHED, day
 from tests.access.telling import CARD, GARBAGE, KNOWN, RULES, UNKNOWN, Told, ended, keys, now, play
 
-CODES = replace(RULES, codes=True)
-COMPANY = replace(RULES, companions_max=3)
+CODES = replace(RULES, policy=Policy(code_entry=True))
+COMPANY = replace(RULES, policy=Policy(companions_max=3))
+BOTH = replace(RULES, policy=Policy(companions_max=3, code_entry=True))
 CODE = Identifier(IdentifierKind.CODE, "483920")
 CLUB = Pass(1, PassKind.ASSOCIATION, day(-9), day(9), needs_pin=False, code_digits=6, label="club")
 ISSUED = Prepared(1, STRETCHED, ROW_KEY, None, identifier=CODE, held=CLUB)
@@ -270,9 +272,8 @@ def test_the_company_of_a_pass_comes_in_by_what_the_branch_was(
 
 def test_a_code_may_be_typed_as_soon_as_companions_may_not_come() -> None:
     """The key that ends the time for companions is a code's first."""
-    both = replace(COMPANY, codes=True)
-    attempt, _ = granted(rules=both)
-    done, effects = after(attempt, KeyPressed("2"), replace(now(5.0), mode=Mode.LOCKDOWN), both)
+    attempt, _ = granted(rules=BOTH)
+    done, effects = after(attempt, KeyPressed("2"), replace(now(5.0), mode=Mode.LOCKDOWN), BOTH)
 
     assert effects == (Clicked(),)
     assert done.code_pad is not None
@@ -286,9 +287,8 @@ def test_nobody_follows_through_a_locked_door(event: KeyPressed | TimePassed) ->
     Bug (outside look): behind a patron with companions, after the door had locked, the next
     person's code lost its first digit.
     """
-    both = replace(COMPANY, codes=True)
-    attempt, _ = granted(rules=both)
-    done, effects = after(attempt, event, replace(now(5.0), locked=True), both)
+    attempt, _ = granted(rules=BOTH)
+    done, effects = after(attempt, event, replace(now(5.0), locked=True), BOTH)
 
     assert done.company is None
     assert effects == ((Clicked(),) if isinstance(event, KeyPressed) else ())
@@ -304,9 +304,8 @@ def test_nobody_is_asked_for_companions_after_a_refusal_or_where_there_are_none(
 
 def test_codes_and_companions_share_the_keys() -> None:
     """While companions can be told no code begins; with the next key one does."""
-    both = replace(COMPANY, codes=True)
     told: list[Told] = [(KeyPressed("2"), 5.0), *keys("483920#", 6.0)]
-    _, effects = granted(*told, rules=both)
+    _, effects = granted(*told, rules=BOTH)
 
     assert Accompanied(1, 2) in effects
     assert prepares(effects) == [Prepare(2, (CODE,))]

@@ -51,7 +51,12 @@ BAN = Ban(1, "shouting", NOW - timedelta(days=1), None, "staff-7", frozenset({"o
 
 def rules_of(policy: Policy) -> Rules:
     """Return a branch with this policy."""
-    return Rules(policy, PadRules(), companions_max=2, long_release_tags=frozenset({"slow"}))
+    return Rules(
+        replace(policy, companions_max=2),
+        PadRules(),
+        long_release_tags=frozenset({"slow"}),
+        branch="oest",
+    )
 
 
 def at(case: Case) -> Now:
@@ -67,7 +72,7 @@ def verdict(
 ) -> Concluded:
     """Judge at `NOW`."""
     now = Now(0.0, moment(), 1, mode)
-    return judged(prepared, pin, now, rules_of(policy or Policy(branch="oest")))
+    return judged(prepared, pin, now, rules_of(policy or Policy()))
 
 
 def lent(policy: Policy, case: Case) -> Reason:
@@ -101,7 +106,7 @@ def test_a_lent_row_is_judged_like_one_that_was_just_pushed(policy: Policy, case
         1, STRETCHED, ROW_KEY, case.patron, case.throttled, proved=True, held=case.held
     )
     fresh = replace(prepared, cache_minimum_age=policy.minimum_age)
-    undated = rules_of(replace(policy, max_cache_age=None))
+    undated = rules_of(replace(policy, max_cache_age_h=None))
 
     proved = replace(case, pin=PinProof.PROVED)
     assert lent(policy, proved) is judged(fresh, None, at(case), undated).reason
@@ -254,7 +259,7 @@ def test_a_pass_that_opens_without_a_pin_tells_nothing_of_one(
     """Attack: type PINs at a found card before its pass is looked up, and press a key after."""
     weak = replace(PATRON, weak_pin=True)
     held = replace(STAFF, needs_pin=False, companions_max=companions_max)
-    policy = Policy(branch="oest", weak_pin=WeakPin.WARN)
+    policy = Policy(weak_pin=WeakPin.WARN)
     ended = verdict(replace(KNOWN, patron=weak, held=held), pin, policy=policy)
 
     shown = replace(ended, proved=False)
@@ -329,7 +334,7 @@ def test_a_pin_under_duress_alarms_where_it_was_proved(
     against: dict[str, Any], pin: str, reason: Reason, *, duress: bool
 ) -> None:
     """Who is blocked may be in danger all the same; a card that waits proves nothing."""
-    policy = Policy(duress=True, branch="oest")
+    policy = Policy(duress=True)
     end = verdict(replace(KNOWN, **against), Pin(pin), policy=policy)
 
     assert (end.reason, end.duress) == (reason, duress)
@@ -338,7 +343,7 @@ def test_a_pin_under_duress_alarms_where_it_was_proved(
 
 def test_a_pin_under_duress_is_none_where_it_is_another_pass_s_own() -> None:
     """A false alarm would come each time the holder uses that pass."""
-    policy = Policy(duress=True, branch="oest")
+    policy = Policy(duress=True)
     other = replace(STAFF, pin_check=pin_check(STRETCHED, Pin("8801")), companions_max=9)
 
     assert verdict(replace(KNOWN, held=other), OWN_PIN, policy=policy).duress
@@ -397,7 +402,7 @@ def test_what_is_foreseen_is_what_the_right_pin_gets(
 )
 def test_a_verdict_is_foreseen_until_it_may_change(changes: dict[str, Any], ends_s: int) -> None:
     """A minute, a ban or the register's age ends it, and a clock that was set back."""
-    policy = Policy(branch="oest", max_cache_age=timedelta(hours=2))
+    policy = Policy(max_cache_age_h=2.0)
     now, rules = Now(0.0, moment(), 1), rules_of(policy)
     seen = foreseen(replace(KNOWN, **changes), now, rules)
     assert seen is not None
@@ -445,7 +450,7 @@ def test_a_verdict_is_foreseen_for_the_facts_of_then(change: dict[str, Any]) -> 
 
 def test_nothing_is_foreseen_on_an_edge() -> None:
     """What ends the verdict at this very moment is not overlooked."""
-    rules = rules_of(Policy(branch="oest", max_cache_age=timedelta(hours=2)))
+    rules = rules_of(Policy(max_cache_age_h=2.0))
     now = Now(0.0, moment(), 1)
     seen = foreseen(replace(KNOWN, cache_applied_at=NOW - timedelta(hours=2)), now, rules)
     assert seen is not None
@@ -455,7 +460,7 @@ def test_nothing_is_foreseen_on_an_edge() -> None:
 @pytest.mark.parametrize(("then_s", "now_s"), [(0, 11), (120, 6)])
 def test_a_ban_may_begin_by_the_mark_alone(then_s: int, now_s: int) -> None:
     """A clock that is set back stays behind it; staff who confirm a clock can lower it."""
-    rules = rules_of(Policy(branch="oest"))
+    rules = rules_of(Policy())
     ban = replace(BAN, since=NOW + timedelta(seconds=10))
     later = replace(moment(), local=NOW + timedelta(seconds=6))
 

@@ -289,7 +289,7 @@ OTHER = str.maketrans("0123456789", "7012894356")
 
 def told(pressed_keys: list[str]) -> list[tuple[float, PanelState]]:
     """Return all that is shown of keys, with and without a card before them."""
-    rules = Rules(Policy(), PadRules(), codes=True)
+    rules = Rules(Policy(code_entry=True), PadRules())
     typed: list[tuple[Event, float]] = [
         (KeyPressed(key), 1.0 + at / 10) for at, key in enumerate(pressed_keys)
     ]

@@ -120,13 +120,13 @@ HOURS = (
 )
 CACHE = (
     always((None, None)),
-    always((2 * DAY, UTC_NOW - 2 * DAY)),
-    Option((2 * DAY, UTC_NOW - 2 * DAY - MICROSECOND), Reason.CACHE_TOO_OLD, None),
-    Option((2 * DAY, HIGH_WATER - 2 * DAY), Reason.CACHE_TOO_OLD, None),
-    always((2 * DAY, HIGH_WATER - 2 * DAY - MICROSECOND), Reason.CACHE_TOO_OLD),
-    always((2 * DAY, None), Reason.CACHE_TOO_OLD),
-    always((2 * DAY, UTC_NOW + CLOCK_SLACK)),
-    Option((2 * DAY, UTC_NOW + CLOCK_SLACK + MICROSECOND), Reason.CACHE_TOO_OLD, None),
+    always((48.0, UTC_NOW - 2 * DAY)),
+    Option((48.0, UTC_NOW - 2 * DAY - MICROSECOND), Reason.CACHE_TOO_OLD, None),
+    Option((48.0, HIGH_WATER - 2 * DAY), Reason.CACHE_TOO_OLD, None),
+    always((48.0, HIGH_WATER - 2 * DAY - MICROSECOND), Reason.CACHE_TOO_OLD),
+    always((48.0, None), Reason.CACHE_TOO_OLD),
+    always((48.0, UTC_NOW + CLOCK_SLACK)),
+    Option((48.0, UTC_NOW + CLOCK_SLACK + MICROSECOND), Reason.CACHE_TOO_OLD, None),
 )
 
 Options = tuple[Option[object], ...]
@@ -153,10 +153,10 @@ def circumstances() -> Iterator[tuple[Policy, Case, Options]]:
         now = moment(state)
         for row in product(THROTTLED, PINS, BANNED, HOURS, CACHE):
             throttled, pin, banned, hours, cache = row
-            max_age, applied_at = cache.value
+            max_age_h, applied_at = cache.value
             mode, no_entry = hours.value
             case = Case(None, now, pin.value, throttled.value, banned.value, applied_at)
-            policy = Policy(max_cache_age=max_age, require_tags=REQUIRED)
+            policy = Policy(max_cache_age_h=max_age_h, require_tags=REQUIRED)
             yield policy, replace(case, mode=mode, no_entry=no_entry), row
 
 
@@ -351,7 +351,7 @@ def test_the_registers_age_counts_for_pushed_rows_where_a_limit_is_set(applied_a
     case = replace(WELCOME, cache_applied_at=applied_at)
     asked_for = replace(case, patron=replace(PATRON, pushed=False))
 
-    assert reason_of(Policy(max_cache_age=2 * DAY), asked_for) is OK
+    assert reason_of(Policy(max_cache_age_h=48.0), asked_for) is OK
     assert reason_of(Policy(), case) is OK
 
 
@@ -480,7 +480,7 @@ policies = st.builds(
     require_resident=st.booleans(),
     deny_blocks=codes,
     deny_other_blocks=st.booleans(),
-    max_cache_age=st.none() | st.integers(1, 400).map(lambda hours: hours * DAY / 24),
+    max_cache_age_h=st.none() | st.integers(1, 400),
     weak_pin=st.sampled_from(WeakPin),
     first_card=st.sampled_from([frozenset(), frozenset({"cleaner"}), frozenset({"caretaker"})]),
 )
@@ -562,8 +562,8 @@ def deny_more(
             require_pin=True,
             require_resident=True,
             deny_other_blocks=True,
-            deny_blocks=policy.deny_blocks | data.draw(codes),
-            max_cache_age=min(policy.max_cache_age or 9999 * DAY, DAY),
+            deny_blocks={*policy.deny_blocks, *data.draw(codes)},
+            max_cache_age_h=min(policy.max_cache_age_h or 9999, 24),
             weak_pin=WeakPin.REFUSE,
         ),
         case,
@@ -580,7 +580,7 @@ def unset_clock(
     sets_the_clock = case.held is not None and case.held.kind in OPEN_BY_ANY_CLOCK
     held = None if sets_the_clock else case.held
     unset = replace(case, moment=moment(UNTRUSTED), held=held)
-    return replace(policy, max_cache_age=None), unset
+    return replace(policy, max_cache_age_h=None), unset
 
 
 WORSENINGS: dict[str, Worsening] = {
@@ -623,7 +623,7 @@ def test_nothing_bad_ever_helps(name: str, policy: Policy, case: Case, data: st.
     worse_policy, worse_case = WORSENINGS[name](data, policy, case, case.patron)
 
     if reason_of(worse_policy, worse_case) is Reason.OK:
-        relaxed = replace(policy, max_cache_age=None) if name == "clock" else policy
+        relaxed = replace(policy, max_cache_age_h=None) if name == "clock" else policy
         assert reason_of(relaxed, case) is Reason.OK
 
 

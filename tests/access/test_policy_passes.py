@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from itertools import product
 
 import pytest
@@ -209,7 +208,7 @@ def test_blocks_and_an_old_register_do_not_keep_a_pass_out() -> None:
     """What the library system says of a patron is no reason to lock the cleaner out."""
     blocked = replace(PATRON, blocks=frozenset("U"), resident=False)
     case = Case(blocked, moment(), held=CLEANER, mode=Mode.CLOSED)
-    decision = decide(Policy(max_cache_age=timedelta(hours=1)), case)
+    decision = decide(Policy(max_cache_age_h=1.0), case)
 
     assert decision.reason is Reason.OK
     assert (decision.by_patron, decision.by_pass) == (False, True)

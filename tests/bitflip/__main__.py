@@ -37,7 +37,7 @@ from doorctl.demo.door import Stage, shipped
 from doorctl.doord.self_test import rules
 from doorctl.doord.stores import DoorStores
 from doorctl.privacy.subject import Subject
-from doorctl.services.app import App, access_policy
+from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.services.hours import calendar_of
 from doorctl.store.branch_writer import BranchRecordsWriter
@@ -155,11 +155,7 @@ class House:
             erasures = stack.enter_context(closing(StoredErasures(self.config.storage.branch_db)))
             with suppress(StoreError):
                 writer = stack.enter_context(
-                    closing(
-                        PatronCacheWriter(
-                            path, self.sealer.seal, erasures, access_policy(self.config)
-                        )
-                    )
+                    closing(PatronCacheWriter(path, self.sealer.seal, erasures, self.config.policy))
                 )
                 held = writer.held()
                 look = Inspection(writer, self._lookup(stack), FakeClock(), FakeEventLog())
@@ -235,7 +231,7 @@ class House:
             if mended(self.config.storage.branch_db, START):
                 log.emit("alarm", kind="store_damaged", why="branch.db")
         erasures = StoredErasures(self.config.storage.branch_db)
-        policy = access_policy(self.config)
+        policy = self.config.policy
         with closing(erasures):
             writer, damage = open_or_renew_patrons(path, START, self.sealer.seal, erasures, policy)
             writer.close()

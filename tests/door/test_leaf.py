@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import product
 from typing import get_args, get_type_hints
 
@@ -11,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from doorctl.config.tables import Door
 from doorctl.door.leaf import (
     ALARMS,
     GRACE_S,
@@ -27,7 +29,6 @@ from doorctl.door.leaf import (
     Leaf,
     LeafEffect,
     LeafEvent,
-    LeafRules,
     LeafState,
     Left,
     NoEntry,
@@ -50,8 +51,8 @@ from doorctl.door.strike import (
 
 HELD_S = 30.0
 WARN_S = 10.0
-RULES = LeafRules(HELD_S, WARN_S)
-FREE_EXIT = LeafRules(HELD_S, WARN_S, exit_is_free=True)
+RULES = Door(held_open_s=HELD_S, prewarn_s=WARN_S)
+FREE_EXIT = replace(RULES, exit_is_free=True)
 
 RELEASE = Released(10.0, 15.0)
 EXIT = Released(10.0, 15.0, persons=0)
@@ -70,7 +71,7 @@ def closed(now_s: float) -> ContactChanged:
 
 
 def told(
-    *events: LeafEvent, rules: LeafRules = RULES, leaf: Leaf | None = None
+    *events: LeafEvent, rules: Door = RULES, leaf: Leaf | None = None
 ) -> tuple[Leaf, list[LeafEffect]]:
     """Tell events to a leaf that has just started closed; return it and all effects."""
     leaf = after(Leaf(), CLOSED_AT_START, rules)[0] if leaf is None else leaf
@@ -81,7 +82,7 @@ def told(
     return leaf, effects
 
 
-def leaf_after(*events: LeafEvent, rules: LeafRules = RULES) -> Leaf:
+def leaf_after(*events: LeafEvent, rules: Door = RULES) -> Leaf:
     """Return the leaf alone."""
     return told(*events, rules=rules)[0]
 
@@ -312,7 +313,7 @@ def test_a_leaf_that_is_held_is_warned_of_alarmed_and_cleared_once_each() -> Non
 
 def test_no_warning_is_asked_for() -> None:
     """With 0 seconds the alarm comes without one."""
-    rules = type(RULES)(HELD_S)
+    rules = replace(RULES, prewarn_s=0.0)
     leaf, effects = told(RELEASE, opened(12.0), TimePassed(41.9), rules=rules)
 
     assert effects == [Entered(1)]
@@ -541,7 +542,8 @@ class Doorway(RuleBasedStateMachine):
     )
     def start(self, *, contact: bool, is_open: bool, exit_is_free: bool, warns: bool) -> None:
         """Begin, with or without a contact and a way out that is free."""
-        self.wanted = LeafRules(20.0, 5.0 if warns else 0.0, exit_is_free=exit_is_free)
+        prewarn_s = 5.0 if warns else 0.0
+        self.wanted = Door(held_open_s=20.0, prewarn_s=prewarn_s, exit_is_free=exit_is_free)
         self.leaf, self.strike = Leaf(), Strike()
         self.now_s = 0.0
         self.wired, self.open = contact, contact and is_open

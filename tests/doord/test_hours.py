@@ -363,7 +363,7 @@ def test_a_clock_that_stays_unset_is_told_once(high_water: datetime | None) -> N
 
 
 STAFFED = Calendar(((ModeSpan(Mode.STAFFED, 0, 1440),),) * 7)
-COMPANY = Rules(Policy(), PadRules(), companions_max=3)
+COMPANY = Rules(Policy(companions_max=3), PadRules())
 
 
 class DamagedForOnce(MemoryBranch):

@@ -144,7 +144,7 @@ def test_refusals_before_a_proof_are_shown_alike() -> None:
 
 def test_a_refusal_can_be_had_again_by_a_key() -> None:
     """Of the attempt that it ended; the next card takes it away, and so does the next code."""
-    door = watched(Rules(Policy(), PadRules(), codes=True))
+    door = watched(Rules(Policy(code_entry=True), PadRules()))
     attempt = swipe(door, CARD)
     tap(door, WRONG_PIN, attempt)
     door.wait(KEYS.message_s)
@@ -190,7 +190,7 @@ def test_help_is_called_once_and_never_beside_a_patron() -> None:
 )
 def test_digits_that_are_no_code_are_answered(typed: str, *, codes: bool) -> None:
     """Whoever types before the card is told what to do; the card goes on as ever."""
-    door = watched(Rules(Policy(), PadRules(), codes=codes))
+    door = watched(Rules(Policy(code_entry=codes), PadRules()))
     tap(door, typed, 0)
 
     asked = door.panel.shown[-1]
@@ -207,7 +207,7 @@ def test_digits_that_are_no_code_are_answered(typed: str, *, codes: bool) -> Non
 @pytest.mark.parametrize("pin", [RIGHT_PIN, WRONG_PIN])
 def test_an_enter_too_many_ends_no_message(pin: str, *, codes: bool) -> None:
     """Many press it after the PIN: the welcome and the refusal stand."""
-    door = watched(Rules(Policy(), PadRules(), codes=codes))
+    door = watched(Rules(Policy(code_entry=codes), PadRules()))
     attempt = swipe(door, CARD)
     tap(door, pin, attempt)
     told = door.panel.shown[-1]
@@ -222,7 +222,7 @@ def test_a_locked_door_asks_for_no_companions() -> None:
 
     The next keys are then the next person's code.
     """
-    door, attempt = watched(Rules(Policy(), PadRules(), companions_max=3, codes=True)), 0
+    door, attempt = watched(Rules(Policy(companions_max=3, code_entry=True), PadRules())), 0
     for typed in ("2", ""):
         door.log.lines.clear()
         attempt = swipe(door, CARD)
@@ -283,7 +283,7 @@ def test_keys_pressed_while_the_door_stood_still_are_void() -> None:
     assert door.reasons == ["fault"]
     assert not door.relay.edges
 
-    door = watched(Rules(Policy(), PadRules(), codes=True))
+    door = watched(Rules(Policy(code_entry=True), PadRules()))
     for _ in range(2):
         door.controller.run(FakeQueue(door.clock, (0.0, StopRequested())))
         door.clock.advance(STALL_LIMIT_S + 0.1)

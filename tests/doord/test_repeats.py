@@ -191,7 +191,7 @@ def test_another_card_waits_for_no_phone(door: FakeDoor) -> None:
 
 def test_who_comes_along_may_be_said_while_the_phone_is_still_there() -> None:
     """The key says how many, and begins no attempt."""
-    door = FakeDoor(Rules(Policy(), PadRules(), companions_max=3))
+    door = FakeDoor(Rules(Policy(companions_max=3), PadRules()))
     hold(door, 0.6, RIGHT_PIN + "2", until_s=9.0)
 
     assert [line["count"] for line in door.log.named("companions")] == [2]

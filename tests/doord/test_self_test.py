@@ -83,7 +83,7 @@ class FakeDisk(DataDisk):
 
 OPEN_ALL_WEEK = Calendar(((ModeSpan(Mode.SELF_SERVICE, 7 * 60, 22 * 60),),) * 7)
 SEALER = ArgonSealer(InstallationKey(bytes(range(32))), memory_kib=8, iterations=1)
-POLICY = Policy(minimum_age=14, max_cache_age=timedelta(hours=72))
+POLICY = Policy(minimum_age=14, max_cache_age_h=72.0)
 
 
 ROWS = (SealedRow(key_of(OTHER_CARD), resident(OTHER_CARD)),)
@@ -322,7 +322,7 @@ def test_a_register_that_lasts_is_no_fault(
     Bug (mission review): the self-test looked an hour ahead: a register of 70 hours passed in
     the morning, and let nobody in from that noon.
     """
-    policy = with_policy(max_cache_age=timedelta(hours=limit_h))
+    policy = with_policy(max_cache_age_h=limit_h)
     found = Parts(policy=policy, push=pushed(hours_ago=age_h), hours=hours).run()
 
     assert found["register_age"].ok
@@ -361,7 +361,7 @@ def test_every_check_has_a_fault_that_is_planted() -> None:
         ({"keypad"}, Parts(lines={"reader": True})),
         ({"wrong_pin"}, Parts(policy=with_policy(require_pin=False))),
         ({"blocked"}, Parts(policy=with_policy(deny_blocks=frozenset(), deny_other_blocks=False))),
-        ({"register_age"}, Parts(policy=with_policy(max_cache_age=None))),
+        ({"register_age"}, Parts(policy=with_policy(max_cache_age_h=None))),
         ({"visit_log", "hours", "register_age"}, Parts(clock=FakeClock(vouched=False))),
         ({"purge"}, Parts(purged_s=None)),
         ({"right_pin", "wrong_pin", "blocked"}, Parts(hours=Calendar(((),) * 7))),

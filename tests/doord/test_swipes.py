@@ -329,7 +329,7 @@ def test_a_reader_that_repeats_itself_takes_nobodys_attempt(door: FakeDoor) -> N
 @pytest.mark.parametrize("carries_keys", [True, False])
 def test_companions_are_heard_on_whichever_line_the_keys_come(*, carries_keys: bool) -> None:
     """On the reader's own line too, for as long as they may be said; a card's digits are none."""
-    rules = Rules(Policy(), PadRules(), companions_max=3)
+    rules = Rules(Policy(companions_max=3), PadRules())
     door = FakeDoor(rules, carries_keys=carries_keys)
     assert door.visit(CARD, RIGHT_PIN) == "ok"
     assert door.visit(OTHER_CARD, RIGHT_PIN) == "ok"
@@ -539,7 +539,7 @@ def test_a_lost_register_is_a_fault_of_ours_and_costs_nobody_a_guess() -> None:
     Bug (second penetration test, S15): after a damaged register everybody was an unknown card and
     paid for it.
     """
-    door = FakeDoor(rules=Rules(Policy(), PadRules(), codes=True))
+    door = FakeDoor(rules=Rules(Policy(code_entry=True), PadRules()))
     spoiled(door)
 
     assert [door.visit(CARD, pin) for pin in (RIGHT_PIN, *[WRONG_PIN] * 4)] == ["fault"] * 5

@@ -67,7 +67,7 @@ RETENTION = timedelta(days=30)
 GUARD_PERCENT, GUARD_FLOOR = 40.0, 6
 INSTALLATION_KEY = InstallationKey(bytes(range(32)))
 TERMS = replace(USUAL_TERMS, guard=guard(GUARD_PERCENT, GUARD_FLOOR))
-POLICY = Policy(max_cache_age=oracle.CACHE_GOOD_FOR, minimum_age=MINIMUM_AGE, branch="oest")
+POLICY = Policy(max_cache_age_h=oracle.CACHE_GOOD_FOR / timedelta(hours=1), minimum_age=MINIMUM_AGE)
 WAITING = replace(POLICY, first_card=frozenset({"caretaker"}))
 DOOR_RULES = Door(release_s=RELEASE_S, exit_release_s=EXIT_S, interlock_wait_s=0.0)
 
@@ -253,7 +253,7 @@ class DoorProcess:
             self._chores(), machine.supervisor, lambda: self.worker.alive, lambda: doorway.relocks_s
         )
         return Controller(
-            rules=Rules(WAITING if machine.waits else POLICY, PadRules()),
+            rules=Rules(WAITING if machine.waits else POLICY, PadRules(), branch="oest"),
             cards=CardReader(carries_keys=False),
             keypad=KeypadLine(),
             doorway=doorway,

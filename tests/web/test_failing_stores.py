@@ -32,7 +32,7 @@ from doorctl.config import Config
 from doorctl.demo.door import Stage
 from doorctl.rpc.control import ControlServer
 from doorctl.services.alarms import WebsAlarms
-from doorctl.services.app import App, access_policy, system_clock
+from doorctl.services.app import App, system_clock
 from doorctl.services.branch import BranchThread
 from doorctl.services.deeds import OpenBranch
 from doorctl.services.hours import TRUST_CLOCK, believes
@@ -264,7 +264,7 @@ def served(directory: Path, *, door: bool) -> Iterator[Served]:
         standing = alarms.kept_in(desk, stack)
         worker = stack.enter_context(ThreadPoolExecutor(1))
         erasures = stack.enter_context(closing(StoredErasures(config.storage.branch_db)))
-        seal, policy = own_sealer(config).seal, access_policy(config)
+        seal, policy = own_sealer(config).seal, config.policy
         opened = partial(open_or_create_patrons, config.storage.patrons_db, seal, erasures, policy)
         register = worker.submit(opened).result()
         stack.callback(lambda: worker.submit(register.close).result())
