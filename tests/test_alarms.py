@@ -23,7 +23,7 @@ from doorctl.core.alarms import (
 from doorctl.door.leaf import Alarm
 from doorctl.doord.chores import FAULTS
 from doorctl.notices.ways import translated
-from doorctl.sync.receive import Changes, guard
+from doorctl.sync.guard import Changes, guard
 from doorctl.web.serving import REFUSALS
 
 PACKAGE = Path(__file__).parents[1] / "doorctl"

@@ -59,7 +59,7 @@ from doorctl.store.subject import StoredErasures, SubjectReader
 from doorctl.store.visits import open_or_create_visits
 from doorctl.sync.document import refuse_odd_name
 from doorctl.sync.feed import Sealing, read_feed, refuse_bare, refuse_nobody, seal_rows
-from doorctl.sync.receive import guard, unguarded
+from doorctl.sync.guard import guard, unguarded
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ from doorctl.store.tables import KEY_SUM, key_sum, person_tables
 
 if TYPE_CHECKING:
     # A door signs nothing, and needs no NaCl.
-    from doorctl.sync.document import SigningKey, VerifyKey
+    from doorctl.sync.signing import SigningKey, VerifyKey
 
 MOST_KEYS = 64
 """Most keys in a file: a new one each year for a lifetime."""
@@ -311,7 +311,7 @@ def read(form: Form, path: Path) -> bytes:
 
 def create_signing_key(private: Path, public: Path) -> None:
     """Write a new pair, modes 0600 and 0644, or nothing: AlreadyExistsError, KeyFileError."""
-    from doorctl.sync.document import SigningKey  # noqa: PLC0415 - as said above
+    from doorctl.sync.signing import SigningKey  # noqa: PLC0415 - as said above
 
     key, costs = SigningKey(), "have to be given to every branch"
     with owner_of(private.parent):
@@ -327,7 +327,7 @@ def create_signing_key(private: Path, public: Path) -> None:
 
 def read_signing_key(path: Path) -> SigningKey:
     """Read the private key of a file that its owner alone can read; raises KeyFileError."""
-    from doorctl.sync.document import SigningKey  # noqa: PLC0415 - as said above
+    from doorctl.sync.signing import SigningKey  # noqa: PLC0415 - as said above
 
     try:
         return SigningKey(read(PRIVATE, path))
@@ -344,7 +344,7 @@ def read_public_keys(paths: Sequence[Path]) -> list[VerifyKey]:
 
 
 def _read_public(path: Path) -> VerifyKey:
-    from doorctl.sync.document import VerifyKey  # noqa: PLC0415 - as said above
+    from doorctl.sync.signing import VerifyKey  # noqa: PLC0415 - as said above
 
     try:
         return VerifyKey(read(PUBLIC, path))

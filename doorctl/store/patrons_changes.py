@@ -1,7 +1,5 @@
 """What a push changes: whom pushes shut out within a week, what was learnt, and rows that go.
 
-The journal of pushes that the audit log still lacks stands here too.
-
 A temporary trigger notes how a row was before the first push that shut it out: to compare whole
 registers would read everything twice, and a copy of one would double the file. What is noted is
 judged anew at each push, so a note that another push has put right is forgotten. The conditions
@@ -12,19 +10,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sized
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
-import msgspec
 import orjson
 
 from doorctl.access.patron import SealedRow
 from doorctl.access.policy import KNOWN_BLOCKS, Policy, WeakPin
-from doorctl.core.errors import RowsClashError, StoreError
-from doorctl.store.connection import batches, sync_directory, write_over
+from doorctl.core.errors import RowsClashError
+from doorctl.store.connection import batches
 from doorctl.store.tables import KEY_SUM, REGISTER
-from doorctl.sync.receive import MOST_CARDS, SOON, Applying, Changes, Push
+from doorctl.sync.guard import MOST_CARDS, SOON, Changes
 
 WEEK = timedelta(days=7)
 """How long a card that was shut out counts, and how far ahead of it a card counts as shut out."""
@@ -401,63 +396,3 @@ class Leaving:
 
 def _marks(values: Sized) -> str:
     return ", ".join("?" * len(values))
-
-
-# The journal of pushes that the audit log still lacks: a small file beside ``patrons.db``.
-#
-# There is no file while the audit log lacks none.
-
-MOST_OWED = 1000
-"""Ten days of a push each quarter of an hour; by then the audit log's failure has been reported."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    applying: Applying
-    committed: bool
-
-
-class PushJournal:
-    """Keep the pushes that the audit log is owed. One thread.
-
-    A file that is no journal, as after a disk has failed, counts as none: patrons must not wait.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def begin(self, applying: Applying, held: Push) -> None:
-        """Record, durably, that a push is about to be committed."""
-        # Of those that were about to be, one is held now; the others were given up.
-        kept = [_Entry(owed, committed=True) for owed in self.owed(held)]
-        self._write([*kept, _Entry(applying, committed=False)][-MOST_OWED:])
-
-    def owed(self, held: Push) -> tuple[Applying, ...]:
-        """Return the committed pushes that are not in the audit log, oldest first."""
-        return tuple(
-            entry.applying
-            for entry in self._read()
-            if entry.committed or entry.applying.push == held
-        )
-
-    def noted(self, applying: Applying) -> None:
-        """Forget a push that is in the audit log, durably."""
-        self._write([entry for entry in self._read() if entry.applying != applying])
-
-    def _read(self) -> list[_Entry]:
-        try:
-            return msgspec.json.decode(self.path.read_bytes(), type=list[_Entry])
-        except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
-            return []
-        except OSError as err:
-            raise StoreError(f"{self.path} can't be read: {err.strerror}") from err
-
-    def _write(self, entries: list[_Entry]) -> None:
-        try:
-            if entries:
-                write_over(self.path, msgspec.json.encode(entries))
-            else:
-                self.path.unlink(missing_ok=True)
-                sync_directory(self.path.parent)
-        except OSError as err:
-            raise StoreError(f"{self.path} can't be written: {err.strerror}; make room") from err

@@ -38,7 +38,8 @@ from doorctl.store.tables import (
     select,
     whole,
 )
-from doorctl.sync.receive import Guard, Push
+from doorctl.sync.guard import Guard
+from doorctl.sync.receive import Push
 
 _PLACES = {name: f"?{n}" for n, name in enumerate(REGISTER.but().split(", "), 1)}
 _SECOND_COPY = second_copy(REGISTER, _PLACES.__getitem__)

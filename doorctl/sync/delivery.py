@@ -30,8 +30,9 @@ from doorctl.core.errors import (
     StoreError,
 )
 from doorctl.core.ports import Clock, Seal
-from doorctl.sync.document import Kind, SigningKey, VerifyKey, signature_of, write_document
+from doorctl.sync.document import Kind, signature_of, write_document
 from doorctl.sync.rows import Line, Ref, Removal, decode_row
+from doorctl.sync.signing import SigningKey, VerifyKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""A push as a document: its signature and manifest, how it is written, and how it is unpacked."""
+"""A push as a document: its manifest, the signature in it, and how it is written."""
 
 from __future__ import annotations
 
@@ -7,70 +7,17 @@ import gzip
 import hashlib
 import shutil
 import tempfile
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from typing import IO, Annotated, BinaryIO, Final, Literal
+from typing import IO, Annotated, BinaryIO, Literal
 
 import msgspec
 from msgspec import Meta, Struct
-from nacl.exceptions import BadSignatureError
-from nacl.signing import SigningKey as _SigningKey
-from nacl.signing import VerifyKey as _VerifyKey
 
 from doorctl.core.errors import InputError, Problem, PushInvalidError, PushUnsignedError
 from doorctl.core.ports import Positive, Seal
 from doorctl.sync.rows import Line, NotJsonError, Removal, Tag, decoded, encode, wrong
-
-# The signature under a push: Ed25519 (RFC 8032).
-#
-# libsodium makes it, for a seventh of the memory that `cryptography` takes: 1.1 MB of the web
-# process in place of 8.0 (measured). It also rejects keys of an order so small that anybody
-# could sign.
-
-SIGNATURE_BYTES: Final = 64
-
-
-class VerifyKey:
-    """A sender's public key, of 32 bytes, else ValueError; a branch checks a push by it."""
-
-    __slots__ = ("_key", "content")
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-        self._key = _VerifyKey(content)
-
-    def has_signed(self, signature: bytes, message: bytes) -> bool:
-        """Tell whether a signature of any length is this key's, of exactly this message."""
-        if len(signature) != SIGNATURE_BYTES:
-            return False
-        try:
-            self._key.verify(message, signature)
-        except BadSignatureError:
-            return False
-        return True
-
-
-class SigningKey:
-    """A sender's secret key, of 32 bytes, else ValueError; without them it is a new random one."""
-
-    __slots__ = ("_key",)
-
-    def __init__(self, content: bytes | None = None) -> None:
-        self._key = _SigningKey.generate() if content is None else _SigningKey(content)
-
-    def sign(self, message: bytes) -> bytes:
-        """Return the 64 bytes of a message's signature; the same ones each time."""
-        return self._key.sign(message).signature
-
-    def verify_key(self) -> VerifyKey:
-        """Return the public half."""
-        return VerifyKey(bytes(self._key.verify_key))
-
-    def content(self) -> bytes:
-        """Return the 32 secret bytes, to be kept in a file."""
-        return bytes(self._key)
-
+from doorctl.sync.signing import SigningKey, VerifyKey
 
 SUBJECT = "push"
 """The name of a push in problems, since it has no file name."""
@@ -263,53 +210,3 @@ def _spool(spool: IO[bytes], lines: Iterable[Line], kind: Kind) -> tuple[int, st
         spool.write(data)
         count += 1
     return count, digest.hexdigest()
-
-
-# Bytes of a push as they come, plain or gzip, in pieces that stay small.
-
-PIECE_BYTES = 64 * 1024
-"""Most bytes that a gzip bomb can unpack before its size is checked."""
-
-GZIP_BYTE = 0x1F
-"""The first byte of gzip's magic (RFC 1952); a manifest begins with ``{``."""
-
-_ONLY_GZIP = 16 + zlib.MAX_WBITS
-
-
-class UnpackingError(ValueError):
-    """The bytes can't be unpacked; the text quotes nothing of them."""
-
-
-class Unpacking:
-    """Tell plain bytes from gzip by their first one and unpack them."""
-
-    def __init__(self) -> None:
-        self._is_gzip: bool | None = None
-        self._inflation = zlib.decompressobj(_ONLY_GZIP)
-
-    def pieces(self, chunk: bytes) -> Iterator[bytes]:
-        """Yield what a chunk unpacks to, at most `PIECE_BYTES` of gzip at a time.
-
-        Raises UnpackingError: the gzip stream is damaged, or bytes follow it.
-        """
-        if self._is_gzip is None and chunk:
-            self._is_gzip = chunk[0] == GZIP_BYTE
-        if self._is_gzip:
-            yield from self._inflated(chunk)
-        else:
-            yield chunk
-
-    def finish(self) -> None:
-        """Check that a gzip stream is complete; else raise UnpackingError."""
-        if self._is_gzip and not self._inflation.eof:
-            raise UnpackingError("gzip: cut off; send it again")
-
-    def _inflated(self, chunk: bytes) -> Iterator[bytes]:
-        while chunk and not self._inflation.eof:
-            try:
-                yield self._inflation.decompress(chunk, PIECE_BYTES)
-            except zlib.error:
-                raise UnpackingError("gzip: damaged; send it again") from None
-            chunk = self._inflation.unconsumed_tail
-        if chunk or self._inflation.unused_data:
-            raise UnpackingError("gzip: bytes follow its end; send one gzip stream")

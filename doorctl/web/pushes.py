@@ -34,20 +34,12 @@ from doorctl.core.ports import WELL, AlarmOnce, Clock, EventLog
 from doorctl.privacy.audit import SYNC, Action, Deed, Details
 from doorctl.services.branch import WebsAudit
 from doorctl.store.patrons import PatronCache
-from doorctl.store.patrons_changes import PushJournal
 from doorctl.store.patrons_writer import PatronCacheWriter, applied_anew
+from doorctl.store.push_journal import Applying, PushJournal
 from doorctl.sync.delivery import MOST_BYTES, Exchange, is_senders, number_of, read_exchange
 from doorctl.sync.document import SUBJECT, Kind, Manifest
-from doorctl.sync.receive import (
-    Applying,
-    Changes,
-    Push,
-    Received,
-    Staged,
-    Staging,
-    Terms,
-    judge,
-)
+from doorctl.sync.guard import Changes
+from doorctl.sync.receive import Push, Received, Staged, Staging, Terms, judge
 from doorctl.web.inspection import Inspection
 from doorctl.web.serving import (
     CERTIFIED,

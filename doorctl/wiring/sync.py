@@ -49,9 +49,10 @@ from doorctl.store.keys import (
 )
 from doorctl.store.outbox import OutboxStore, open_or_create_outbox
 from doorctl.sync.delivery import Delivery, Result, Sender, Terms, deliver, question_signed
-from doorctl.sync.document import SigningKey, refuse_odd_name
+from doorctl.sync.document import refuse_odd_name
 from doorctl.sync.feed import FeedExports, Sealing
 from doorctl.sync.push import WAITING, Book, Refreshed, refresh
+from doorctl.sync.signing import SigningKey
 
 OUTBOX = "outbox.db"
 

@@ -70,12 +70,13 @@ from doorctl.store.door_log import VisitHistory
 from doorctl.store.keys import key_id, read_key, read_public_keys, seal_on_record
 from doorctl.store.mending import mended
 from doorctl.store.patrons import PatronCache
-from doorctl.store.patrons_changes import PushJournal
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_renew_patrons
+from doorctl.store.push_journal import PushJournal
 from doorctl.store.records import AuditRecords
 from doorctl.store.subject import StoredErasures, erase_patron, erase_rights
 from doorctl.sync.delivery import MOST_PATRONS
-from doorctl.sync.receive import Terms, guard
+from doorctl.sync.guard import guard
+from doorctl.sync.receive import Terms
 from doorctl.web.frame import Aside, Frame, Templates, shared_routes
 from doorctl.web.inspection import Inspection
 from doorctl.web.panel import PAGE, Panel

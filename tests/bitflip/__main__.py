@@ -50,7 +50,8 @@ from doorctl.store.patrons_writer import (
 )
 from doorctl.store.subject import StoredErasures, restrict
 from doorctl.store.visits import VisitStore
-from doorctl.sync.receive import Push, unguarded
+from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import Push
 from doorctl.web.inspection import Inspection
 from tests.doord.fake_door import FakeDoor
 from tests.fakes.cards import hold, plastic, sealed

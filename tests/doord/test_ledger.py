@@ -27,7 +27,7 @@ from doorctl.privacy.statistics import ATTEMPT, HourCount
 from doorctl.privacy.subject import Subject
 from doorctl.store.branch import BranchRecords
 from doorctl.store.subject import erase_visits
-from doorctl.sync.receive import unguarded
+from doorctl.sync.guard import unguarded
 from tests.access.samples import UNJUDGED
 from tests.doord.fake_door import (
     CARD,

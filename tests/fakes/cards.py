@@ -11,7 +11,7 @@ from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.core.ports import Sealer
 from doorctl.store.patrons_writer import PatronCacheWriter
-from doorctl.sync.receive import unguarded
+from doorctl.sync.guard import unguarded
 
 
 def plastic(number: str) -> Identifier:

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from doorctl.access.patron import Patron
 from doorctl.access.policy import CHECKS, Case, PinProof, Policy
 from doorctl.core.moments import ClockState, Moment
-from doorctl.sync.receive import Changes
+from doorctl.sync.guard import Changes
 
 COUNTED = {
     "blocked": "newly_blocked",

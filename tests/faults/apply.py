@@ -18,7 +18,7 @@ from doorctl.core.errors import DoorctlError
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons, open_or_create_patrons
 from doorctl.sync.document import Kind
-from doorctl.sync.receive import Guard
+from doorctl.sync.guard import Guard
 from doorctl.sync.rows import Line, Removal
 from doorctl.web.pushes import Reception
 from tests.fakes.clock import FakeClock

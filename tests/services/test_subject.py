@@ -44,7 +44,8 @@ from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patro
 from doorctl.store.records import AuditRecords
 from doorctl.store.subject import StoredErasures
 from doorctl.store.visits import VisitStore
-from doorctl.sync.receive import Push, unguarded
+from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import Push
 from doorctl.wiring.web import webs_answers
 from tests.services.branches import ban_card, initialised
 from tests.store.samples import files_of

@@ -9,7 +9,7 @@ from doorctl.access.patron import Patron
 from doorctl.core.errors import DoorctlError, PushError, StoreError
 from doorctl.privacy.subject import Subject
 from doorctl.store.subject import erase_patron, erase_rights, erase_visits
-from doorctl.sync.receive import Changes
+from doorctl.sync.guard import Changes
 from tests.fakes.shut_out import Noted
 from tests.simulation import invariants
 from tests.simulation.disk import PATRONS

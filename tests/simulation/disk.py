@@ -22,7 +22,7 @@ from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.visits import RetriedVisits
-from doorctl.sync.receive import Changes, Guard
+from doorctl.sync.guard import Changes, Guard
 
 VISITS, PATRONS, BRANCH = "visits.db", "patrons.db", "branch.db"
 FILES = (VISITS, PATRONS, BRANCH)

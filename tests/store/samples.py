@@ -33,7 +33,7 @@ from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.records import StoredAlarms
 from doorctl.store.tables import to_ms
 from doorctl.store.visits import VisitStore, create_visits
-from doorctl.sync.receive import unguarded
+from doorctl.sync.guard import unguarded
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 SEAL = Seal("0badcafe", 64, 1)

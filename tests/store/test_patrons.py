@@ -42,7 +42,8 @@ from doorctl.store.keys import ArgonSealer
 from doorctl.store.layout import Layout, releases
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons, open_or_create_patrons
-from doorctl.sync.receive import Changes, Push, unguarded
+from doorctl.sync.guard import Changes, unguarded
+from doorctl.sync.receive import Push
 from tests.store.samples import (
     DAY,
     NOON,

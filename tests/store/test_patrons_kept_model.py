@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from doorctl.access.patron import Applied, CacheStamp, Patron, SealedRow
 from doorctl.core.errors import PushGuardedError, RowsClashError, StoreError
-from doorctl.sync.receive import Changes, unguarded
+from doorctl.sync.guard import Changes, unguarded
 from tests.fakes.memory_store import MemoryPatrons
 from tests.store.samples import NOON, WHOLE, Cache, key_of, sealed
 

@@ -16,7 +16,7 @@ from doorctl.access.policy import Policy, WeakPin
 from doorctl.privacy.subject import Subject
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.subject import erase_patron
-from doorctl.sync.receive import Changes
+from doorctl.sync.guard import Changes
 from tests.fakes.memory_store import MemoryPatrons
 from tests.fakes.shut_out import Week
 from tests.store.samples import DAY, NOON, SEAL, Cache, key_of, push, sealed

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from doorctl.core.errors import StoreError
-from doorctl.store.patrons_changes import MOST_OWED, PushJournal
-from doorctl.sync.receive import Applying, Push
+from doorctl.store.push_journal import MOST_OWED, Applying, PushJournal
+from doorctl.sync.receive import Push
 
 NOTHING = Push(0)
 

@@ -15,9 +15,11 @@ from doorctl.config.tables import Push as Limits
 from doorctl.core.ports import Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter
-from doorctl.sync.document import Kind, Manifest, SigningKey, write_document
-from doorctl.sync.receive import Received, Staged, Staging, Terms, unguarded
+from doorctl.sync.document import Kind, Manifest, write_document
+from doorctl.sync.guard import unguarded
+from doorctl.sync.receive import Received, Staged, Staging, Terms
 from doorctl.sync.rows import Line
+from doorctl.sync.signing import SigningKey
 from doorctl.web.pushes import Reception
 from tests.fakes.clock import FakeClock
 

@@ -14,9 +14,9 @@ from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Pin
 from doorctl.core.ports import Seal
 from doorctl.store.outbox import open_or_create_outbox
 from doorctl.sync.delivery import Delivery, Sender, Terms, deliver
-from doorctl.sync.document import SigningKey
 from doorctl.sync.feed import Export, FeedIdentifier, FeedPatron, Sealing, WrongRow
 from doorctl.sync.push import Refreshed, refresh
+from doorctl.sync.signing import SigningKey
 from tests.fakes.branch import AtOnce, FakeBranch
 from tests.fakes.memory_store import FastSealer
 

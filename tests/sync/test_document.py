@@ -23,14 +23,13 @@ from doorctl.sync.delivery import FORMAT, MOST_BYTES, MOST_PATRONS, Exchange, re
 from doorctl.sync.document import (
     SPOOLED_IN_MEMORY_BYTES,
     Manifest,
-    SigningKey,
-    VerifyKey,
     read_manifest,
     sign,
     verify,
     written,
 )
 from doorctl.sync.rows import Line, Removal
+from doorctl.sync.signing import SigningKey, VerifyKey
 from tests.sync.any_lines import LINES
 from tests.sync.pushes import EMPTY_DIGEST, KEY, OTHER_KEY, SEAL, Document, row, stage
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.core.errors import PushGuardedError
-from doorctl.sync.receive import Changes, guard, unguarded
+from doorctl.sync.guard import Changes, guard, unguarded
 
 
 def _changes(held: int = 10_000, **counts: int) -> Changes:

@@ -22,17 +22,10 @@ from doorctl.core.errors import (
     StoreError,
 )
 from doorctl.store.patrons import PatronCache
-from doorctl.store.patrons_changes import PushJournal
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.sync.receive import (
-    Changes,
-    Guard,
-    Push,
-    Received,
-    Staging,
-    judge,
-    unguarded,
-)
+from doorctl.store.push_journal import PushJournal
+from doorctl.sync.guard import Changes, Guard, unguarded
+from doorctl.sync.receive import Push, Received, Staging, judge
 from doorctl.sync.rows import Line, Removal
 from tests.fakes.memory_store import MemoryPatrons
 from tests.sync.pushes import NOON, SEAL, TERMS, Document, receive, row, stage

@@ -15,8 +15,8 @@ import pytest
 from doorctl.rpc.control import Question, ask
 from doorctl.services.hours import TRUST_CLOCK
 from doorctl.store.tables import to_ms
-from doorctl.sync.document import SigningKey
 from doorctl.sync.rows import Removal
+from doorctl.sync.signing import SigningKey
 from tests.fakes.waiting import LIMIT_S
 from tests.web.branch import CHANGES, EPOCH, SNAPSHOT, Branch, row, rows
 from tests.web.conftest import Branches

@@ -37,8 +37,8 @@ from doorctl.services.branch import BranchThread, WebsAudit
 from doorctl.services.hours import SAID, TRUST_CLOCK
 from doorctl.store.records import AuditRecords
 from doorctl.sync.delivery import MOST_BYTES, signed
-from doorctl.sync.document import SigningKey
 from doorctl.sync.receive import Push
+from doorctl.sync.signing import SigningKey
 from doorctl.web.pushes import NONCE_S, Noting, Pushes
 from doorctl.web.serving import STOP_LIMIT_S
 from tests.fakes.clock import START, FakeClock

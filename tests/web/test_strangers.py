@@ -15,7 +15,7 @@ import pytest
 from doorctl.sources.branches import HttpBranch
 from doorctl.store.keys import create_signing_key, read_signing_key
 from doorctl.sync.delivery import Held, question_signed, signed
-from doorctl.sync.document import SigningKey
+from doorctl.sync.signing import SigningKey
 from tests.fakes.waiting import LIMIT_S
 from tests.web.branch import EPOCH, SNAPSHOT, Branch, rows
 
