@@ -14,7 +14,7 @@ from signal import SIG_IGN, SIGHUP, SIGTERM, signal
 
 import click
 
-from doorctl.cards.reader import as_sent
+from doorctl.cards.framing import as_sent
 from doorctl.cli.installer import (
     ASKED_AGAIN,
     StepFailedError,

@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from doorctl.cards.reader import KEYS, byte_of
+from doorctl.cards.keys import KEYS, byte_of
 from doorctl.config.tables import Address, Gpio, Lms, Target, is_this_machine, read_address, shown
 from doorctl.core.errors import Problem
 

@@ -22,7 +22,7 @@ from doorctl.access import policy
 from doorctl.access.calendar import Mode
 from doorctl.access.day import Output
 from doorctl.access.policy import WeakPin
-from doorctl.cards.reader import CONTROLS, USUAL_CLEAR, USUAL_ENTER, KeyBytes, key_bytes
+from doorctl.cards.keys import CONTROLS, USUAL_CLEAR, USUAL_ENTER, KeyBytes, key_bytes
 
 REQUIRED: Final = dataclasses.MISSING
 

@@ -25,7 +25,7 @@ from starlette.routing import BaseRoute
 from doorctl.access.panel import PanelState
 from doorctl.access.patron import SENTENCES
 from doorctl.accounts.account import Account, Password, Role, Token
-from doorctl.cards.numbers import normalise
+from doorctl.cards.identify import normalise
 from doorctl.config import Config, load
 from doorctl.core.errors import (
     DeviceError,

@@ -6,7 +6,7 @@ import errno
 import termios
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from threading import Event, Lock, Thread, current_thread
@@ -14,8 +14,39 @@ from threading import Event, Lock, Thread, current_thread
 from serial import Serial
 from serial.serialutil import Timeout
 
-from doorctl.cards.reader import BytesReceived, LineConnected, LineEvent, LineLost
 from doorctl.core.errors import DeviceError
+
+
+@dataclass(frozen=True, slots=True)
+class BytesReceived:
+    """Raw bytes of a serial line; personal data, so never shown.
+
+    `read_s` is when they were read, monotonic, so that a loop that was held up does not take one
+    swipe for two; None where nobody has noted it.
+    """
+
+    line: str
+    data: bytes = field(repr=False)
+    read_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LineConnected:
+    """A serial line was opened and what lay in its buffers was dropped."""
+
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineLost:
+    """A serial line could not be opened or was unplugged; it is tried again by itself."""
+
+    line: str
+    why: str
+
+
+LineEvent = BytesReceived | LineConnected | LineLost
+
 
 # Pure: time is counted in looks.
 

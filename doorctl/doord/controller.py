@@ -48,20 +48,13 @@ from doorctl.access.panel import (
 )
 from doorctl.access.patron import Reason
 from doorctl.access.throttle import Refusals
-from doorctl.cards.reader import (
-    BytesReceived,
-    CardReader,
-    KeypadLine,
-    KeyShape,
-    LineConnected,
-    LineEvent,
-    LineLost,
-    keys,
-)
+from doorctl.cards.keys import KeypadLine, KeyShape, keys
+from doorctl.cards.reader import CardReader
 from doorctl.config import Config
 from doorctl.core.errors import InputError, StoreError, StuckError
 from doorctl.core.masked import CardRead, CardUnreadable, KeyPressed, Shape
 from doorctl.core.ports import Clock, EventLog
+from doorctl.devices.serial_line import BytesReceived, LineConnected, LineEvent, LineLost
 from doorctl.door.pins import Signal
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.hours import DailyRound, HoursRead

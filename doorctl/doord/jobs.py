@@ -44,11 +44,11 @@ from doorctl.access.patron import (
     row_key,
 )
 from doorctl.access.throttle import CODES_KEY, GUESSED_AT, CardThrottle, codes_charged
-from doorctl.cards.reader import LineEvent
 from doorctl.core.errors import BranchStoreError, StoreError
 from doorctl.core.masked import Identifier, Pin, StretchedKey
 from doorctl.core.moments import BootTime, Stamped
 from doorctl.core.ports import AlarmOnce, Clock, EventLog, Sealer
+from doorctl.devices.serial_line import LineEvent
 from doorctl.doord.hours import HoursRead
 from doorctl.ops.process import WorkerThread
 from doorctl.rpc.door import LibraryOverSocket

@@ -364,7 +364,7 @@ def _in_hours(length: timedelta) -> str:
 # The checks of a visit.
 
 STRIPE = b";92081004" + NUMBER.encode() + b"0" * 19 + b"?\r"
-"""Track 2 of the test patron's health card, as a reader sends it; :mod:`doorctl.cards.numbers`."""
+"""Track 2 of the test patron's health card, as a reader sends it; :mod:`doorctl.cards.stripe`."""
 
 
 def _card(house: House, _seen: Seen) -> Answer:

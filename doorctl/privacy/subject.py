@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import Any
 
 from doorctl.access.patron import SealedRow
-from doorctl.cards.numbers import is_cpr, normalise
+from doorctl.cards.identify import normalise
+from doorctl.cards.numbers import is_cpr
 from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.masked import IdentifierKind
 from doorctl.privacy.audit import Action, Entry

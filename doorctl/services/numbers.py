@@ -17,7 +17,7 @@ from doorctl.access.messages import VisitReader
 from doorctl.access.patron import Patron, levels, may_be_one, pin_check, row_key
 from doorctl.access.rights import Ban, Pass
 from doorctl.access.throttle import CODES_KEY, CardThrottle, WrongPins, codes_hold, waits
-from doorctl.cards.numbers import normalise
+from doorctl.cards.identify import normalise
 from doorctl.config import Config
 from doorctl.core.errors import (
     AnswerDamagedError,

@@ -21,8 +21,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from doorctl.accounts.account import own_name
+from doorctl.cards.keys import keys as keys_in
 from doorctl.cards.reader import CardReader
-from doorctl.cards.reader import keys as keys_in
 from doorctl.config import Config
 from doorctl.config.loading import (
     LISTED,

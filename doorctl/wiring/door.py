@@ -17,7 +17,7 @@ from gpiozero import Factory
 import doorctl
 from doorctl.access.day import DayRules
 from doorctl.access.panel import Display
-from doorctl.cards.reader import KeypadLine
+from doorctl.cards.keys import KeypadLine
 from doorctl.config import Config
 from doorctl.config.rules import undriven_locks
 from doorctl.config.tables import Keypad, Reader

@@ -19,11 +19,11 @@ from typing import Any, Self, TypeVar
 from argon2.low_level import Type, hash_secret_raw
 
 from doorctl.access.patron import KEY_BYTES
-from doorctl.cards.reader import BytesReceived
 from doorctl.config import load
 from doorctl.config.tables import Door
 from doorctl.demo.door import shipped
 from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
+from doorctl.devices.serial_line import BytesReceived
 from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.jobs import LoopQueue, PostedEvent, ThreadFailed
 from doorctl.doord.self_test import rules

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.cards.numbers import MAX_FRAME_BYTES, birth_date, identify, is_cpr, normalise
+from doorctl.cards.identify import MAX_FRAME_BYTES, identify, normalise
+from doorctl.cards.numbers import birth_date, is_cpr
 from doorctl.core.masked import CardRead, Reading
 from tests.cards.samples import (
     BAD_DATE,

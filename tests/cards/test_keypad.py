@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.cards.reader import (
+from doorctl.cards.keys import (
     BURST_GAP_S,
     KEYS,
     USUAL_KEYS,

@@ -7,16 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.cards.numbers import MAX_FRAME_BYTES
-from doorctl.cards.reader import (
-    ANOTHER_S,
-    BURST_GAP_S,
-    FRAME_IDLE_S,
-    MAX_BACKLOG_BYTES,
-    CardReader,
-    Framer,
-    as_sent,
-)
+from doorctl.cards.framing import ANOTHER_S, FRAME_IDLE_S, Framer, as_sent
+from doorctl.cards.identify import MAX_FRAME_BYTES
+from doorctl.cards.keys import BURST_GAP_S
+from doorctl.cards.reader import MAX_BACKLOG_BYTES, CardReader
 from doorctl.core.masked import Reading, Shape
 from tests.cards.samples import (
     BAD_DATE,

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.cards.numbers import birth_date, identify
+from doorctl.cards.identify import identify
+from doorctl.cards.numbers import birth_date
 from doorctl.core.masked import CardRead, Identifier, IdentifierKind
 from doorctl.demo.patrons import CAST, Role, stripe, synthetic_feed, write_feed
 from doorctl.sync.feed import FeedPatron, read_feed

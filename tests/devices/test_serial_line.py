@@ -17,13 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from serial import Serial, SerialException
 
-from doorctl.cards.reader import BytesReceived, LineConnected, LineEvent, LineLost
 from doorctl.devices.serial_line import (
     CHUNK_BYTES,
     DRAIN_QUIET_S,
     FIRST_WAIT_S,
     LOOK_S,
     MOST_PENDING,
+    BytesReceived,
+    LineConnected,
+    LineEvent,
+    LineLost,
     Node,
     Reopening,
     SerialLine,

@@ -17,11 +17,13 @@ from doorctl.access.patron import Patron, Reason, SealedRow, pin_check, row_key
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Ban, Pass
 from doorctl.access.throttle import CODES_KEY
-from doorctl.cards.reader import BytesReceived, CardReader, KeypadLine, LineConnected
+from doorctl.cards.keys import KeypadLine
+from doorctl.cards.reader import CardReader
 from doorctl.config.tables import Door
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.core.ports import AlarmOnce, Sealer
 from doorctl.devices.pins import GpioRelay
+from doorctl.devices.serial_line import BytesReceived, LineConnected
 from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.hours import DailyRound

@@ -20,10 +20,9 @@ from typing import NoReturn, Self
 import pytest
 
 from doorctl.access.messages import Opened
-from doorctl.cards.reader import LineConnected, LineLost
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import Stamped
-from doorctl.devices.serial_line import SerialLine
+from doorctl.devices.serial_line import LineConnected, LineLost, SerialLine
 from doorctl.doord.answers import DoorAnswers
 from doorctl.doord.chores import (
     KEEP_TIME_EVERY_S,

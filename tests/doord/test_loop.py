@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from doorctl.access.messages import Prepare, PrepareFailed
 from doorctl.access.rights import Ban
 from doorctl.access.throttle import CardThrottle
-from doorctl.cards.reader import FRAME_IDLE_S, BytesReceived, LineConnected, LineLost
+from doorctl.cards.framing import FRAME_IDLE_S
 from doorctl.core.errors import DeviceError, StoreError
 from doorctl.core.masked import Identifier, StretchedKey
 from doorctl.core.ports import AlarmOnce
-from doorctl.devices.serial_line import MOST_PENDING
+from doorctl.devices.serial_line import MOST_PENDING, BytesReceived, LineConnected, LineLost
 from doorctl.doord.controller import (
     BEHIND_S,
     FEW,

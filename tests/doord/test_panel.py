@@ -25,8 +25,8 @@ from doorctl.access.panel import (
     PanelState,
 )
 from doorctl.access.policy import Policy
-from doorctl.cards.reader import BytesReceived, LineConnected, LineLost
 from doorctl.core.errors import InputError, StuckError
+from doorctl.devices.serial_line import BytesReceived, LineConnected, LineLost
 from doorctl.doord.controller import MOST_PENDING, READER, STALE_S, STALL_LIMIT_S, press
 from doorctl.doord.jobs import (
     BACKLOG_LIMIT,

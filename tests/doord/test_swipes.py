@@ -20,8 +20,8 @@ from doorctl.access.messages import (
 from doorctl.access.patron import Patron, pin_check
 from doorctl.access.policy import Policy, WeakPin
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.cards.reader import BytesReceived
 from doorctl.core.masked import Pin
+from doorctl.devices.serial_line import BytesReceived
 from doorctl.door.pins import GRANTED_S, REFUSED_S, Lamps
 from doorctl.doord.controller import KEYPAD, READER, UNREADABLE_GAP_S
 from doorctl.doord.jobs import BACKLOG_LIMIT, UNRECORDED_LIMIT, Asking, StaffOpened

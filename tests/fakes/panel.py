@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from doorctl.access.panel import AGAIN, HELP_KEYS, Kind, PanelState, PanelView
-from doorctl.cards.reader import KEYS
+from doorctl.cards.keys import KEYS
 from doorctl.core.errors import InputError, NotAnsweringError
 from doorctl.rpc.door import PanelOverSocket
 

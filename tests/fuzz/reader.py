@@ -10,8 +10,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import Random
 
-from doorctl.cards.numbers import MAX_FRAME_BYTES, ONLY_TRACK_1, identify, is_cpr
-from doorctl.cards.reader import FRAME_IDLE_S, KEYS, MOST_AT_ONCE, Framer, keys
+from doorctl.cards.framing import FRAME_IDLE_S, Framer
+from doorctl.cards.identify import MAX_FRAME_BYTES, ONLY_TRACK_1, identify
+from doorctl.cards.keys import KEYS, MOST_AT_ONCE, keys
+from doorctl.cards.numbers import is_cpr
 from doorctl.core.masked import CardRead, CardUnreadable, Identifier, IdentifierKind, Reading, Shape
 from tests.cards.samples import HEALTH_CARD, STRIPE, TRACK_1, TRACK_2, TRACK_3, Caller, byte_by_byte
 

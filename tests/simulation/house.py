@@ -17,7 +17,8 @@ from doorctl.access.day import DayRules
 from doorctl.access.messages import Concluded, PadRules, Prepared, Rules
 from doorctl.access.panel import Display
 from doorctl.access.policy import Policy
-from doorctl.cards.reader import CardReader, KeypadLine
+from doorctl.cards.keys import KeypadLine
+from doorctl.cards.reader import CardReader
 from doorctl.config.tables import Door
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, InstallationKey

@@ -15,8 +15,8 @@ from pathlib import Path
 from random import Random
 
 from doorctl.access.policy import Policy
-from doorctl.cards.reader import BytesReceived, LineConnected, LineLost
 from doorctl.core.errors import DeviceError, StoreError
+from doorctl.devices.serial_line import BytesReceived, LineConnected, LineLost
 from doorctl.door.pins import Levels
 from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.jobs import PinsTouched, PostedEvent, StopRequested

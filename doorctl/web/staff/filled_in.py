@@ -15,7 +15,7 @@ from typing import Final, Generic, TypeVar, cast
 
 from starlette.responses import Response
 
-from doorctl.cards.numbers import normalise
+from doorctl.cards.identify import normalise
 from doorctl.core.errors import DoorctlError, InputError, StuckError
 from doorctl.core.masked import refuse_purpose
 from doorctl.core.moments import read_day, read_minute, read_moment
