@@ -49,7 +49,7 @@ from doorctl.privacy.statistics import (
 from doorctl.services import branch as book
 from doorctl.services import purging
 from doorctl.services import visits as log
-from doorctl.services.app import App, retention, zone
+from doorctl.services.app import App, zone
 from doorctl.services.branch import note, note_done
 from doorctl.store.door_log import Visit
 
@@ -81,15 +81,12 @@ def list_visits(app: App, since: datetime | None, why: str, as_json: bool) -> No
 
 def _tell_hidden(app: App) -> None:
     """Say which visits are hidden while the clock is in doubt: an empty list explains nothing."""
-    moment = app.clock.bounded()
-    if moment.settled:
-        return
-    from_then = f"{moment.latest - retention(app.config):%Y-%m-%d}"
-    click.echo(
-        f"doorctl: the clock is not set or in doubt, and it may be {moment.latest:%Y-%m-%d}; "
-        f"visits before {from_then} are hidden",
-        err=True,
-    )
+    if hidden := log.hidden(app):
+        click.echo(
+            f"doorctl: the clock is not set or in doubt, and it may be {hidden.now:%Y-%m-%d}; "
+            f"visits before {hidden.before:%Y-%m-%d} are hidden",
+            err=True,
+        )
 
 
 def _by_days(shown: Sequence[Visit], branch: tzinfo, *, english: bool) -> Iterator[str]:

@@ -104,8 +104,8 @@ def _over(clears: str, means: str, act: str = NOTHING, *, rest_s: float | None =
 KINDS: Mapping[str, AlarmKind] = MappingProxyType(
     {
         "door_forced": _now(
-            "The door was opened and nobody had been let in.",
-            "Look at the door, or call guards.",
+            "The door was opened without a card or button.",
+            "Look at the door, or call security.",
             rest_s=LEAF_REST_S,
         ),
         "door_forced_cleared": _over(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from doorctl.access.calendar import OPEN, Calendar, Mode
 from doorctl.access.day import planned, planned_changes
@@ -25,6 +25,7 @@ from doorctl.services.branch import note
 from doorctl.services.cards import numbers_of, open_register
 from doorctl.services.hours import calendar_of
 from doorctl.services.numbers import keys_of
+from doorctl.store.branch import ModeDeed
 from doorctl.store.door_log import (
     EVERY,
     DoorEvent,
@@ -46,6 +47,9 @@ LONG: Final = timedelta(hours=50)
 MORNING: Final = timedelta(hours=6)
 NIGHT_BACK: Final = timedelta(days=4)
 """A night after closed days began before them; no branch is closed for longer than at Christmas."""
+
+DOOR_FOLLOWS: Final = timedelta(seconds=15)
+"""How long after staff have set a mode the door may say that it counts; mostly it is a second."""
 
 MOST_EVENTS: Final = 5000
 """More than a week has, whose pushes come every few minutes."""
@@ -134,6 +138,26 @@ REVEALS_A_DAY: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
+class Hidden:
+    """Which visits no list shows while the clock is not set or in doubt; both times are local.
+
+    Those before `before`, because it may be as late as `now`.
+    """
+
+    before: datetime
+    now: datetime
+
+
+def hidden(app: App) -> Hidden | None:
+    """Return which visits are hidden; None while the clock is known to be right."""
+    moment = app.clock.bounded()
+    if moment.settled:
+        return None
+    branch = zone(app.config)
+    return Hidden(shown_since(app).astimezone(branch), moment.latest.astimezone(branch))
+
+
+@dataclass(frozen=True, slots=True)
 class LogView:
     """What fits a filter, with its times; `version` is the log's before it was read.
 
@@ -147,6 +171,7 @@ class LogView:
     more: bool
     events: tuple[DoorEvent, ...]
     picture: Picture
+    hidden: Hidden | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +183,7 @@ class Night:
     refused: int
     last_refused: tuple[Visit, ...]
     events: tuple[DoorEvent, ...]
+    hidden: Hidden | None = None
 
 
 # Staff's looks at the door log. Each opens a database once, is pseudonymous and never shows what is
@@ -171,20 +197,20 @@ def view(
 
     `chosen` has both its times; a `night` is from when the house was closed until now.
     """
-    written, (calendar, alarms) = version(app), _of_branch(app)
+    written, branch = version(app), _of_branch(app)
     now = app.clock.moment().local
     if night:
         hour = now.replace(minute=0, second=0, microsecond=0)
-        chosen = replace(chosen, since=night_begins(calendar, now), until=hour + HOUR)
+        chosen = replace(chosen, since=night_begins(branch.calendar, now), until=hour + HOUR)
     with open_attempts(app) as rows:
         visits, ends = _page_before(rows, chosen, before, limit)
         more = len(visits) > limit
         events: tuple[DoorEvent, ...] = ()
         if not chosen.narrows:
             since = visits[limit - 1].at if more else chosen.since
-            events = _events(rows, alarms, since, ends)
-        picture = _picture(rows, chosen, calendar, now)
-    return LogView(chosen, written, tuple(visits[:limit]), more, events, picture)
+            events = _events(rows, branch, since, ends)
+        picture = _picture(rows, chosen, branch.calendar, now)
+    return LogView(chosen, written, tuple(visits[:limit]), more, events, picture, hidden(app))
 
 
 def beside(app: App, attempt: int, *, same_day: bool) -> tuple[Visit, ...]:
@@ -209,15 +235,15 @@ def beside(app: App, attempt: int, *, same_day: bool) -> tuple[Visit, ...]:
 
 def last_night(app: App, limit: int) -> Night:
     """Return what has happened since the house was closed, with the last refusals."""
-    now, (calendar, alarms) = app.clock.moment().local, _of_branch(app)
-    since = night_begins(calendar, now)
+    now, branch = app.clock.moment().local, _of_branch(app)
+    since = night_begins(branch.calendar, now)
     chosen = LogFilter(since=since)
     with open_attempts(app) as rows:
         slots = rows.counts(chosen, DAY)
         refused = rows.newest(replace(chosen, verdict="refused"), None, limit)
-        events = _events(rows, alarms, since, now + HOUR)
+        events = _events(rows, branch, since, now + HOUR)
     granted, shut_out = (sum(slot.granted for slot in slots), sum(slot.refused for slot in slots))
-    return Night(since, granted, shut_out, tuple(refused), events)
+    return Night(since, granted, shut_out, tuple(refused), events, hidden(app))
 
 
 def version(app: App) -> int:
@@ -293,26 +319,43 @@ def _picture(
     return Picture(start, end, step, tuple(rows.counts(chosen, step)), bands, inside)
 
 
-def _of_branch(app: App) -> tuple[Calendar | None, list[DoorEvent]]:
-    """Return the calendar, and the alarms of the web process; the door keeps its own."""
-    calendar, heard = None, set[tuple[datetime, str]]()
+class _OfBranch(NamedTuple):
+    """The calendar, the web process's alarms (the door keeps its own), and who set a mode."""
+
+    calendar: Calendar | None
+    alarms: Sequence[DoorEvent]
+    deeds: Sequence[ModeDeed]
+
+
+def _of_branch(app: App) -> _OfBranch:
+    calendar, heard, deeds = None, set[tuple[datetime, str]](), tuple[ModeDeed, ...]()
     with suppress(StoreError), open_book(app) as book:
-        calendar = calendar_of(app.config.opening, book.calendar())
+        calendar, deeds = calendar_of(app.config.opening, book.calendar()), book.mode_deeds()
         records = AlarmRecords(book.path, book.reader)
         for one in (*records.standing(), *records.ended(MOST_ENDED)):
             if one.source is Source.WEB and not one.known.wordless:
                 heard |= {(one.since, one.kind), (one.last, one.kind)}
                 if one.cleared_at is not None and one.kind in ENDS:
                     heard.add((one.cleared_at, ENDS[one.kind]))
-    return calendar, [DoorEvent(at, ClockState.TRUSTED, kind) for at, kind in heard]
+    alarms = [DoorEvent(at, ClockState.TRUSTED, kind) for at, kind in heard]
+    return _OfBranch(calendar, alarms, deeds)
 
 
 def _events(
-    rows: DoorLogRows, alarms: Iterable[DoorEvent], since: datetime, until: datetime
+    rows: DoorLogRows, branch: _OfBranch, since: datetime, until: datetime
 ) -> tuple[DoorEvent, ...]:
     begins = max(since, rows.not_before)
-    shown = (alarm for alarm in alarms if begins <= alarm.at < until)
-    return (*rows.events(since, until, MOST_EVENTS), *shown)
+    alarms = (alarm for alarm in branch.alarms if begins <= alarm.at < until)
+    events = rows.events(since, until, MOST_EVENTS)
+    return (*(_with_staff(event, branch.deeds) for event in events), *alarms)
+
+
+def _with_staff(event: DoorEvent, deeds: Sequence[ModeDeed]) -> DoorEvent:
+    """Return a change of the mode with the account that has just asked for it, if any has."""
+    if event.kind != "mode":
+        return event
+    asked = [deed for deed in deeds if deed.at <= event.at <= deed.at + DOOR_FOLLOWS]
+    return replace(event, by=asked[-1].by, cause=asked[-1].cause) if asked else event
 
 
 def _bands(calendar: Calendar, start: datetime, end: datetime, zone: tzinfo) -> Iterator[ModeBand]:

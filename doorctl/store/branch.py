@@ -20,7 +20,7 @@ from functools import partial
 from operator import index
 from pathlib import Path
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
@@ -169,6 +169,14 @@ class LastOverride:
         return self.override if self.ended_at is None else None
 
 
+class ModeDeed(NamedTuple):
+    """That the account `by` has set a mode or, without a `cause`, ended one, at a UTC time."""
+
+    at: datetime
+    by: str
+    cause: str
+
+
 def _to_last(record: tuple[Any, ...]) -> LastOverride:
     number, ended_ms, ended_by, *override = record
     return LastOverride(number, to_override(tuple(override)), maybe(from_ms, ended_ms), ended_by)
@@ -252,6 +260,11 @@ _LIFTED = f"""
     WHERE mode = 'lockdown' AND by = :by AND ended_by <> :by AND ended_ms >= :since
     ORDER BY number DESC LIMIT 1
 """  # noqa: S608 -- as said
+_MODE_DEEDS = """
+    SELECT set_ms, by, cause FROM overrides
+    UNION ALL SELECT ended_ms, ended_by, '' FROM overrides WHERE ended_by <> ''
+    ORDER BY 1, 3
+"""
 _CALENDAR = f"""
     SELECT 'source', source, known_until, fetched_ms, NULL FROM day_sources
     WHERE {whole(tables.DAY_SOURCES)}
@@ -390,6 +403,10 @@ class BranchRecords(BranchReader):
         """Return the last lockdown of an account that another one has lifted since a time."""
         records = self._fetch(_to_last, _LIFTED, {"by": by, "since": to_ms(since)})
         return records[0] if records else None
+
+    def mode_deeds(self) -> tuple[ModeDeed, ...]:
+        """Return when staff have set or ended a mode by hand, the oldest first."""
+        return self._fetch(lambda record: ModeDeed(from_ms(record[0]), *record[1:]), _MODE_DEEDS)
 
     def every_ban(self) -> tuple[Listed[Ban], ...]:
         """Return every ban that is still stored, newest first."""

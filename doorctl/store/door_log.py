@@ -228,7 +228,8 @@ class DoorEvent:
     """What the door did without a card, or had done to it, at a UTC time.
 
     `kind` is an alarm's or one of `doorctl.doord.stores`, `why` the state, the push's number or
-    staff's own words, and `by` the account of staff; both are empty where there is none.
+    staff's own words, and `by` the account of staff; both are empty where there is none. `cause` is
+    why staff set a mode; the door's file does not hold it.
     """
 
     at: datetime
@@ -236,6 +237,7 @@ class DoorEvent:
     kind: str
     why: str = ""
     by: str = ""
+    cause: str = field(default="", repr=False)
 
 
 PAGE_ROWS = 500

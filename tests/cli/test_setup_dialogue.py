@@ -49,7 +49,7 @@ def answer_branch(terminal: Terminal) -> None:
 def answer_rest(terminal: Terminal, bench: Bench) -> None:
     """Answer the questions behind the keypad."""
     terminal.type(r"trukket, mens dets ben er højt\? \[ja\]")
-    terminal.type(r"Relæets ben \(BCM-nummer\) \[17\]", "99")
+    terminal.type(r"Relæets GPIO-nummer \(BCM\) \[17\]", "99")
     terminal.type("Tilladt: et helt tal fra 0 til 27", "2")
     terminal.type("2 kan ikke bruges: døren er åben, .* Vælg 9 til 27 ved", "17")
     terminal.type(r"klikke nu\? Døren åbner i et sekund. \[nej\]", "ja")

@@ -79,7 +79,7 @@ def test_a_message_says_what_and_what_to_do(room: Mailroom) -> None:
 
     (message,) = room.messages
     assert message["Subject"] == (
-        "NU: Randers Bibliotek, Øst: Døren blev åbnet, uden at nogen var lukket ind."
+        "NU: Randers Bibliotek, Øst: Døren blev åbnet uden kort eller knap."
     )
     assert (message["From"], message["To"]) == (
         "doorctl <doorctl@randers.example>",
@@ -91,7 +91,7 @@ def test_a_message_says_what_and_what_to_do(room: Mailroom) -> None:
     assert message["Message-ID"] == f"<{notice.id}@randers.example>"
     assert message.get_content_type() == "text/plain"
     assert message.get_content().splitlines() == [
-        "Døren blev åbnet, uden at nogen var lukket ind.",
+        "Døren blev åbnet uden kort eller knap.",
         "",
         "Gør: Se efter ved døren, eller ring til vagten.",
         "Hvornår: 2026-03-02 19:04",

@@ -158,7 +158,9 @@ def card(form: Form) -> str:
 def named(form: Form) -> Named:
     """Return whom a form names, by a card or by the library system's number, and not by both."""
     ref, typed = form.text(PATRON_REF), form.text(CARD)
-    if bool(ref) == bool(typed):
+    if not ref and not typed:
+        raise InputError("scan or type the card, or give the number in the library system")
+    if ref and typed:
         raise InputError("give the card, or the number in the library system, and not both")
     return Named(typed or None, ref or None, taken_as(form) if typed else None)
 

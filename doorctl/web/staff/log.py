@@ -52,7 +52,7 @@ REASONS: Final = frozenset(reason.value for reason in Reason)
 
 TONIGHT, TODAY, YESTERDAY, WEEK = "tonight", "today", "yesterday", "week"
 SPANS: Mapping[str, str] = {
-    TONIGHT: "Tonight",
+    TONIGHT: "Last night",
     TODAY: "Today",
     YESTERDAY: "Yesterday",
     WEEK: "7 days",
@@ -314,7 +314,7 @@ def happened(words: Words, event: DoorEvent) -> str:
     if event.kind == "mode":
         modes = {mode.value: name for mode, name in MODES.items() if mode}
         mode = words.say(modes.get(event.why, MODES[None]))
-        return words.say("The library is now: {mode}.", mode=mode.lower())
+        return _mode_changed(words, mode.lower(), event)
     if event.kind == "push":
         return words.say("Update no. {n} of the patron register is in use.", n=event.why)
     if event.kind == "opened_by_staff":
@@ -323,6 +323,15 @@ def happened(words: Words, event: DoorEvent) -> str:
         return words.alarm(KINDS[event.kind].means)
     known = HAPPENED.get((event.kind, event.why))
     return f"{event.kind} {event.why}".strip() if known is None else words.say(known)
+
+
+def _mode_changed(words: Words, mode: str, event: DoorEvent) -> str:
+    if not event.by:
+        return words.say("The library is now: {mode}.", mode=mode)
+    if not event.cause:
+        return words.say("{who} changed the mode, now: {mode}.", who=event.by, mode=mode)
+    text = "{who} changed the mode, now: {mode}. Why: {why}"
+    return words.say(text, who=event.by, mode=mode, why=event.cause)
 
 
 def entries(request: PageRequest, view: LogView) -> list[dict[str, Any]]:
@@ -397,8 +406,12 @@ async def _page(request: PageRequest) -> Response:
 async def _search(request: PageRequest, form: Form) -> Response:
     with of_field(filled_in.CARD):
         found = await request.do(visits.search, filled_in.card(form), MOST_FOUND + 1)
-    rows = [row(request, visit) for visit in found[:MOST_FOUND]]
-    return request.page("log_found.html", rows=rows, more=len(found) > MOST_FOUND)
+    return request.page(
+        "log_found.html",
+        rows=[row(request, visit) for visit in found[:MOST_FOUND]],
+        more=len(found) > MOST_FOUND,
+        hidden=await request.do(visits.hidden),
+    )
 
 
 async def _reveal(reveals: visits.Reveals, request: PageRequest, form: Form) -> Response:
@@ -492,7 +505,7 @@ async def _shown(
     night, newest = choice.span == TONIGHT, before is None
     limit = ROWS if night or len({*choice.days}) == 1 else ROWS_OF_DAYS
     view = await request.do(visits.view, choice.wanted, before=before, limit=limit, night=night)
-    choice = replace(choice, wanted=view.chosen)
+    choice, hidden = replace(choice, wanted=view.chosen), view.hidden
     # A page that goes up to now follows the door.
     follows = newest and view.chosen.since <= request.now < view.chosen.until
     return request.page(
@@ -501,6 +514,7 @@ async def _shown(
         **_framed(request, choice, form, wrong or {})
         | {
             "view": view,
+            "hidden": hidden if hidden and hidden.before > view.chosen.since else None,
             "rows": entries(request, view),
             "older": view.visits[-1].attempt if view.more else None,
             "newest": newest,

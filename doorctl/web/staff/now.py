@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -55,9 +55,19 @@ DoorNow = Mapping[str, Any]
 one does not answer, for a line that is not configured, and for a head-count that is not known.
 """
 ANSWERED: Final = (
-    *("reader", "keypad", "door", "inside", "inside_low", "inside_high"),
-    *("clock", "clock_in_doubt", "clock_unconfirmed", "waits_for_witness"),
-    *("version", "backup_age_s", "good_until"),
+    "reader",
+    "keypad",
+    "door",
+    "inside",
+    "inside_low",
+    "inside_high",
+    "clock",
+    "clock_in_doubt",
+    "clock_unconfirmed",
+    "waits_for_witness",
+    "version",
+    "backup_age_s",
+    "good_until",
 )
 
 
@@ -168,24 +178,44 @@ def is_old(now: BranchPicture) -> bool:
 TECHNICAL: Final = frozenset(FAULTS) - {"Mode", "Door"}
 
 
+class Headline(NamedTuple):
+    """One sentence about the branch; `state` is good, bad, locked, or noted by staff already."""
+
+    text: str
+    state: str
+
+
 def headline(
     words: Words, now: BranchPicture, alarms: Sequence[AlarmRecord] | None, it_phone: str = ""
-) -> tuple[str, bool]:
-    """Return one sentence about the branch, and whether it is good news."""
+) -> Headline:
+    """Return the sentence that a page begins with: the worst of what is wrong."""
     if now.door is None:
         silent = words.say("The door does not answer: nobody is let in.")
-        return f"{silent} {words.call_it(it_phone)}", False
+        return Headline(f"{silent} {words.call_it(it_phone)}", "bad")
     if locked := _locked_down(words, now):
-        return locked, False
+        return Headline(locked, "locked")
     if alarms is None:
-        return words.say("The alarms can't be read."), False
-    if alarms:
-        first, count = words.alarm(alarms[0].known.means), len(alarms)
-        return words.count("{n} alarm: {first}", "{n} alarms: {first}", count, first=first), False
+        return Headline(words.say("The alarms can't be read."), "bad")
+    if new := [alarm for alarm in alarms if not alarm.acknowledged_by]:
+        return Headline(_first_alarm(words, new), "bad")
+    return _without_new_alarms(words, now, len(alarms))
+
+
+def _without_new_alarms(words: Words, now: BranchPicture, noted: int) -> Headline:
     if wrong := faults(now):
         named = ", ".join(words.say(name) for name in wrong)
-        return words.say("Something is wrong: {things}.", things=named), False
-    return words.say("All is well."), True
+        return Headline(words.say("Something is wrong: {things}.", things=named), "bad")
+    if noted:
+        text = words.count("{n} alarm is acknowledged.", "{n} alarms are acknowledged.", noted)
+        return Headline(text, "noted")
+    return Headline(words.say("All is well."), "good")
+
+
+def _first_alarm(words: Words, alarms: Sequence[AlarmRecord]) -> str:
+    first, others = words.alarm(alarms[0].known.means), len(alarms) - 1
+    if not others:
+        return first
+    return words.count("{first} {n} other alarm.", "{first} {n} other alarms.", others, first=first)
 
 
 def _locked_down(words: Words, now: BranchPicture) -> str:
@@ -395,7 +425,7 @@ def _context(
         "clocks": CLOCKS,
         "faults": wrong,
         "technical": [name for name in wrong if name in TECHNICAL],
-        "told": _told(words, night),
+        "night_lines": _night_lines(words, night),
         "register_is_old": is_old(now),
         "settable": [
             ("", words.say("Choose")),
@@ -415,13 +445,13 @@ AFTER_LOCKDOWN: Mapping[Mode | None, str] = {
 """What the calendar's mode means for a door whose lockdown is lifted."""
 
 
-def _told(words: Words, night: Night | None) -> list[tuple[datetime, str]]:
+def _night_lines(words: Words, night: Night | None) -> list[tuple[datetime, str]]:
     """Return the last refusals and events of the night in words; pushes come all the time."""
     if night is None:
         return []
-    told = [(visit.at, ending(words, visit.reason)) for visit in night.last_refused]
-    told += [(event.at, happened(words, event)) for event in night.events if event.kind != "push"]
-    return sorted(told, reverse=True)[:NIGHT_ROWS]
+    lines = [(visit.at, ending(words, visit.reason)) for visit in night.last_refused]
+    lines += [(event.at, happened(words, event)) for event in night.events if event.kind != "push"]
+    return sorted(lines, reverse=True)[:NIGHT_ROWS]
 
 
 def _offered(words: Words, now: BranchPicture) -> str:
