@@ -23,15 +23,16 @@ from hypothesis import strategies as st
 
 from doorctl.core.errors import InputError
 from doorctl.core.masked import (
-    SHORT_TEXT,
-    CardRead,
     Identifier,
     IdentifierKind,
     InstallationKey,
-    KeyPressed,
     Masked,
     Pin,
     StretchedKey,
+)
+from doorctl.core.readings import CardRead, KeyPressed
+from doorctl.core.texts import (
+    SHORT_TEXT,
     holds_number,
     refuse_purpose,
     refuse_text,

@@ -15,16 +15,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from doorctl.core.dates import read_day, read_minute, read_moment
 from doorctl.core.errors import InputError
-from doorctl.core.moments import (
-    BootTime,
-    ClockState,
-    Moment,
-    Timekeeper,
-    read_day,
-    read_minute,
-    read_moment,
-)
+from doorctl.core.moments import BootTime, ClockState, Moment
+from doorctl.core.timekeeper import Timekeeper
 
 ZONE = ZoneInfo("Europe/Copenhagen")
 TRUSTED, HOLDOVER, UNTRUSTED = ClockState.TRUSTED, ClockState.HOLDOVER, ClockState.UNTRUSTED

@@ -48,14 +48,8 @@ from doorctl.access.messages import (
 )
 from doorctl.access.patron import UNPROVED, Reason
 from doorctl.access.rights import MAX_CODE_DIGITS, MIN_CODE_DIGITS
-from doorctl.core.masked import (
-    CardRead,
-    CardUnreadable,
-    Identifier,
-    IdentifierKind,
-    KeyPressed,
-    Pin,
-)
+from doorctl.core.masked import Identifier, IdentifierKind, Pin
+from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed
 
 # The PIN pad: keys and a time go in, the pad as it then stands comes out; deadlines are state.
 

@@ -13,17 +13,9 @@ from doorctl.access.patron import Patron, Reason
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Ban, Pass
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
-from doorctl.core.masked import (
-    CardRead,
-    CardUnreadable,
-    Identifier,
-    IdentifierKind,
-    KeyPressed,
-    Pin,
-    Shape,
-    StretchedKey,
-)
+from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.core.moments import Moment, Stamped
+from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed, Shape
 
 
 @dataclass(frozen=True, slots=True)

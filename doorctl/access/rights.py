@@ -19,8 +19,8 @@ from typing import Generic, TypeVar
 from doorctl.access.calendar import DAY_MINUTES, ONE_DAY, Mode, Span
 from doorctl.access.patron import PIN_CHECK_BYTES, Reason
 from doorctl.core.errors import InputError
-from doorctl.core.masked import LETTER_TEXT, refuse_text
 from doorctl.core.moments import Moment
+from doorctl.core.texts import LETTER_TEXT, refuse_text
 
 # Codes that the library issues in place of a card: how long, how many, and which never.
 #

@@ -15,8 +15,9 @@ from types import MappingProxyType
 from typing import Protocol
 
 from doorctl.core.errors import InputError
-from doorctl.core.masked import Masked, refuse_text
+from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime
+from doorctl.core.texts import refuse_text
 
 # Roles and what each may do: one table, checked at every request.
 

@@ -8,7 +8,7 @@ from math import inf
 
 from doorctl.cards.identify import MAX_FRAME_BYTES
 from doorctl.cards.keys import BURST_GAP_S, HIGH_BIT, KEYS
-from doorctl.core.masked import Shape
+from doorctl.core.readings import Shape
 
 STX, ETX = b"\x02\x03"
 

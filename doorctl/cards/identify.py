@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from doorctl.cards.numbers import read_cpr, read_number
 from doorctl.cards.stripe import health_cpr, is_only_other_track, is_torn, plastic_number
-from doorctl.core.masked import CardRead, CardUnreadable, Identifier, Shape
+from doorctl.core.masked import Identifier
+from doorctl.core.readings import CardRead, CardUnreadable, Shape
 
 MAX_FRAME_BYTES = 256
 """Longest frame: both tracks of a health card are 116 bytes, track 3 is 107 (ISO 7811), and the

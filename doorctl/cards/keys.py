@@ -7,7 +7,7 @@ from enum import Enum
 from math import inf
 from types import MappingProxyType
 
-from doorctl.core.masked import KeyPressed
+from doorctl.core.readings import KeyPressed
 
 HIGH_BIT = 0x80
 

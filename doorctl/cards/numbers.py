@@ -11,7 +11,8 @@ import re
 from datetime import date
 from types import MappingProxyType
 
-from doorctl.core.masked import CardRead, CardUnreadable, Identifier, IdentifierKind, Shape
+from doorctl.core.masked import Identifier, IdentifierKind
+from doorctl.core.readings import CardRead, CardUnreadable, Shape
 
 _TEN_DIGITS = re.compile(r"[0-9]{10}")
 

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from doorctl.cards.framing import FRAME_IDLE_S, STX, TERMINATORS, Framer
 from doorctl.cards.identify import ONLY_TRACK_1, identify
 from doorctl.cards.keys import BURST_GAP_S, KEYS, USUAL_KEYS, KeyBytes, keys
-from doorctl.core.masked import CardRead, CardUnreadable, KeyPressed, Reading, Shape
+from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed, Reading, Shape
 
 MAX_KEYS = 12
 """Longest run that can be keys: the most that a stalled process may find from a hasty patron."""

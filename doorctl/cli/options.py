@@ -17,9 +17,10 @@ import click
 from doorctl.access.calendar import DAY_MINUTES, Span
 from doorctl.config import Config, load
 from doorctl.config.hours import clock, span
+from doorctl.core.dates import read_day, read_minute
 from doorctl.core.errors import InputError
 from doorctl.core.identity import become_owner
-from doorctl.core.moments import Moment, read_day, read_minute
+from doorctl.core.moments import Moment
 
 if TYPE_CHECKING:
     from doorctl.services.app import App

@@ -12,8 +12,8 @@ from enum import Enum
 from functools import partial
 from types import MappingProxyType
 
-from doorctl.core.masked import without_numbers
 from doorctl.core.moments import Moment
+from doorctl.core.texts import without_numbers
 
 
 class Urgency(Enum):

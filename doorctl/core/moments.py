@@ -1,18 +1,14 @@
 """Time as values: what the clock says, how far it can be trusted, and how long ago something was.
 
-A Pi has no battery clock, so each reading says how good it is. Pure: see :class:`Timekeeper`
-for the rules; `ops` reads the real clocks.
+A Pi has no battery clock, so each reading says how good it is. Pure: `core.timekeeper`
+has the rules; `ops` reads the real clocks.
 """
 
 from __future__ import annotations
 
-import re
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
-
-from doorctl.core.errors import InputError
 
 HOLDOVER_LIMIT = timedelta(days=7)
 """How long a clock without its source is still good: 20 ppm of a crystal are 12 s in 7 days."""
@@ -35,7 +31,7 @@ AWAY = timedelta(days=1)
 It is believed, because patrons wait, but for :data:`SETTLED` nothing is done that can't be undone.
 """
 
-_Reading = tuple[datetime, timedelta]
+ClockReading = tuple[datetime, timedelta]
 """The wall clock in UTC and CLOCK_BOOTTIME at the same time."""
 
 
@@ -210,206 +206,10 @@ class KeptReadings:
     """
 
     boot_id: str
-    accepted: _Reading
-    doubt: _Reading | None = None
+    accepted: ClockReading
+    doubt: ClockReading | None = None
     doubted_at: timedelta | None = None
     leap: timedelta | None = None
-
-
-class Timekeeper:
-    """Judge wall-clock readings by what is known of the clock; not thread-safe.
-
-    Trusted while a source vouches for the clock. In holdover when one did earlier in this boot:
-    the time is then the last trusted one carried on by CLOCK_BOOTTIME, whatever the wall clock
-    does. Else untrusted.
-
-    A source can be wrong. A vouched time is in doubt, so untrusted, where it is :data:`SMALL` below
-    the high-water mark or was set by :data:`SLEWED` against CLOCK_BOOTTIME:
-
-    ======== =========================================== ============================
-    now      a vouched reading                           then
-    ======== =========================================== ============================
-    believed is where it should be                       believed
-    believed is not                                      in doubt
-    in doubt is where it should be                       believed
-    in doubt is elsewhere, again                         in doubt, its hour anew
-    in doubt has stood :data:`STOOD`, two sources agree  believed, the mark set to it
-    in doubt else                                        in doubt
-    any      :meth:`believe` (staff)                     believed, the mark set to it
-    ======== =========================================== ============================
-
-    A start has nothing to compare with but the mark, which may lie far behind after an outage: a
-    time that is :data:`AWAY` above it is believed, and `stepped` unless two sources agree. What an
-    earlier process knew is taken up by :meth:`resume`, so that no restart ends a doubt.
-
-    So after a boot a believed time is unconfirmed until a second witness agrees:
-
-    =========== ============================================ ============
-    now         what comes                                   then
-    =========== ============================================ ============
-    unconfirmed two sources agree on a believed time         confirmed
-    unconfirmed :meth:`confirm`, and it agrees               confirmed
-    unconfirmed :meth:`believe` (staff)                      confirmed
-    unconfirmed anything else, however long                  unconfirmed
-    confirmed   anything, until the next boot                confirmed
-    =========== ============================================ ============
-
-    The mark rises only by a time that has run evenly for :data:`STOOD`, and not while `stepped`.
-
-    Args:
-        high_water: the highest trusted time of earlier runs, aware; kept in UTC.
-        wary: whether the mark is one that stood, and somebody waits until this keeper's doubts end.
-        floor: a reading whose time had certainly come; no guess lies before it.
-    """
-
-    def __init__(
-        self, high_water: datetime, *, wary: bool = False, floor: _Reading | None = None
-    ) -> None:
-        # Within one time zone datetime adds and compares what the wall shows: an hour wrong
-        # whenever the clocks change. So all that is kept and compared is UTC.
-        self.high_water = high_water.astimezone(UTC)
-        self._wary = wary
-        self._floor = floor
-        self._began: timedelta | None = None
-        self._trusted: _Reading | None = None
-        self._anchor: _Reading | None = None
-        self._even: _Reading | None = None
-        self._doubt: _Reading | None = None
-        self._doubted_at: timedelta | None = None
-        self._certain = self.high_water if wary else None
-        self._leap: timedelta | None = timedelta(0)
-
-    def read(
-        self, wall: datetime, boot: timedelta, *, vouched: bool, agreed: bool = False
-    ) -> Moment:
-        """Turn one simultaneous reading of both clocks into a moment; `wall` is aware.
-
-        `vouched`: a time source calls it right just now; `agreed`: a second, independent one
-        agrees.
-        """
-        self._began = boot if self._began is None else self._began
-        if vouched:
-            self._judge(wall.astimezone(UTC), boot, agreed=agreed)
-        if self._doubt is None and vouched:
-            self._trusted = (wall.astimezone(UTC), boot)
-            return self._dependable(wall, boot, ClockState.TRUSTED)
-        carried_on = self._carried_on(boot)
-        if self._doubt is None and carried_on is not None:
-            return self._dependable(carried_on.astimezone(wall.tzinfo), boot, ClockState.HOLDOVER)
-        guess = carried_on or max(self._should_be(wall, boot), self._certain_at(boot))
-        local = guess.astimezone(wall.tzinfo)
-        return Moment(local, self.high_water, ClockState.UNTRUSTED, stepped=self._stepped(boot))
-
-    def believe(self, wall: datetime, boot: timedelta) -> None:
-        """Accept a reading, because staff or two sources confirm it; also above the mark."""
-        now = wall.astimezone(UTC)
-        self._doubt, self._doubted_at = None, boot
-        self._certain = self._leap = None
-        self._trusted = self._anchor = self._even = (now, boot)
-        self.high_water = now
-
-    def confirm(self, at: datetime, boot: timedelta) -> bool:
-        """Compare the believed time with what a witness says just now, aware; tell if they agree.
-
-        One that differs by :data:`SMALL` proves nothing, not even that the clock is wrong.
-        """
-        believed = None if self._doubt is not None else self._carried_on(boot)
-        if believed is None or abs(believed - at) >= SMALL:
-            return False
-        self._leap = None
-        return True
-
-    def kept(self, boot: BootTime) -> KeptReadings | None:
-        """Return what the next process has to know; None before a reading was believed."""
-        if self._anchor is None:
-            return None
-        now = timedelta(milliseconds=boot.ms)
-        return KeptReadings(
-            boot.boot_id,
-            (_carried(self._anchor, now), now),
-            self._doubt,
-            self._doubted_at,
-            self._leap,
-        )
-
-    def resume(self, kept: KeptReadings, boot_id: str) -> None:
-        """Go on from what an earlier process knew; before the first reading.
-
-        After a reboot CLOCK_BOOTTIME has begun anew and nobody knows how long the power was off. If
-        no doubt stood, that is a start like any other. Else it stands on, unless the time is where
-        it should be if the power was off for less than :data:`SLEWED`.
-        """
-        if kept.boot_id == boot_id:
-            self._wary, self._certain, self._leap = False, None, kept.leap
-            self._anchor, self._doubt, self._doubted_at = kept.accepted, kept.doubt, kept.doubted_at
-            return
-        self._certain = max(self._certain or kept.accepted[0], kept.accepted[0])
-        if kept.doubt is not None:
-            began, self._doubted_at = kept.accepted[0], timedelta(0)
-            self._doubt = (began, timedelta(0))
-            # So old that the first time which is believed takes its place.
-            self._anchor = (began - HOLDOVER_LIMIT, -HOLDOVER_LIMIT)
-
-    def _judge(self, now: datetime, boot: timedelta, *, agreed: bool) -> None:
-        if self.high_water - now < SMALL and _moved(self._anchor, now, boot) < SLEWED:
-            self._doubt = None
-            self._note_leap(now, boot, agreed=agreed)
-            first, self._wary = self._wary, False
-            passed = boot - (self._began or boot)
-            if first and not agreed and now - self.high_water >= passed + AWAY:
-                self._doubted_at = boot
-            if self._anchor is None or boot - self._anchor[1] >= HOLDOVER_LIMIT:
-                self._anchor = (now, boot)
-            return
-        self._doubted_at = boot
-        if self._doubt is None or _moved(self._doubt, now, boot) >= SMALL:
-            self._doubt = (now, boot)
-        elif agreed and boot - self._doubt[1] >= STOOD:
-            self.believe(now, boot)
-
-    def _note_leap(self, now: datetime, boot: timedelta, *, agreed: bool) -> None:
-        certain, self._certain = self._certain, None
-        if certain is not None:
-            # All of this boot has certainly passed.
-            self._leap = max(timedelta(0), now - certain - boot)
-        if agreed:
-            self._leap = None
-
-    def _carried_on(self, boot: timedelta) -> datetime | None:
-        if self._trusted is None or boot - self._trusted[1] > HOLDOVER_LIMIT:
-            return None
-        return _carried(self._trusted, boot)
-
-    def _certain_at(self, boot: timedelta) -> datetime:
-        since = self._trusted or self._floor
-        return self.high_water if since is None else max(self.high_water, _carried(since, boot))
-
-    def _should_be(self, wall: datetime, boot: timedelta) -> datetime:
-        if self._doubt is None or self._anchor is None:
-            return wall.astimezone(UTC)
-        return _carried(self._anchor, boot)
-
-    def _stepped(self, boot: timedelta) -> bool:
-        if self._doubt is not None:
-            return True
-        return self._doubted_at is not None and boot - self._doubted_at < SETTLED
-
-    def _dependable(self, local: datetime, boot: timedelta, state: ClockState) -> Moment:
-        now, stepped = local.astimezone(UTC), self._stepped(boot)
-        if self._even is None or _moved(self._even, now, boot) >= SMALL:
-            self._even = (now, boot)
-        if boot - self._even[1] >= STOOD and not stepped:
-            self.high_water = max(self.high_water, now)
-        return Moment(local, self.high_water, state, stepped=stepped, leap=self._leap)
-
-
-def _moved(since: _Reading | None, now: datetime, boot: timedelta) -> timedelta:
-    """Return how far the wall clock was set against CLOCK_BOOTTIME; 0 where `since` is None."""
-    return timedelta(0) if since is None else abs(now - _carried(since, boot))
-
-
-def _carried(since: _Reading, boot: timedelta) -> datetime:
-    return since[0] + (boot - since[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,66 +219,3 @@ class Stamped:
     utc: datetime
     state: ClockState
     boot: BootTime
-
-
-# Dates and times as people type them; pages read a form's fields by `web.staff.filled_in`.
-
-LAST_MINUTE = 24 * 60
-
-_CLOCK = re.compile(r"(?:kl\.?\s*)?([0-9]{1,2})(?:[.:, ]?([0-5][0-9]))?", re.IGNORECASE)
-_ISO_DAY = re.compile(r"(20[0-9]{2})-([0-9]{2})-([0-9]{2})")
-_DAY = re.compile(
-    r"([0-9]{1,2})\s*[-./,]\s*([0-9]{1,2})(?:\s*[-./,]\s*(20[0-9]{2}|[0-9]{2}))?[.,]?"
-)
-_ISO_T = re.compile(r"(?<=[0-9])t(?=[0-9])")
-
-
-def read_minute(typed: str) -> int:
-    """Read a time of day: 12, 730, 7.30, 7:30, 0730, kl. 7; return minutes after midnight, 0-1440.
-
-    InputError: it is none.
-    """
-    match = _CLOCK.fullmatch(typed.strip())
-    minute = int(match[1]) * 60 + int(match[2] or 0) if match else LAST_MINUTE + 1
-    if minute > LAST_MINUTE:
-        raise InputError("write the time as 7.30, 730 or 7")
-    return minute
-
-
-def read_day(typed: str, today: date | None = None, *, past: bool = False) -> date:
-    """Read a date from 2000 to 2099: 24.12.2026, 24/12-26, 24-12-2026, 2026-12-24.
-
-    With `today`, 24/12 and 24.12 too: the next one from today on, or with `past` the last one until
-    today. InputError: it is none.
-    """
-    iso, match = _ISO_DAY.fullmatch(typed.strip()), _DAY.fullmatch(typed.strip())
-    year, month, day = iso.groups() if iso else match.group(3, 2, 1) if match else (None, "", "")
-    found: list[date] = []
-    for each in _years(year, today) if iso or match else ():
-        with suppress(ValueError):
-            found.append(date(each, int(month), int(day)))
-    if year is None and today is not None:
-        found = [at for at in found if (at <= today if past else at >= today)]
-    if not found:
-        raise InputError("write the date as 24.12.2026")
-    return found[-1 if past else 0]
-
-
-def read_moment(typed: str, today: date | None = None, *, past: bool = False) -> datetime:
-    """Read a local date and time, without a zone: "24/12 7.30", "24.12.2026 kl. 21.05", ISO 8601.
-
-    A time alone is `today`'s; else as :func:`read_day` and :func:`read_minute`.
-    """
-    before, _, clock = _ISO_T.sub(" ", typed.strip().lower()).rpartition(" ")
-    written = before.rstrip(" .").removesuffix("kl").removesuffix("at").rstrip(" ,")
-    with suppress(InputError):
-        day = read_day(written, today, past=past) if written else today
-        if day is not None:
-            return datetime.combine(day, time()) + timedelta(minutes=read_minute(clock))
-    raise InputError("write the date and the time as 24.12.2026 7.30")
-
-
-def _years(written: str | None, today: date | None) -> tuple[int, ...]:
-    if written is not None:
-        return (2000 + int(written) % 100,)
-    return () if today is None else (today.year - 1, today.year, today.year + 1)

@@ -16,9 +16,10 @@ import doorctl
 from doorctl.access.rights import MAX_CODE_DIGITS, MIN_CODE_DIGITS
 from doorctl.core.alarms import RaisedAlarm
 from doorctl.core.errors import InputError
-from doorctl.core.masked import IdentifierKind, Pin, refuse_purpose, refuse_text
+from doorctl.core.masked import IdentifierKind, Pin
 from doorctl.core.moments import Moment
 from doorctl.core.ports import EventLog
+from doorctl.core.texts import refuse_purpose, refuse_text
 from doorctl.doord.chores import Chores
 from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver

@@ -52,8 +52,8 @@ from doorctl.cards.keys import KeypadLine, KeyShape, keys
 from doorctl.cards.reader import CardReader
 from doorctl.config import Config
 from doorctl.core.errors import InputError, StoreError, StuckError
-from doorctl.core.masked import CardRead, CardUnreadable, KeyPressed, Shape
 from doorctl.core.ports import Clock, EventLog
+from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed, Shape
 from doorctl.devices.serial_line import BytesReceived, LineConnected, LineEvent, LineLost
 from doorctl.door.pins import Signal
 from doorctl.doord.door_driver import DoorDriver

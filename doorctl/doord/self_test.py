@@ -26,17 +26,10 @@ from doorctl.config.rules import undriven_locks
 from doorctl.config.tables import OLD_SHARE
 from doorctl.core.errors import DoorctlError, NotAnsweringError, StoreError
 from doorctl.core.identity import owner_of
-from doorctl.core.masked import (
-    CardRead,
-    Identifier,
-    IdentifierKind,
-    KeyPressed,
-    Pin,
-    Reading,
-    StretchedKey,
-)
+from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.core.ports import Clock, Sealer
+from doorctl.core.readings import CardRead, KeyPressed, Reading
 from doorctl.devices.pins import relay_risks
 from doorctl.door.strike import Granted, Strike, StrikeEvent, TimePassed
 from doorctl.ops import process

@@ -14,15 +14,8 @@ from typing import Literal
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
-from doorctl.core.carried import Carrier
-from doorctl.core.moments import (
-    SMALL,
-    BootTime,
-    CarriedTime,
-    KeptReadings,
-    Moment,
-    Timekeeper,
-)
+from doorctl.core.moments import SMALL, BootTime, CarriedTime, KeptReadings, Moment
+from doorctl.core.timekeeper import Carrier, Timekeeper
 
 BUILD_FLOOR = datetime(2026, 1, 1, tzinfo=UTC)
 """The time is later than this: the program did not exist before."""
@@ -123,7 +116,7 @@ class SystemClock:
             ``signed`` where the network's time is, so that it needs no second witness.
         high_water: the highest trusted time ever stored; :data:`BUILD_FLOOR` if it is earlier.
         wary: whether a start far above `high_water` is in doubt, see
-            `doorctl.core.moments.Timekeeper`; no use to a command, which ends too soon.
+            `doorctl.core.timekeeper.Timekeeper`; no use to a command, which ends too soon.
         boot_id: the file that names this boot; without it, and without
             :data:`BOOT_ID_VARIABLE`, each start counts as a boot.
         ask_every_s: how long an answer of `sources` holds.

@@ -19,7 +19,7 @@ import orjson
 import structlog
 from structlog.processors import JSONRenderer, TimeStamper, add_log_level
 
-from doorctl.core.masked import without_numbers
+from doorctl.core.texts import without_numbers
 
 ALARM = "alarm"
 

@@ -16,8 +16,8 @@ from enum import Enum
 from typing import Any, Self
 
 from doorctl.core.errors import InputError
-from doorctl.core.masked import SHORT_TEXT, refuse_text
 from doorctl.core.moments import ClockState
+from doorctl.core.texts import SHORT_TEXT, refuse_text
 
 # The audit log's chain of hashes: any record can be erased, and nothing else can be changed.
 #

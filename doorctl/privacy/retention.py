@@ -12,9 +12,10 @@ from typing import Any
 
 from doorctl.access.patron import CacheStamp
 from doorctl.core.errors import InputError, StoreError
-from doorctl.core.masked import InstallationKey, refuse_purpose
+from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import SETTLED, SLEWED, ClockDoubt, Moment
 from doorctl.core.ports import WELL, Clock, EventLog
+from doorctl.core.texts import refuse_purpose
 from doorctl.privacy.subject import ALL_GONE, may_be_cpr
 
 # Canaries: one row a day that is no visit. A purge has worked if the old ones are gone.

@@ -18,8 +18,8 @@ from doorctl.core.errors import (
     StoreError,
     StuckError,
 )
-from doorctl.core.masked import refuse_purpose
 from doorctl.core.moments import Moment
+from doorctl.core.texts import refuse_purpose
 from doorctl.privacy.audit import Action, Deed, Entry, Head, Verdict, erased_before
 from doorctl.privacy.audit import verify as verify_chain
 from doorctl.rpc.control import Answers

@@ -35,9 +35,9 @@ from doorctl.accounts.account import (
 from doorctl.accounts.throttle import ACCOUNT, NONE
 from doorctl.config.hours import hours_of
 from doorctl.core.errors import InputError, StoreError
-from doorctl.core.masked import SHORT_TEXT
 from doorctl.core.moments import Moment
 from doorctl.core.ports import Unshown
+from doorctl.core.texts import SHORT_TEXT
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.subject import Decision, Subject
 from doorctl.rpc.control import Answers, Call, Done

@@ -38,9 +38,9 @@ from doorctl.access.messages import Now
 from doorctl.config import Config
 from doorctl.config.hours import Clash, Opening, clashes_of_date, clashes_of_week, dated
 from doorctl.core.errors import DeviceError, InputError, NotAnsweringError
-from doorctl.core.masked import refuse_purpose
 from doorctl.core.moments import Moment
 from doorctl.core.ports import EventLog, Outputs
+from doorctl.core.texts import refuse_purpose
 from doorctl.ops.clock import SystemClock
 from doorctl.rpc.control import Question, ask
 from doorctl.services.app import App, open_book, opened_on

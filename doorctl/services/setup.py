@@ -39,7 +39,8 @@ from doorctl.config.loading import (
 from doorctl.config.rules import CREDENTIALS, CREDENTIALS_SPELT, MISSING, undriven_locks
 from doorctl.config.tables import AlarmEmail, Gpio, Setup, shown, shown_key
 from doorctl.core.errors import ConfigError, FeedError, InputError, Problem
-from doorctl.core.masked import CardRead, IdentifierKind
+from doorctl.core.masked import IdentifierKind
+from doorctl.core.readings import CardRead
 from doorctl.store.connection import write_over
 from doorctl.sync.feed import try_feed
 

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 
 from doorctl.core.errors import InputError
-from doorctl.core.masked import refuse_purpose
+from doorctl.core.texts import refuse_purpose
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.subject import (
     ALL_GONE,

@@ -16,8 +16,8 @@ from doorctl.access.day import planned, planned_changes
 from doorctl.access.throttle import CODES_KEY
 from doorctl.core.alarms import ENDS, Source
 from doorctl.core.errors import InputError, StoreError
-from doorctl.core.masked import refuse_purpose
 from doorctl.core.moments import ClockState
+from doorctl.core.texts import refuse_purpose
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.statistics import LEAF, Gathered, HourCount, gather, moments, widened
 from doorctl.services.app import App, local, open_attempts, open_book, shown_since, zone

@@ -15,8 +15,8 @@ from doorctl.access.calendar import DaySource, StoredDay, StoredWeek
 from doorctl.access.day import Override
 from doorctl.access.rights import CODES_APART, Ban, Pass
 from doorctl.core.errors import InputError, StoreError
-from doorctl.core.masked import refuse_purpose, refuse_text
 from doorctl.core.moments import ClockState, Moment
+from doorctl.core.texts import refuse_purpose, refuse_text
 from doorctl.privacy.audit import KEPT as KEPT_RECORDS
 from doorctl.privacy.audit import erased_before
 from doorctl.store.branch import (

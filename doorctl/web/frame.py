@@ -40,8 +40,8 @@ from doorctl.core.errors import (
     StuckError,
 )
 from doorctl.core.language import ENGLISH, Languages
-from doorctl.core.masked import SHORT_TEXT
 from doorctl.core.ports import EventLog
+from doorctl.core.texts import SHORT_TEXT
 from doorctl.services.app import App
 from doorctl.web.controller import filled
 from doorctl.web.words import MODES, WEEKDAYS, Words

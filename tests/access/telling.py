@@ -8,14 +8,8 @@ from doorctl.access.attempt import Attempt, after
 from doorctl.access.messages import Concluded, Effect, Event, Now, PadRules, Prepared, Rules
 from doorctl.access.patron import Reason
 from doorctl.access.policy import Policy
-from doorctl.core.masked import (
-    CardRead,
-    CardUnreadable,
-    Identifier,
-    IdentifierKind,
-    KeyPressed,
-    Shape,
-)
+from doorctl.core.masked import Identifier, IdentifierKind
+from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed, Shape
 from tests.access.samples import PATRON, ROW_KEY, STRETCHED, moment
 
 CARD = CardRead((Identifier(IdentifierKind.CARD, "3000001234"),))

@@ -42,7 +42,8 @@ from doorctl.access.messages import (
 from doorctl.access.patron import Reason
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Pass, PassKind
-from doorctl.core.masked import CardRead, Identifier, IdentifierKind, KeyPressed, Pin, Shape
+from doorctl.core.masked import Identifier, IdentifierKind, Pin
+from doorctl.core.readings import CardRead, KeyPressed, Shape
 from tests.access.samples import PATRON, RIGHT_PIN, ROW_KEY, day
 from tests.access.telling import (
     CARD,

@@ -29,8 +29,9 @@ from doorctl.access.messages import (
 from doorctl.access.patron import BEFORE_PROOF, Patron, Reason
 from doorctl.access.policy import Case, Policy, WeakPin, findings
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.core.masked import KeyPressed, Pin
+from doorctl.core.masked import Pin
 from doorctl.core.moments import ClockState
+from doorctl.core.readings import KeyPressed
 from tests.access.samples import (
     NOW,
     PATRON,

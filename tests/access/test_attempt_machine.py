@@ -40,16 +40,8 @@ from doorctl.access.messages import (
 from doorctl.access.patron import BEFORE_PROOF, Patron, Reason, pin_check
 from doorctl.access.policy import Policy, knows_pin
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.core.masked import (
-    CardRead,
-    CardUnreadable,
-    Identifier,
-    IdentifierKind,
-    KeyPressed,
-    Pin,
-    Shape,
-    StretchedKey,
-)
+from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
+from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed, Shape
 from tests.access.samples import NOW, PATRON, ROW_KEY, day, moment
 
 CARDS = (

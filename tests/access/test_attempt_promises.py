@@ -29,15 +29,8 @@ from doorctl.access.messages import (
 from doorctl.access.patron import BEFORE_PROOF, Patron, Reason, pin_check
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.core.masked import (
-    CardRead,
-    CardUnreadable,
-    Identifier,
-    IdentifierKind,
-    KeyPressed,
-    Pin,
-    Shape,
-)
+from doorctl.core.masked import Identifier, IdentifierKind, Pin
+from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed, Shape
 from tests.access.samples import NOW, PATRON, ROW_KEY, STRETCHED, WRONG_PIN, day, moment
 
 CARD = Identifier(IdentifierKind.CARD, "3000001234")

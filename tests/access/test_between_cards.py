@@ -34,7 +34,8 @@ from doorctl.access.messages import (
 from doorctl.access.patron import BEFORE_PROOF, Reason
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Pass, PassKind
-from doorctl.core.masked import Identifier, IdentifierKind, KeyPressed
+from doorctl.core.masked import Identifier, IdentifierKind
+from doorctl.core.readings import KeyPressed
 from tests.access.samples import ROW_KEY, STRETCHED, day
 from tests.access.telling import CARD, GARBAGE, KNOWN, RULES, UNKNOWN, Told, ended, keys, now, play
 

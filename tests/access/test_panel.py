@@ -38,8 +38,8 @@ from doorctl.access.panel import (
 )
 from doorctl.access.patron import BEFORE_PROOF, Reason
 from doorctl.access.policy import Policy
-from doorctl.core.masked import KeyPressed
 from doorctl.core.moments import ClockState, Moment
+from doorctl.core.readings import KeyPressed
 from tests.access.calendars import STAFFED, at, calendars, every_day, times
 from tests.access.samples import NOW, PATRON, moment
 from tests.access.telling import CARD, KNOWN, RULES, Told, keys, now

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 
 from doorctl.cards.reader import CardReader
-from doorctl.core.masked import CardRead, CardUnreadable, KeyPressed, Reading, Shape
+from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed, Reading, Shape
 from tests.fakes.cards import cpr, plastic
 
 TRACK_1 = b"DOE^JOHN JOHNNY                   ]L\\KKE ALLE 7 3                   4615000"

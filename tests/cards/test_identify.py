@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from doorctl.cards.identify import MAX_FRAME_BYTES, identify, normalise
 from doorctl.cards.numbers import birth_date, is_cpr
-from doorctl.core.masked import CardRead, Reading
+from doorctl.core.readings import CardRead, Reading
 from tests.cards.samples import (
     BAD_DATE,
     CUT_OFF,

@@ -16,7 +16,7 @@ from doorctl.cards.keys import (
     key_bytes,
     keys,
 )
-from doorctl.core.masked import CardRead
+from doorctl.core.readings import CardRead
 from tests.cards.samples import PLASTIC_CARD, Caller, pressed
 from tests.fakes.cards import plastic
 

@@ -11,7 +11,7 @@ from doorctl.cards.framing import ANOTHER_S, FRAME_IDLE_S, Framer, as_sent
 from doorctl.cards.identify import MAX_FRAME_BYTES
 from doorctl.cards.keys import BURST_GAP_S
 from doorctl.cards.reader import MAX_BACKLOG_BYTES, CardReader
-from doorctl.core.masked import Reading, Shape
+from doorctl.core.readings import Reading, Shape
 from tests.cards.samples import (
     BAD_DATE,
     CUT_OFF,

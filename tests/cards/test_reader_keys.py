@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from doorctl.cards.framing import FRAME_IDLE_S
 from doorctl.cards.keys import BURST_GAP_S, KEYS, MOST_AT_ONCE, keys
 from doorctl.cards.reader import MAX_KEYS
-from doorctl.core.masked import CardRead, KeyPressed, Reading
+from doorctl.core.readings import CardRead, KeyPressed, Reading
 from tests.cards.samples import (
     CUT_OFF,
     GARBAGE,

@@ -7,7 +7,8 @@ import pytest
 
 from doorctl.cards.identify import identify
 from doorctl.cards.numbers import birth_date
-from doorctl.core.masked import CardRead, Identifier, IdentifierKind
+from doorctl.core.masked import Identifier, IdentifierKind
+from doorctl.core.readings import CardRead
 from doorctl.demo.patrons import CAST, Role, stripe, synthetic_feed, write_feed
 from doorctl.sync.feed import FeedPatron, read_feed
 

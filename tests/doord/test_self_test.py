@@ -28,7 +28,8 @@ from doorctl.cards.numbers import birth_date
 from doorctl.cards.reader import CardReader
 from doorctl.config import Config
 from doorctl.core.errors import StoreError
-from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Reading, StretchedKey
+from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, StretchedKey
+from doorctl.core.readings import Reading
 from doorctl.door.strike import Strike, StrikeEvent, StrikeState, TimePassed
 from doorctl.doord.self_test import (
     AT_LEAST_EVERY,

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
-from doorctl.core.carried import Carrier
-from doorctl.core.moments import BootTime, Moment, Timekeeper
+from doorctl.core.moments import BootTime, Moment
+from doorctl.core.timekeeper import Carrier, Timekeeper
 from doorctl.ops.clock import StepWatch
 
 START = datetime(2026, 3, 2, 18, 0, tzinfo=UTC)

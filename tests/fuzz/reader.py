@@ -14,7 +14,8 @@ from doorctl.cards.framing import FRAME_IDLE_S, Framer
 from doorctl.cards.identify import MAX_FRAME_BYTES, ONLY_TRACK_1, identify
 from doorctl.cards.keys import KEYS, MOST_AT_ONCE, keys
 from doorctl.cards.numbers import is_cpr
-from doorctl.core.masked import CardRead, CardUnreadable, Identifier, IdentifierKind, Reading, Shape
+from doorctl.core.masked import Identifier, IdentifierKind
+from doorctl.core.readings import CardRead, CardUnreadable, Reading, Shape
 from tests.cards.samples import HEALTH_CARD, STRIPE, TRACK_1, TRACK_2, TRACK_3, Caller, byte_by_byte
 
 SEEDS = (

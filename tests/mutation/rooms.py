@@ -78,7 +78,12 @@ ROOMS = (
     Room("hours", _access("calendar", "day", "panel"), _asks("calendar", "day", "modes", "panel")),
     Room(
         "rights",
-        (*_access("patron", "rights"), "doorctl/core/masked.py"),
+        (
+            *_access("patron", "rights"),
+            "doorctl/core/masked.py",
+            "doorctl/core/readings.py",
+            "doorctl/core/texts.py",
+        ),
         (*_asks("patron", "rights", "policy_pass"), "tests/test_masked.py"),
         ("tests/access/test_policy_passes.py::test_every_pass_with_every_patron",),
     ),

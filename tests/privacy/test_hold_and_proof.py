@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from doorctl.access.messages import Opened
-from doorctl.core.carried import Carrier
 from doorctl.core.errors import InputError
 from doorctl.core.masked import InstallationKey
-from doorctl.core.moments import BootTime, ClockState, Moment, Stamped, Timekeeper
+from doorctl.core.moments import BootTime, ClockState, Moment, Stamped
+from doorctl.core.timekeeper import Carrier, Timekeeper
 from doorctl.privacy.retention import (
     LONGEST,
     LONGEST_TEXT,

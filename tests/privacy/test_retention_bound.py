@@ -22,8 +22,8 @@ from hypothesis.stateful import (
 )
 
 from doorctl.access.messages import Opened
-from doorctl.core.carried import Carrier
-from doorctl.core.moments import BootTime, KeptReadings, Moment, Stamped, Timekeeper
+from doorctl.core.moments import BootTime, KeptReadings, Moment, Stamped
+from doorctl.core.timekeeper import Carrier, Timekeeper
 from doorctl.privacy.retention import WatchedTime, visible_since
 from doorctl.store.visit_purge import purge
 from tests.fakes.memory_store import MemoryVisits

@@ -8,16 +8,9 @@ from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from zoneinfo import ZoneInfo
 
-from doorctl.core.carried import Carrier
 from doorctl.core.errors import DeviceError
-from doorctl.core.moments import (
-    SLEWED,
-    BootTime,
-    CarriedTime,
-    KeptReadings,
-    Moment,
-    Timekeeper,
-)
+from doorctl.core.moments import SLEWED, BootTime, CarriedTime, KeptReadings, Moment
+from doorctl.core.timekeeper import Carrier, Timekeeper
 from doorctl.devices.pins import GpioSignals
 from doorctl.door.pins import Lamps, Levels
 from doorctl.ops.clock import BUILD_FLOOR, StepWatch

@@ -19,10 +19,10 @@ from starlette.routing import BaseRoute
 
 from doorctl.access.calendar import DAY_MINUTES, ONE_DAY, Day, Mode, ModeSpan, StoredDay, StoredWeek
 from doorctl.accounts.account import Permission
+from doorctl.core.dates import read_day, read_minute
 from doorctl.core.errors import InputError
 from doorctl.core.language import DANISH, ENGLISH
-from doorctl.core.masked import refuse_text
-from doorctl.core.moments import read_day, read_minute
+from doorctl.core.texts import refuse_text
 from doorctl.services import deeds
 from doorctl.services.app import App
 from doorctl.services.branch import change

@@ -16,9 +16,9 @@ from typing import Final, Generic, TypeVar, cast
 from starlette.responses import Response
 
 from doorctl.cards.identify import normalise
+from doorctl.core.dates import read_day, read_minute, read_moment
 from doorctl.core.errors import DoorctlError, InputError, StuckError
-from doorctl.core.masked import refuse_purpose
-from doorctl.core.moments import read_day, read_minute, read_moment
+from doorctl.core.texts import refuse_purpose
 from doorctl.privacy.subject import may_be_cpr
 from doorctl.services.numbers import TakenAs
 from doorctl.services.subject import Named

@@ -29,8 +29,8 @@ from doorctl.access.throttle import A_CODE
 from doorctl.accounts.account import Permission, Token, permits
 from doorctl.core.alarms import KINDS
 from doorctl.core.errors import DoorctlError, InputError, StuckError
-from doorctl.core.masked import refuse_purpose
 from doorctl.core.moments import ClockState
+from doorctl.core.texts import refuse_purpose
 from doorctl.services import visits
 from doorctl.services.visits import LogView, as_dict
 from doorctl.store.door_log import OPEN, DoorEvent, LogFilter, Visit

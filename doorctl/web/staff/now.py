@@ -19,8 +19,8 @@ from doorctl.access.patron import CacheStamp
 from doorctl.accounts.account import Permission
 from doorctl.core.alarms import AlarmRecord, Urgency
 from doorctl.core.errors import DoorctlError, InputError, StoreError
-from doorctl.core.masked import refuse_purpose
 from doorctl.core.moments import ClockState
+from doorctl.core.texts import refuse_purpose
 from doorctl.ops.process import DataDisk
 from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc.control import ask_whether_there

@@ -22,9 +22,9 @@ from doorctl.accounts.account import Permission, Refusal
 from doorctl.config.tables import Branch
 from doorctl.core.alarms import KINDS as ALARMS
 from doorctl.core.alarms import UNLISTED
+from doorctl.core.dates import read_minute
 from doorctl.core.errors import InputError
 from doorctl.core.language import DANISH, ENGLISH, own
-from doorctl.core.moments import read_minute
 from doorctl.privacy.audit import SYNC, Action, Deed, Entry
 from doorctl.privacy.retention import LONGEST, LONGEST_TEXT, Hold
 from doorctl.privacy.statistics import moments

@@ -29,7 +29,8 @@ from doorctl.access.rights import (
 )
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError
-from doorctl.core.masked import LETTER_TEXT, SHORT_TEXT, Pin, refuse_text
+from doorctl.core.masked import Pin
+from doorctl.core.texts import LETTER_TEXT, SHORT_TEXT, refuse_text
 from doorctl.services import deeds, rights
 from doorctl.services.branch import change
 from doorctl.services.rights import PassState, Reach, pass_state

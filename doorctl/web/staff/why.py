@@ -16,7 +16,7 @@ from doorctl.access.policy import Finding
 from doorctl.accounts.account import Permission
 from doorctl.core.errors import InputError, NotRunningError
 from doorctl.core.language import DANISH
-from doorctl.core.masked import SHORT_TEXT
+from doorctl.core.texts import SHORT_TEXT
 from doorctl.services import cards
 from doorctl.services.cards import Explanation
 from doorctl.store.door_log import Visit
