@@ -68,10 +68,10 @@ class Table:
 
     With a `danish` and an `english` name its rows are exported and erased; else `apart` says why
     not. `key` has the columns of a primary key of several, `rule` a constraint on several, `beside`
-    the statements that make indexes and triggers. By `dated`, a column of milliseconds, rows grow
-    older than the retention and are shown to nobody, unless a hold keeps them (`held`). The writer
-    of many rows sets the column `given_with`, and the second copy itself: to read each row again
-    takes a third more time.
+    the statements that make indexes and triggers, `later` those of a later release, beside its
+    number. By `dated`, a column of milliseconds, rows grow older than the retention and are shown
+    to nobody, unless a hold keeps them (`held`). The writer of many rows sets the column
+    `given_with`, and the second copy itself: to read each row again takes a third more time.
     """
 
     database: str
@@ -83,6 +83,7 @@ class Table:
     key: tuple[str, ...] = ()
     rule: str = ""
     beside: tuple[str, ...] = ()
+    later: tuple[tuple[tuple[int, int], str], ...] = ()
     dated: str | None = None
     held: bool = False
     given_with: str = ""

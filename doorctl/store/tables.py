@@ -416,6 +416,8 @@ _OF_BRANCH = (
 
 _BOOT_WORDS = ("Mellem hvilke genstarter af anlægget", "Between which restarts")
 _BOOT_MS_WORDS = ("Millisekunder siden anlæggets start", "Milliseconds since the restart")
+# So that the rows to be dated, which are few, are found without a look at all.
+_UNDATED = "CREATE INDEX {0}_undated ON {0} (boot_id) WHERE clock = 'untrusted'"
 # AUTOINCREMENT keeps the highest number past every purge.
 ATTEMPTS = Table(
     VISITS,
@@ -433,6 +435,7 @@ ATTEMPTS = Table(
     "Dørens log: hver gang kortet blev brugt",
     "The door log: each use of the card",
     beside=("CREATE INDEX attempts_by_time ON attempts (at_ms)",),
+    later=(((0, 3), _UNDATED.format("attempts")),),
     dated="at_ms",
     held=True,
 )
@@ -485,7 +488,7 @@ EVENTS = _apart(
     f"number {_NUMBERED}, at_ms INTEGER NOT NULL, clock TEXT NOT NULL, boot_id TEXT NOT NULL, "
     "boot_ms INTEGER NOT NULL, kind TEXT NOT NULL, why TEXT NOT NULL, by TEXT NOT NULL",
     since=(0, 3),
-    beside=("CREATE INDEX events_by_time ON events (at_ms)",),
+    beside=("CREATE INDEX events_by_time ON events (at_ms)", _UNDATED.format("events")),
 )
 # A wrong bit in these would be a doubt that nobody had, or none where there was one.
 CLOCK_READINGS = _apart(
@@ -588,8 +591,7 @@ def create_tables(
     """Make the tables and columns that came with a release, with what keeps second copies.
 
     Later ones are left out, so that the layout of a release never changes. A column of a table that
-    is there already needs a default, or may be empty; an index that comes later is made by the step
-    of its release.
+    is there already needs a default, or may be empty.
     """
     for table in tables:
         then = replace(table, columns=tuple(one for one in table.columns if one.since <= release))
@@ -601,7 +603,7 @@ def create_tables(
             # To keep all rows twice anew would take a wrong bit for a right one.
             anew = _kept_anew(then) if any(column.twice for column in new) else ()
             statements = [*added, *anew]
-        for statement in statements:
+        for statement in (*statements, *(sql for since, sql in table.later if since == release)):
             connection.execute(statement)
 
 

@@ -23,9 +23,12 @@ from doorctl.store.door_log import CARRIED, HELD, to_carried
 from doorctl.store.residue import KEY_BYTES, TIME_BYTES, discard_set_aside
 from doorctl.store.tables import from_ms, select, to_ms
 
+# CROSS JOIN has SQLite begin with the wrong PINs, which are fewer than the attempts.
 _DATE_WRONG_PINS = """
-    UPDATE wrong_pins SET day = date(at_ms / 1000, 'unixepoch') FROM attempts
-    WHERE attempts.attempt = wrong_pins.attempt AND day <> date(at_ms / 1000, 'unixepoch')
+    UPDATE wrong_pins SET day = dated.day FROM (
+        SELECT charged.attempt, date(at_ms / 1000, 'unixepoch') AS day
+        FROM wrong_pins AS charged CROSS JOIN attempts USING (attempt)
+    ) AS dated WHERE dated.attempt = wrong_pins.attempt AND dated.day <> wrong_pins.day
 """
 
 BATCH_ROWS = 500
@@ -34,13 +37,15 @@ BATCH_ROWS = 500
 _DATED = ("attempts", "events")
 """The tables whose rows are dated by these four."""
 
+# The state stands as it is in the index of undated rows, and + keeps off that of times: in 30 days
+# of one boot all rows are later than its beginning.
 _DATE_THIS_BOOT = """
     UPDATE {} SET at_ms = :now - max(0, :boot_ms - boot_ms), clock = :holdover
-    WHERE boot_id = :boot_id AND clock = :untrusted
+    WHERE boot_id = :boot_id AND clock = 'untrusted'
 """
 _DATE_EARLIER_BOOTS = """
     UPDATE {} SET at_ms = :began
-    WHERE boot_id <> :boot_id AND clock = :untrusted AND at_ms > :began
+    WHERE boot_id <> :boot_id AND clock = 'untrusted' AND +at_ms > :began
 """
 _SETTLE_THIS_BOOT = """
     UPDATE {} SET at_ms = :now - max(0, :boot_ms - boot_ms), clock = :holdover
@@ -84,8 +89,16 @@ _AGE = """
     WHERE boot_id = :boot_id AND boot_ms < :aged_boot_ms AND at_ms > :aged AND NOT {}
 """
 _LEFT = select("count(*)", f"attempts WHERE at_ms < ? AND NOT {HELD}")
-_OLDEST_OF = [select("at_ms", f"{name} WHERE NOT {HELD} ORDER BY at_ms LIMIT 1") for name in _DATED]
-_OLDEST = f"SELECT at_ms FROM attempts WHERE NOT {HELD} ORDER BY at_ms LIMIT 1"  # noqa: S608
+# The oldest row, or the first one behind a hold: no row under a hold is looked at.
+_OLDEST_OF = {
+    name: f"""
+        SELECT min(at_ms) FROM (
+            SELECT min(at_ms) AS at_ms FROM {name}
+            UNION ALL SELECT (SELECT min(at_ms) FROM {name} WHERE at_ms >= to_ms) FROM holds
+        ) WHERE NOT {HELD}
+    """  # noqa: S608 -- as said
+    for name in _DATED
+}
 _DELETE_CANARIES = f"DELETE FROM canaries WHERE at_ms < ? AND NOT {HELD}"  # noqa: S608 -- as said
 _DELETE_EVENTS = f"DELETE FROM events WHERE at_ms < ? AND NOT {HELD}"  # noqa: S608 -- as said
 _DELETE_THROTTLES = "DELETE FROM throttles WHERE touched_ms < ?"
@@ -314,13 +327,13 @@ class PurgedVisits(ABC):
     def oldest(self) -> datetime | None:
         """Return the UTC time of the oldest attempt that no hold spares; None for no attempt."""
         with translated(self.path):
-            at_ms = value(self.database, _OLDEST)
+            at_ms = value(self.database, _OLDEST_OF["attempts"])
         return None if at_ms is None else from_ms(at_ms)
 
     def oldest_row(self) -> datetime | None:
         """Return the UTC time of the oldest attempt or event that no hold spares; None for none."""
         with translated(self.path):
-            found = [value(self.database, sql) for sql in _OLDEST_OF]
+            found = [value(self.database, sql) for sql in _OLDEST_OF.values()]
         return min((from_ms(at_ms) for at_ms in found if at_ms is not None), default=None)
 
     def count_before(self, cutoff: datetime) -> int:

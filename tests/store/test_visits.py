@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,73 @@ def test_a_purge_leaves_little_of_the_file_in_memory(log: Log) -> None:
     """The writer's cache has a limit that the file's size does not move: 64 pages of 4 KiB."""
     assert log.store.database.execute("PRAGMA cache_size").fetchone() == (-CACHE_KIB,)
     assert CACHE_KIB <= 256
+
+
+def _steps(log: Log, work: Callable[[], object]) -> int:
+    """Return how many steps of its virtual machine SQLite takes for some work of the store's."""
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    log.store.database.set_progress_handler(count, 1)
+    try:
+        work()
+    finally:
+        log.store.database.set_progress_handler(None, 1)
+    return steps
+
+
+def _fill(log: Log, count: int) -> None:
+    """Put so many attempts and events into the log, of one boot, a minute after the other."""
+    rows = [(to_ms(NOON) + number * 60_000, number * 60_000) for number in range(count)]
+    with closing(sqlite3.connect(log.path)) as connection, connection:
+        for table, more, values in (
+            ("attempts", "verdict, reason", "'granted', 'ok'"),
+            ("events", "kind, why, by", "'push', '', ''"),
+        ):
+            statement = f"""
+                INSERT INTO {table} (at_ms, clock, boot_id, boot_ms, {more})
+                VALUES (?, 'trusted', 'boot-1', ?, {values})
+            """  # noqa: S608 -- names only
+            connection.executemany(statement, rows)
+
+
+def test_what_is_done_each_minute_takes_no_more_steps_in_a_full_log(log: Log) -> None:
+    """Dating rows and looking for the oldest, with an hour and with a month of one boot.
+
+    Bug (benchmark): every ten minutes the door read its whole log.
+    """
+    steps = []
+    for count in (60, 30 * 24 * 60 // 10):
+        _fill(log, count)
+        now = NOON + timedelta(minutes=count)
+        keep = partial(log.store.keep_time, now, BootTime("boot-1", count * 60_000))
+        steps.append((_steps(log, keep), _steps(log, log.store.oldest_row)))
+
+    (kept, looked), (kept_full, looked_full) = steps
+    assert kept_full <= 1.2 * kept
+    assert looked_full <= 1.2 * looked
+
+
+def test_the_oldest_row_is_found_without_a_look_at_those_under_a_hold(log: Log) -> None:
+    """An hour's hold and a day's take the same steps; holds may follow on one another."""
+    _fill(log, 3 * 24 * 60)
+    steps = []
+    for hours in (1, 24):
+        hold = Hold(NOON, NOON + hours * HOUR, "case", "burglary", NOON + 90 * DAY, "staff")
+        number = log.store.add_hold(hold).number
+        steps.append(_steps(log, log.store.oldest_row))
+        assert log.store.oldest_row() == log.store.oldest() == NOON + hours * HOUR
+        if hours == 1:
+            log.store.lift_hold(number)
+    assert steps[1] <= 1.2 * steps[0]
+
+    then = NOON + 23 * HOUR
+    log.store.add_hold(Hold(then, then + DAY, "case", "burglary", NOON + 90 * DAY, "staff"))
+    assert log.store.oldest_row() == then + DAY
 
 
 def test_a_missing_log_starts_empty(tmp_path: Path) -> None:
