@@ -44,7 +44,7 @@ QUICK = {
 """What `pytest -m quick` runs of this folder: the pure rooms and what the door does with them."""
 
 DEAR = (
-    *("browser", "demo", "rootplay", "e2e", "faults", "web", "cli", "services", "wiring"),
+    *("browser", "demo", "rootplay", "e2e", "faults", "web", "cli", "admin", "services", "wiring"),
     *("simulation", "mutation", "planted", "packaging", "docs", "systemd", "ops"),
 )
 """What starts browsers, processes and databases, the dearest first; all else takes moments."""

@@ -14,11 +14,11 @@ from shutil import which
 import click
 
 import doorctl
+from doorctl.admin import setup as rules
+from doorctl.admin.setup import Plan
 from doorctl.cli.options import DEFAULT_CONFIG
 from doorctl.config import Config
 from doorctl.core.identity import owner_of
-from doorctl.services import setup as rules
-from doorctl.services.setup import Plan
 
 UNITS = ("doorctl-web", "doorctl-door")
 DATABASES = ("patrons.db", "branch.db", "visits.db")

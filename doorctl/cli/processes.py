@@ -133,7 +133,7 @@ def status(app: App, as_json: bool) -> None:
     Exit 0 if all is well, 1 if the door is not running, 3 if it decides but something stands: an
     alarm, or a database that is missing, old or can't be read.
     """
-    from doorctl.services.support import status as look
+    from doorctl.services.status import status as look
 
     state = look(app)
     if as_json:
@@ -332,7 +332,7 @@ def init(config: Config) -> None:
     Overwrites nothing: a key that is there is kept, because branches can share one, and if a
     database is there already, nothing is changed.
     """
-    from doorctl.services.installation import initialise
+    from doorctl.admin.installation import initialise
 
     made, kept = initialise(config)
     for path in kept:
@@ -460,7 +460,7 @@ def rotate(config: Config, stolen: tuple[str, ...], *, signing: bool, certificat
     With --signing, call it again once every branch has the new public key: then it is in use.
     With --certificate, on a branch: the key stays, and nobody has to trust another one.
     """
-    from doorctl.services import installation
+    from doorctl.admin import keys as rotation
 
     if signing:
         _rotate_signing(config)
@@ -468,7 +468,7 @@ def rotate(config: Config, stolen: tuple[str, ...], *, signing: bool, certificat
     if certificate:
         _renew(config)
         return
-    path = installation.rotate(config, stolen)
+    path = rotation.rotate(config, stolen)
     click.echo(f"made {path}")
     click.echo(
         "Next, on each branch: copy it there, stop doorctl-door and doorctl-web, run "
@@ -493,7 +493,7 @@ def _rotate_signing(config: Config) -> None:
 
 
 def _renew(config: Config) -> None:
-    from doorctl.services.pairing import renew_certificate
+    from doorctl.admin.pairing import renew_certificate
 
     made = renew_certificate(config)
     click.echo(f"made {made}")
@@ -514,13 +514,13 @@ def adopt(config: Config, new: Path, *, only: bool) -> None:
     carried over, and FILE is removed at the end. A public key counts beside the old ones.
     Interrupted, run it again.
     """
-    from doorctl.services import installation
-    from doorctl.services.pairing import adopt_public
+    from doorctl.admin import keys as rotation
+    from doorctl.admin.pairing import adopt_public
 
     if said := adopt_public(config, new.absolute(), only=only):
         click.echo(said)
         return
-    done = installation.adopt(config, new.absolute())
+    done = rotation.adopt(config, new.absolute())
     click.echo("the new key is in use" if done else "the new key was in use already")
     click.echo("Next: systemctl start doorctl-door doorctl-web")
 
@@ -539,7 +539,7 @@ def backup(app: App, file: Path | None) -> None:
     keep it where only those get at it who may see them, and no longer than 30 days.
     """
     if file is None:
-        from doorctl.services.installation import make_backup
+        from doorctl.admin.backup import make_backup
 
         made, left_out = make_backup(app)
         where = app.config.backup.destination
@@ -547,7 +547,7 @@ def backup(app: App, file: Path | None) -> None:
         for path in left_out:
             click.echo(f"doorctl: not in it: {path}; copy it yourself", err=True)
         return
-    from doorctl.services.branch import back_up
+    from doorctl.admin.backup import back_up
 
     also = back_up(app, file.absolute())
     click.echo(f"made {file}, a copy of branch.db")
@@ -578,8 +578,8 @@ def restore(file: Path, identity: BinaryIO, replace: bool, config_path: Path) ->
     configuration says. Take FILE from where only yours can write: who has the public key can make
     one too.
     """
-    from doorctl.services.installation import opened, unpacked
-    from doorctl.services.restoring import put_back
+    from doorctl.admin.backup import opened, unpacked
+    from doorctl.admin.restoring import put_back
 
     if sys.stdin.isatty() and identity.name == "<stdin>":
         key = click.prompt("Private key (AGE-SECRET-KEY-1…)", hide_input=True).encode()
@@ -612,8 +612,8 @@ def upgrade(release: str | None, config_path: Path, overrides: tuple[str, ...]) 
     self-test: else the one before runs again, on its own files, and an alarm is sent. Without
     RELEASE, end what was interrupted. Exit 1 if RELEASE is not in use.
     """
+    from doorctl.admin.upgrade import Releases
     from doorctl.config import load
-    from doorctl.services.upgrade import Releases
 
     releases = Releases.of_this_program()
     if release is None:
@@ -633,7 +633,7 @@ def support_bundle(config: Config, file: Path, yes: bool) -> None:
     Versions, state, configuration without texts and secrets, the last 500 lines of the journal: of
     each only what is on a list, so that nobody's name or number is in it. Needs root.
     """
-    from doorctl.services.support import bundle
+    from doorctl.admin.support import bundle
     from doorctl.store.connection import changing, create_private
 
     text = bundle(config)

@@ -14,6 +14,8 @@ from signal import SIG_IGN, SIGHUP, SIGTERM, signal
 
 import click
 
+from doorctl.admin import setup as rules
+from doorctl.admin.setup import Answers, Plan, Question
 from doorctl.cards.framing import as_sent
 from doorctl.cli.installer import (
     ASKED_AGAIN,
@@ -31,8 +33,6 @@ from doorctl.config.tables import REQUIRED
 from doorctl.core.errors import ConfigError, DeviceError, DoorctlError, InputError, Sentence
 from doorctl.core.identity import ROOT, owner_of
 from doorctl.core.language import own as language
-from doorctl.services import setup as rules
-from doorctl.services.setup import Answers, Plan, Question
 
 SPEEDS = (9600, 115200, 19200, 38400, 57600, 4800, 2400, 1200)
 """Bits a second in the order in which lines are tried: most readers come with the first."""

@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from doorctl.admin import pairing
+from doorctl.admin.keys import keys_in_use
 from doorctl.cli.options import (
     DEFAULT_CONFIG,
     advancing,
@@ -27,9 +29,7 @@ from doorctl.cli.options import (
 )
 from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, StoreBusyError
-from doorctl.services import pairing
 from doorctl.services.app import system_clock
-from doorctl.services.installation import keys_in_use
 from doorctl.sync.delivery import Delivery, Result, failed
 from doorctl.sync.push import MOST_LISTED, Refreshed
 from doorctl.wiring import sync as sender

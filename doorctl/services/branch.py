@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import fields, is_dataclass
 from datetime import UTC, date, datetime, time
-from pathlib import Path
 from typing import Any, TypeVar
 
 from doorctl.core.errors import (
@@ -27,9 +25,8 @@ from doorctl.services import deeds
 from doorctl.services.app import App, by_the_owner, local
 from doorctl.services.deeds import OpenBranch, Request, ask_web, branch_answers
 from doorctl.store.accounts import Books
-from doorctl.store.branch import FACTOR_KEY, BranchRecords
+from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
-from doorctl.store.connection import changing, create_private, whole_copy
 from doorctl.store.door_log import CARD_HEX_DIGITS
 from doorctl.store.records import AuditRecords, AuditTrail
 
@@ -265,29 +262,3 @@ class WebsAudit:
 
 
 # A copy of branch.db, to be kept elsewhere.
-
-
-def back_up(app: App, file: Path) -> list[Path]:
-    """Copy ``branch.db`` to a new file, 0600 and durable; first noted on the audit log.
-
-    Returns the files to keep beside it: what opens second factors, and what the configuration
-    names. Raises AlreadyExistsError: there is a file already; it was not touched. StoreError:
-    ``branch.db`` can't be read or noted in, or the copy can't be written.
-    """
-    content = whole_copy(app.storage.branch_db)
-    note(app, Deed(Action.BACKUP_MADE))
-    with changing(file):
-        create_private(file, content)
-    factors = app.storage.branch_db.with_name(FACTOR_KEY)
-    return sorted({*named_files(app.config), *([factors] if factors.exists() else [])})
-
-
-def named_files(part: object) -> Iterator[Path]:
-    """Yield the files that a configuration, or a part of it, names."""
-    for field in fields(part) if is_dataclass(part) else ():
-        value = getattr(part, field.name)
-        if field.name.endswith(("_file", "_files")):
-            paths = (value,) if isinstance(value, Path) else value
-            yield from (path for path in paths if path != Path())
-        else:
-            yield from named_files(value)

@@ -14,6 +14,8 @@ from threading import Event
 
 import msgspec
 
+from doorctl.admin.installation import make_directory
+from doorctl.admin.keys import drop_old_key, keys_in_use, next_key_file
 from doorctl.config import Config
 from doorctl.config.tables import Sync
 from doorctl.core.alarms import RaisedAlarm
@@ -33,7 +35,6 @@ from doorctl.core.ports import AlarmSink, Clock, NotSentError
 from doorctl.notices.sending import notice
 from doorctl.notices.ways import translated
 from doorctl.services.alarms import send_now, sinks
-from doorctl.services.installation import drop_old_key, keys_in_use, make_directory, next_key_file
 from doorctl.sources.branches import HttpBranch, tls_context
 from doorctl.store.connection import WriterLock, changing, copy_commit, sync_directory, write_over
 from doorctl.store.keys import (

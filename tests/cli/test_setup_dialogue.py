@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from serial import Serial
 
+from doorctl.admin.setup import flat
 from doorctl.cli.setup import SPEEDS as SPEEDS_TRIED
 from doorctl.cli.setup import speeds_tried
 from doorctl.config import load
-from doorctl.services.setup import flat
 from tests.cli.machine import HAND_S, SWIPED, Bench, Device, Terminal
 from tests.notices.mail_server import PASSWORD, USER, Mailroom, mail_server
 from tests.rootplay.play import CARD, ROW

@@ -25,6 +25,7 @@ from typing import IO, Any
 import httpx2
 import pytest
 
+from doorctl.admin.installation import initialise
 from doorctl.config import load
 from doorctl.core.errors import DeviceError
 from doorctl.core.language import languages
@@ -32,7 +33,6 @@ from doorctl.demo.door import Stage, shipped
 from doorctl.demo.evening import in_both, refuse_wrong_clock, visible
 from doorctl.demo.open_house import ABOUT, NOTICES
 from doorctl.demo.patrons import CAST, EVENING
-from doorctl.services.installation import initialise
 from doorctl.web.serving import ALWAYS
 from tests.e2e.door import LEASH
 from tests.fakes.waiting import until

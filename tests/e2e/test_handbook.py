@@ -26,7 +26,7 @@ ELSEWHERE = {
     "pair": "takes a server: tests/e2e/test_rotation.py",
     "backup": "takes age and a key elsewhere: tests/e2e/test_restoring.py",
     "restore": "takes an empty card: tests/e2e/test_restoring.py",
-    "support-bundle": "reads the journal as root: tests/services/test_support.py",
+    "support-bundle": "reads the journal as root: tests/admin/test_support.py",
 }
 """What tests/docs/test_handbook.py parses and nobody runs here, and who does."""
 

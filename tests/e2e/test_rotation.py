@@ -23,10 +23,10 @@ import pytest
 
 from doorctl.access.patron import KEY_BYTES
 from doorctl.store.keys import read_signing_key
+from tests.admin.test_pairing import BRANCH
 from tests.e2e.door import COMMANDS, web
 from tests.e2e.sender import Sender, patron
 from tests.fakes.waiting import LIMIT_S
-from tests.services.test_pairing import BRANCH
 from tests.sources.http_server import free_port
 from tests.web.branch import Branch, rows
 from tests.web.certificates import Authority

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from doorctl.__main__ import main as doorctl
+from doorctl.admin.backup import make_backup, opened, unpacked
 from doorctl.config import load
 from doorctl.core.errors import DoorctlError, InputError
 from doorctl.privacy.audit import Action
 from doorctl.services.app import App
-from doorctl.services.installation import make_backup, opened, unpacked
 from tests.fakes.clock import FakeClock
 from tests.faults.branches import (
     CARD,

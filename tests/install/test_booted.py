@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from doorctl.admin.setup import flat, plan
 from doorctl.config.loading import read_tables
-from doorctl.services.setup import flat, plan
 from tests.install.booted import ANSWERS, Steps
 from tests.install.disk import asked_for
 from tests.install.guest import is_on, longest_gap_s, pulses

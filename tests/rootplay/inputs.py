@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from doorctl.admin import upgrade
 from doorctl.rpc.control import ControlServer
-from doorctl.services import upgrade
 from doorctl.store.kept import FOLDER
 from tests.web.certificates import Authority
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from doorctl.access.patron import Patron, SealedRow, row_key
 from doorctl.access.rights import Ban, Pass
+from doorctl.admin.installation import initialise
 from doorctl.config import Config, load
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.demo.door import shipped
 from doorctl.services import deeds, rights
 from doorctl.services.app import App
 from doorctl.services.branch import change
-from doorctl.services.installation import initialise
 from doorctl.services.numbers import TakenAs, own_sealer
 from doorctl.services.rights import Reach
 from doorctl.services.subject import Named

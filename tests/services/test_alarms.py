@@ -28,7 +28,7 @@ from doorctl.services.alarms import DoorsAlarms, StandingAlarms, WebsAlarms, sen
 from doorctl.services.app import App
 from doorctl.services.branch import BranchThread, change
 from doorctl.services.deeds import end_alarm
-from doorctl.services.support import status
+from doorctl.services.status import status
 from doorctl.store.records import AuditRecords
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog

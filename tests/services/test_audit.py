@@ -25,7 +25,7 @@ from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.services.cards import unlock
 from doorctl.services.purging import Purging, add_hold, lift_hold, purge_now
-from doorctl.services.support import status
+from doorctl.services.status import status
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.records import AuditTrail
 from tests.fakes.clock import START, FakeClock

@@ -12,12 +12,12 @@ from typing import Literal
 
 import pytest
 
+from doorctl.admin.backup import send_backup
 from doorctl.config.tables import AlarmEmail, Backup, Lms, Oidc
 from doorctl.core.asking import trusting
 from doorctl.core.errors import DoorctlError
 from doorctl.core.masked import Masked, Pin
 from doorctl.notices.ways import DeadMansSwitch, MailSink, WebhookSink
-from doorctl.services.installation import send_backup
 from doorctl.sources.branches import HttpBranch, tls_context
 from doorctl.sources.hours import HoursRequest, Website
 from doorctl.sources.library import FbsLibrary

@@ -140,7 +140,7 @@ def test_no_client_is_left_out() -> None:
 
     assert files == {
         "doorctl/notices/ways.py",
-        "doorctl/services/installation.py",
+        "doorctl/admin/installation.py",
         "doorctl/sources/branches.py",
         "doorctl/sources/hours.py",
         "doorctl/sources/library.py",

@@ -20,10 +20,10 @@ from typing import Any, BinaryIO, cast
 import httpx2
 
 from doorctl.access.patron import Patron, SealedRow
+from doorctl.admin.installation import initialise
 from doorctl.config import load
 from doorctl.demo import tether
 from doorctl.demo.door import Line, Wires, shipped
-from doorctl.services.installation import initialise
 from doorctl.services.numbers import own_sealer
 from doorctl.store.keys import ArgonSealer, create_signing_key, read_signing_key
 from doorctl.sync.document import Kind

@@ -21,13 +21,13 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
+from doorctl.admin.keys import keys_in_use
 from doorctl.cli.app import app
 from doorctl.config import Config, load
 from doorctl.config.tables import Sync
 from doorctl.core.alarms import KINDS
 from doorctl.core.errors import FeedError, StoreBusyError, StoreError
 from doorctl.notices.ways import translated
-from doorctl.services.installation import keys_in_use
 from doorctl.store.keys import key_id, read_signing_key
 from doorctl.store.outbox import OutboxStore
 from doorctl.sync.delivery import Delivery, is_senders

@@ -1,6 +1,6 @@
-"""How the branch is: what ``doorctl status`` answers, and what is sent to whoever helps.
+"""The support bundle, which is sent to those who help.
 
-Of the latter nothing is personal, whatever was read. Only what is on a list is let through: numbers
+Nothing in it is personal, whatever was read. Only what is on a list is let through: numbers
 of few digits, and words of a vocabulary that is written here or in the code. A free text is never
 shown, not even an alarm's reason: it may quote anything. Visits are left out; the page Statistics
 has what may be known of them.
@@ -14,7 +14,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -31,78 +31,13 @@ from doorctl.core.alarms import KINDS
 from doorctl.core.errors import (
     DoorctlError,
     InputError,
-    NotAnsweringError,
     NotRunningError,
-    StoreError,
 )
 from doorctl.core.identity import as_root
 from doorctl.core.moments import ClockState
 from doorctl.ops.process import DataDisk, undervoltage
 from doorctl.rpc.control import Question, ask
-from doorctl.services.app import ANSWER_LIMIT_S, App, local, open_book, outdated
 from doorctl.services.check import DECIDES_S, alarms_standing
-from doorctl.services.numbers import own_sealer
-from doorctl.store.door_log import VisitHistory
-from doorctl.store.patrons import PatronCache
-from doorctl.store.records import AuditRecords
-
-
-def status(app: App) -> dict[str, Any]:
-    """Return the state of the door process and the databases, and which alarms stand.
-
-    ``alarms`` is a list of kind and since when, from ``branch.db`` and, for web may be down, from
-    the door; None where ``branch.db`` can't be read and the door names none.
-    """
-    try:
-        door = ask(app.config.control.socket, Question("status"), timeout_s=ANSWER_LIMIT_S)
-        state: dict[str, Any] = {"running": True, **door}
-    except NotAnsweringError:
-        state = {"running": False}
-    found = alarms_standing(app.config, state.pop("alarms", []))
-    alarms = (
-        None
-        if found is None
-        else [
-            {
-                "kind": alarm.kind,
-                "since": local(alarm.since, app.config).isoformat(timespec="seconds"),
-            }
-            for alarm in found
-        ]
-    )
-    head = None
-    with suppress(StoreError), closing(AuditRecords(app.storage.branch_db)) as records:
-        head = str(records.head())
-    return {**state, **_cache_status(app), "alarms": alarms, "audit_head": head}
-
-
-def _cache_status(app: App) -> dict[str, Any]:
-    now = app.clock.moment()
-    try:
-        with closing(PatronCache(app.storage.patrons_db, own_sealer(app.config).seal)) as cache:
-            stamp = cache.stamp()
-    except StoreError as err:
-        return {"epoch": None, "patrons": 0, "cache_age_s": None, "problem": str(err)}
-    age = stamp.age(now)
-    return {
-        "epoch": stamp.epoch,
-        "patrons": stamp.patrons,
-        "cache_age_s": None if age is None else round(age.total_seconds()),
-        "problem": outdated(stamp, app.config) or _unreadable(app),
-    }
-
-
-def _unreadable(app: App) -> str | None:
-    try:
-        with open_book(app) as book, closing(VisitHistory(app.storage.visits_db)) as history:
-            book.override()
-            history.high_water()
-    except StoreError as err:
-        return str(err)
-    return None
-
-
-# What is sent to whoever helps.
 
 LINES = 500
 UNITS = "doorctl-door", "doorctl-web"

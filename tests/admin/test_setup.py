@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 import doorctl
 from doorctl.accounts.account import Role
+from doorctl.admin import setup
+from doorctl.admin.setup import Answers, Plan, edited, flat, plan
 from doorctl.cli.installer import WITHOUT_UNITS
 from doorctl.config import load
 from doorctl.config.loading import keys
 from doorctl.config.rules import RULES
 from doorctl.core.errors import ConfigError
 from doorctl.core.language import own
-from doorctl.services import setup
-from doorctl.services.setup import Answers, Plan, edited, flat, plan
 from tests.web.certificates import shaken_hands
 
 EXAMPLE = (Path(__file__).parents[2] / "config" / "doorctl.toml").read_text("utf-8")

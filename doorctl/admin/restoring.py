@@ -13,6 +13,17 @@ from collections.abc import Mapping
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
+from doorctl.admin.backup import (
+    BESIDE,
+    BRANCH,
+    CONFIG,
+    UNITS,
+    Manifest,
+    Part,
+    is_among_databases,
+    layout_of,
+)
+from doorctl.admin.installation import make_databases, remove
 from doorctl.config import Config, load
 from doorctl.core.errors import (
     ConfigError,
@@ -25,18 +36,6 @@ from doorctl.core.identity import owner_of, shared_in
 from doorctl.privacy.audit import Action, Deed
 from doorctl.services.app import App
 from doorctl.services.branch import note_done
-from doorctl.services.installation import (
-    BESIDE,
-    BRANCH,
-    CONFIG,
-    UNITS,
-    Manifest,
-    Part,
-    is_among_databases,
-    layout_of,
-    make_databases,
-    remove,
-)
 from doorctl.store import branch as branch_rows
 from doorctl.store.connection import (
     Writer,

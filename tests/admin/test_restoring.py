@@ -17,19 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.admin.backup import BRANCH, CONFIG, Manifest, Part, layout_of, packed, unpacked
+from doorctl.admin.installation import initialise
+from doorctl.admin.restoring import put_back
 from doorctl.config import load
 from doorctl.core.errors import DoorctlError, InputError
-from doorctl.services.installation import (
-    BRANCH,
-    CONFIG,
-    Manifest,
-    Part,
-    initialise,
-    layout_of,
-    packed,
-    unpacked,
-)
-from doorctl.services.restoring import put_back
 from doorctl.store.connection import whole_copy
 from doorctl.store.keys import key_days
 from tests.fakes.strikes import OVER, broken, full, struck

@@ -29,13 +29,13 @@ from nacl.public import PublicKey, SealedBox
 from nacl.secret import SecretBox
 from nacl.signing import SigningKey
 
+from doorctl.admin import pairing
+from doorctl.admin.installation import initialise
+from doorctl.admin.setup import make_certificate, openssl
 from doorctl.config import Config, load
 from doorctl.config.tables import Setup
 from doorctl.core.errors import DoorctlError, InputError, KeyFileError
 from doorctl.privacy.audit import KEY, Action
-from doorctl.services import pairing
-from doorctl.services.installation import initialise
-from doorctl.services.setup import make_certificate, openssl
 from doorctl.sources.branches import tls_context
 from doorctl.store.keys import (
     ITERATIONS,

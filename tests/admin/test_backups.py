@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from doorctl.admin.backup import make_backup, opened, unpacked
+from doorctl.admin.installation import initialise
 from doorctl.config import load
 from doorctl.services.app import App
-from doorctl.services.installation import initialise, make_backup, opened, unpacked
+from tests.admin.test_restoring import CONFIGURATION
 from tests.fakes.clock import FakeClock
-from tests.services.test_restoring import CONFIGURATION
 
 NOW = datetime(2026, 12, 1, 3, tzinfo=UTC)
 

@@ -18,10 +18,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from doorctl import __version__
+from doorctl.admin.support import WORDS, bundle, harmless
 from doorctl.config import load
 from doorctl.core.errors import InputError
 from doorctl.rpc.control import ControlServer, Question
-from doorctl.services.support import WORDS, bundle, harmless
 from tests.e2e.door import COMMANDS
 from tests.web.branch import Branch
 

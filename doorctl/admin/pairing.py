@@ -40,6 +40,8 @@ from nacl.public import PrivateKey, PublicKey, SealedBox
 from nacl.secret import SecretBox
 
 from doorctl.access.patron import KEY_BYTES, key_parts
+from doorctl.admin.keys import lay_over_all
+from doorctl.admin.setup import DAYS_MADE, edited, openssl
 from doorctl.config import Config, load
 from doorctl.config.tables import Age, Sync, read_address
 from doorctl.core.errors import ConfigError, InputError, KeyFileError
@@ -49,8 +51,6 @@ from doorctl.privacy.audit import KEY, Action, Deed
 from doorctl.privacy.subject import CARD
 from doorctl.services.app import App, placed
 from doorctl.services.branch import note
-from doorctl.services.installation import lay_over_all
-from doorctl.services.setup import DAYS_MADE, edited, openssl
 from doorctl.store import keys
 from doorctl.store.connection import open_reader, translated
 from doorctl.store.tables import person_tables, select

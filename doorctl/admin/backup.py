@@ -1,7 +1,7 @@
-"""An installation: made or nothing of it, its keys changed, and backed up.
+"""A backup is made, kept and sent.
 
-A backup is one file that nothing here can open. Whoever has the public key can make one, so it is
-not believed: what is not exactly as :func:`packed` writes it is refused.
+It is one file that nothing here can open. All who have the public key can make one, so it is not
+believed: what is not exactly as :func:`packed` writes it is refused.
 """
 
 from __future__ import annotations
@@ -11,305 +11,67 @@ import re
 import stat
 import subprocess
 import tarfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
 import doorctl
-from doorctl.access.calendar import DaySource, StoredDay, StoredWeek
 from doorctl.config import Config
-from doorctl.config.hours import Opening
 from doorctl.config.tables import Backup
 from doorctl.core.errors import (
-    AlreadyExistsError,
     InputError,
     NotAnsweringError,
     StoreError,
 )
 from doorctl.core.identity import as_root, login, owner_of
 from doorctl.core.language import further
-from doorctl.core.masked import InstallationKey
-from doorctl.core.moments import Moment
-from doorctl.privacy.audit import KEY, Action, Deed
-from doorctl.services.app import App, placed, system_clock
-from doorctl.services.branch import named_files, note_done
-from doorctl.store import branch as branch_rows
-from doorctl.store import door_log
-from doorctl.store import patrons as patron_rows
+from doorctl.privacy.audit import Action, Deed
+from doorctl.services.app import App, placed
+from doorctl.services.branch import note, note_done
 from doorctl.store.branch import FACTOR_KEY
-from doorctl.store.branch_writer import BranchRecordsWriter, create_branch, open_or_create_branch
 from doorctl.store.connection import (
-    Writer,
     changing,
     create_private,
     whole_copy,
 )
 from doorctl.store.keys import (
-    ArgonSealer,
-    create_key,
-    earlier_keys,
-    key_id,
-    lay_over,
-    put,
-    read_key,
     read_key_file,
-    remove_key,
 )
-from doorctl.store.layout import Layout
-from doorctl.store.patrons_writer import create_patrons
-from doorctl.store.visits import create_visits
 from doorctl.sync.document import BranchName
 
-if TYPE_CHECKING:
-    from doorctl.sources.hours import HolidaysWanted
-
-INITIAL_YEARS = 10
-"""Years for a branch that never runs a web process: longer than a memory card lives."""
-
-
-def initialise(config: Config) -> tuple[list[Path], list[Path]]:
-    """Make the installation key, unless there is one, and the empty databases.
-
-    Returns what was made, and what was kept: a key that another branch has too.
-    Raises AlreadyExistsError: one of the databases is there; nothing was changed. DoorctlError: one
-    can't be made, or the key can't be used; no file was left.
-    """
-    key = config.secrets.installation_key_file
-    patrons, visits, branch = (
-        config.storage.patrons_db,
-        config.storage.visits_db,
-        config.storage.branch_db,
-    )
-    for path in (patrons, visits, branch):
-        if path.exists():
-            raise AlreadyExistsError(f"{path} is there already; nothing was changed")
-    make_directory(config.storage.directory)
-    with owner_of(visits.parent):
-        make_directory(visits.parent)
-    with owner_of(key.parent):
-        make_directory(key.parent)
-        kept = [key] if key.exists() else []
-    with ExitStack() as undo:
-        if not kept:
-            create_key(key)
-            undo.callback(remove, key)
-        # A lock that is left alone would say that bans were lost.
-        create_or_undo(branch, create_branch, undo, ".lock")
-        make_databases(config, key, undo)
-        _store_hours(config, branch)
-        undo.pop_all()
-    return [*([] if kept else [key]), patrons, visits, branch], kept
-
-
-def create_or_undo(
-    database: Path, create: Callable[[Path], None], undo: ExitStack, *others: str
-) -> None:
-    """Create a database as its directory's owner; `undo` removes it, with other files of its."""
-    take_back = partial(remove, database, "-wal", "-shm", *others)
-    try:
-        with owner_of(database.parent):
-            create(database)
-    except AlreadyExistsError:
-        raise  # Made meanwhile, by another process, whose the lock is too.
-    except BaseException:
-        take_back()
-        raise
-    undo.callback(take_back)
-
-
-def make_databases(config: Config, key_file: Path, undo: ExitStack) -> None:
-    """Make the empty databases of patrons and visits that are not there; `undo` removes them."""
-    key = read_key(key_file)
-    sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
-    patrons, visits = config.storage.patrons_db, config.storage.visits_db
-    make_directory(visits.parent)
-    create_cache = partial(create_patrons, seal=sealer.seal)
-    for path, create in ((patrons, create_cache), (visits, create_visits)):
-        if not path.exists():
-            create_or_undo(path, create, undo)
-    if earlier_keys(key):
-        # No later call takes what these are to hold for something of an earlier key.
-        lay_over_all(config, key)
-
-
-def _store_hours(config: Config, branch: Path) -> None:
-    opening, week = config.opening, config.opening.calendar.week or ()
-    begins = opening.source == "staff" and any(week)
-    if opening.holidays == "ignore" and not begins:
-        return
-    from doorctl.sources.hours import computed  # loads what `init` alone needs
-
-    with closing(open_or_create_branch(branch)) as writer:
-        moment = system_clock(config).moment()
-        if begins:
-            writer.set_week(StoredWeek(week), moment)
-        store_initial_holidays(opening, writer, moment, computed)
-
-
-def store_initial_holidays(
-    opening: Opening,
-    writer: BranchRecordsWriter,
-    moment: Moment,
-    compute: Callable[[HolidaysWanted], Iterable[StoredDay]],
-) -> None:
-    """Store the holidays of `INITIAL_YEARS`, where any are wanted, in an empty ``branch.db``.
-
-    While the clock is not set, they begin with the latest year that is known to have come. The
-    website's hours have them in place. Raises DoorctlError: nothing was changed.
-    """
-    if opening.holidays == "ignore" or opening.source == "website":
-        return
-    from doorctl.sources.hours import HolidaysWanted
-
-    first = moment.known_time.date()
-    years = tuple(range(first.year, first.year + INITIAL_YEARS))
-    wanted = HolidaysWanted(years, opening.holidays_also)
-    days = [holiday for holiday in compute(wanted) if holiday.day >= first]
-    writer.set_days(DaySource.HOLIDAY, days, moment, known_until=wanted.known_until)
-
-
-def remove(path: Path, *suffixes: str) -> None:
-    """Remove a file, and others whose names have more at their ends, as far as they can be."""
-    for suffix in ("", *suffixes):
-        with owner_of(path.parent), suppress(OSError):
-            path.with_name(f"{path.name}{suffix}").unlink()
-
-
-def make_directory(directory: Path) -> None:
-    """Make a directory, mode 0700, unless it is there. Raises StoreError: it can't be made."""
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as err:
-        raise StoreError(f"{directory} can't be made: {err.strerror}") from err
-
-
-# A new key is carried to each branch, and counts with those before it.
-
-
-def next_key_file(config: Config) -> Path:
-    """Return where a new key waits until every branch has it."""
-    path = config.secrets.installation_key_file
-    return path.with_name(f"{path.name}.next")
-
-
-def rotate(config: Config, stolen: Collection[str] = ()) -> Path:
-    """Make the next installation key and return its file, to be carried to each branch.
-
-    It runs on the sender, or on a branch that has no sender. A thief may have the key of the
-    `stolen` branches: InputError where one is still sent patrons. Raises AlreadyExistsError while
-    a rotation is under way, KeyFileError where the key can't be read or written.
-    """
-    targets = () if config.sync is None else config.sync.targets
-    for target in targets:
-        if target.branch in stolen:
-            raise InputError(
-                f"{target.branch} is still sent patrons: first take its [[sync.targets]] out, "
-                "until there is a Pi with the new key and a new certificate"
-            )
-    path = next_key_file(config)
-    key = read_key(config.secrets.installation_key_file)
-    try:
-        create_key(path, after=key.reveal())
-    except AlreadyExistsError:
-        raise AlreadyExistsError(
-            f"a rotation is under way: carry {path} to each branch and run "
-            "`doorctl keys adopt` there"
-        ) from None
-    return path
-
-
-def adopt(config: Config, new: Path) -> bool:
-    """Take a new key into use on a branch whose processes are stopped; remove its copy.
-
-    The key comes first, and is in force with the one before it: killed at any point, the door finds
-    every card, ban and count at its next start, and this goes on where it stopped. `new` is the
-    file that `rotate` made, or the installation key itself to go on. Returns whether anything was
-    left to do.
-
-    Raises InputError where it does not follow on this branch's key, StoreBusyError where door or
-    web runs and nothing was changed, else DoorctlError.
-    """
-    path = config.secrets.installation_key_file
-    before, key = read_key(path), read_key(new)
-    if not earlier_keys(key) or before not in (key, earlier_keys(key)[0]):
-        raise InputError(f"{new} does not follow on {path}; take the file that this rotation made")
-    done = lay_over_all(config, key, partial(put, path, key.reveal()))
-    # The file that was carried here goes last: while it is there, the audit log may not say so yet.
-    if not done and new == path:
-        return False
-    note_done(App.of(config), Deed(Action.KEY_ADOPTED, details={KEY: key_id(key)}))
-    if new != path:
-        remove_key(new)
-    return True
-
-
-def lay_over_all(
-    config: Config, key: InstallationKey, before_first: Callable[[], None] = lambda: None
-) -> bool:
-    """Rewrite every database for a new key, and tell whether there was anything to do.
-
-    Raises StoreError: one is in use, and nothing was changed; or it failed, and this can be
-    repeated.
-    """
-    databases: Mapping[Path, Layout] = {
-        config.storage.patrons_db: patron_rows.migrations,
-        config.storage.visits_db: door_log.migrations,
-        config.storage.branch_db: branch_rows.migrations,
-    }
-    with ExitStack() as stack:
-        writers = []
-        for path, migrations in databases.items():
-            if path.exists():
-                # Until it is closed again, last opened first.
-                stack.enter_context(owner_of(path.parent))
-                writers.append(stack.enter_context(closing(Writer(path, migrations))))
-        before_first()
-        done = [lay_over(writer, key) for writer in writers]
-    return any(done)
-
-
-def keys_in_use(config: Config) -> tuple[InstallationKey, ...]:
-    """Return a sender's keys: the newest, and the old while one waits; KeyFileError."""
-    path = next_key_file(config)
-    if not path.exists():
-        return (read_key(config.secrets.installation_key_file),)
-    new = read_key(path)
-    return new, *earlier_keys(new)[:1]
-
-
-def drop_old_key(config: Config) -> None:
-    """End a rotation on the sender: a branch with the old key is sent nothing; KeyFileError."""
-    new = next_key_file(config)
-    put(config.secrets.installation_key_file, read_key(new).reveal())
-    remove_key(new)
-
-
-# A backup is made, kept and sent.
-
 MANIFEST, CONFIG, BRANCH, BESIDE, UNITS = (
-    *("manifest.json", "doorctl.toml", "branch.db"),
-    *("beside/", "units/"),
+    "manifest.json",
+    "doorctl.toml",
+    "branch.db",
+    "beside/",
+    "units/",
 )
 """Names in a backup; the last two begin those of files beside the configuration and of drop-ins."""
 
+
 SYSTEMD = Path("/etc/systemd/system")
+
 
 LONGEST_FILE_BYTES = 4 * 1024 * 1024
 """Of a key, a certificate or a catalogue."""
 
+
 AGE_S, SEND_S, SILENCE_S = 300, 900, 60
 """Longest time to encrypt, to send, and to hear nothing of the other machine, seconds."""
 
+
 TOLD_CHARACTERS = 200
+
+
 SAY_NOTHING = ("age: report", "Connection closed")
 """Last lines of programs that have said why before them."""
 
@@ -614,3 +376,29 @@ def _put(wanted: Backup, name: str, content: bytes, limit_s: float) -> None:
         raise NotAnsweringError(unreached(err, "backup")) from err
     if not httpx2.codes.is_success(status):
         raise NotAnsweringError(f"it answers with HTTP status {status}")
+
+
+def back_up(app: App, file: Path) -> list[Path]:
+    """Copy ``branch.db`` to a new file, 0600 and durable; first noted on the audit log.
+
+    Returns the files to keep beside it: what opens second factors, and what the configuration
+    names. Raises AlreadyExistsError: there is a file already; it was not touched. StoreError:
+    ``branch.db`` can't be read or noted in, or the copy can't be written.
+    """
+    content = whole_copy(app.storage.branch_db)
+    note(app, Deed(Action.BACKUP_MADE))
+    with changing(file):
+        create_private(file, content)
+    factors = app.storage.branch_db.with_name(FACTOR_KEY)
+    return sorted({*named_files(app.config), *([factors] if factors.exists() else [])})
+
+
+def named_files(part: object) -> Iterator[Path]:
+    """Yield the files that a configuration, or a part of it, names."""
+    for field in fields(part) if is_dataclass(part) else ():
+        value = getattr(part, field.name)
+        if field.name.endswith(("_file", "_files")):
+            paths = (value,) if isinstance(value, Path) else value
+            yield from (path for path in paths if path != Path())
+        else:
+            yield from named_files(value)

@@ -17,6 +17,7 @@ from doorctl.access.messages import Opened, Prepared
 from doorctl.access.patron import KEY_BYTES, Patron, SealedRow, pin_check, row_key
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CardThrottle
+from doorctl.admin.keys import adopt, rotate
 from doorctl.config import Config
 from doorctl.core.errors import AlreadyExistsError, InputError, KeyFileError, StoreBusyError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
@@ -26,7 +27,6 @@ from doorctl.privacy.audit import Action, Deed
 from doorctl.services.app import App
 from doorctl.services.branch import audit_entries as entries
 from doorctl.services.branch import note
-from doorctl.services.installation import adopt, rotate
 from doorctl.services.numbers import own_sealer
 from doorctl.services.subject import Named, erase, export
 from doorctl.store.branch import BranchRecords

@@ -1,0 +1,1 @@
+"""What only root and the installer do with a machine: install, pair, upgrade, back up, help."""
