@@ -84,7 +84,7 @@ import os, signal, sys
 from pathlib import Path
 from doorctl.config import load
 from doorctl.core.errors import DoorctlError
-from doorctl.services import upgrade
+from doorctl.admin import upgrade
 STEPS = {"subprocess.Popen", "os.rename", "os.remove", "os.symlink", "sqlite3.connect"}
 left, phase, counted = 0, "", ""
 def count(event, about):

@@ -69,7 +69,7 @@ import sys
 from pathlib import Path
 from doorctl.config import load
 from doorctl.core.errors import DoorctlError
-from doorctl.services import upgrade
+from doorctl.admin import upgrade
 home, config, trial_s, *overrides = sys.argv[1:]
 upgrade.TRIAL_S = float(trial_s)
 try:
