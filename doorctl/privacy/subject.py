@@ -93,6 +93,10 @@ class Table:
         """The names of all columns."""
         return tuple(column.name for column in self.columns)
 
+    def column(self, name: str) -> Column:
+        """Return a column by its name; KeyError where there is none."""
+        return {column.name: column for column in self.columns}[name]
+
     @property
     def twice(self) -> tuple[str, ...]:
         """The names of the columns that are kept twice."""

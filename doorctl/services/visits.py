@@ -28,6 +28,7 @@ from doorctl.services.numbers import keys_of
 from doorctl.store.branch import ModeDeed
 from doorctl.store.door_log import (
     EVERY,
+    VISIT_COLUMNS,
     DoorEvent,
     DoorLogRows,
     HourlyHistory,
@@ -60,15 +61,10 @@ ENTERED, LEFT = "entered", "left"
 
 
 def as_dict(visit: Visit) -> dict[str, Any]:
-    """Return an attempt for scripts; `at` has milliseconds."""
-    return {
-        "attempt": visit.attempt,
-        "at": visit.at.isoformat(timespec="milliseconds"),
-        "clock": visit.clock.value,
-        "verdict": visit.verdict,
-        "reason": visit.reason,
-        "card": visit.card,
-    }
+    """Return an attempt for scripts, by the names of its fields; `at` has milliseconds."""
+    held = {name: getattr(visit, name) for name in VISIT_COLUMNS}
+    at = visit.at.isoformat(timespec="milliseconds")
+    return held | {"at": at, "clock": visit.clock.value}
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,11 @@ class StoredAccounts:
             create_key(self._key_file)
         sealed = self._box().encrypt(factor.secret.reveal().encode(), name.encode())
         values = (name, bytes(sealed), factor.step, marks)
-        execute("INSERT OR REPLACE INTO second_factors VALUES (?,?,?,?)", values)
+        execute(
+            "INSERT OR REPLACE INTO second_factors (account, secret, step, recovery) "
+            "VALUES (?,?,?,?)",
+            values,
+        )
 
     @property
     def _key_file(self) -> Path:
@@ -224,7 +228,9 @@ MARK_BYTES = 8
 MOST_KEPT = 5000
 """Most counts that are kept; above it the oldest are deleted, so that they can't fill the disk."""
 
-_KEEP_FAILURES = "INSERT OR REPLACE INTO sign_in_failures VALUES (?, ?, ?, ?)"
+_KEEP_FAILURES = (
+    "INSERT OR REPLACE INTO sign_in_failures (mark, count, boot_id, boot_ms) VALUES (?, ?, ?, ?)"
+)
 _FORGET_FAILURES = """
     DELETE FROM sign_in_failures WHERE boot_ms <= :now - :kept AND boot_id = :boot
         OR boot_id <> :boot AND :now >= :kept

@@ -133,7 +133,7 @@ STEP_MS, STEP_EACH_MS = 24 * 3_600_000, 3_600_000
 
 _DELETED_BY, _FIRST_SEEN = "deleted_by_ms", "later_time_seen_ms"
 _TIME = "SELECT CAST(value AS INTEGER) FROM settings WHERE key = ?"
-_KEEP_TIME = "INSERT OR REPLACE INTO settings VALUES (?, ?)"
+_KEEP_TIME = "INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)"
 _FORGET_TIME = "DELETE FROM settings WHERE key = ?"
 
 _BY_TIME = (
@@ -414,7 +414,9 @@ class BranchRecordsWriter(Writer):
             return
         with self.together(moment) as connection:
             connection.execute("DELETE FROM wrong_pins_elsewhere")
-            connection.executemany("INSERT INTO wrong_pins_elsewhere VALUES (?, ?, ?)", rows)
+            connection.executemany(
+                "INSERT INTO wrong_pins_elsewhere (patron_ref, wrong, day) VALUES (?, ?, ?)", rows
+            )
             if {ref for ref, _, _ in held} - elsewhere.keys():
                 self.rewrite_after()
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from doorctl.access.throttle import A_CODE, CODES_KEY, CardThrottle, ReaderThrottle
@@ -15,10 +17,11 @@ from doorctl.core.errors import StoreDamagedError
 from doorctl.core.moments import BootTime, CarriedTime, ClockState, KeptReadings, Moment
 from doorctl.privacy.retention import Hold
 from doorctl.privacy.statistics import OPENED, HourCount
-from doorctl.privacy.subject import VISITS
+from doorctl.privacy.subject import CARD, VISITS, Column, Shown
 from doorctl.store.connection import WatchedReader
 from doorctl.store.layout import Layout, releases
 from doorctl.store.tables import (
+    ATTEMPTS,
     CARRIED_TIME,
     CLOCK_READINGS,
     from_ms,
@@ -208,11 +211,11 @@ def to_hold(record: tuple[Any, ...]) -> Hold:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One row of the door log; `verdict` and `reason` are None while an attempt is open.
+    """One row of the door log as everything shows it; a field is read from the column of its name.
 
-    `attempt` only grows. `at` is the UTC time of the swipe, and `clock` says how good it is. `card`
-    is the first 8 hex digits of the row key, a pseudonym; "code" for any issued code, None for an
-    unreadable card.
+    `attempt` only grows. `at` is the UTC time of the swipe, and `clock` says how good it is;
+    `verdict` and `reason` are None while the attempt is open. `card` is the first 8 hex digits of
+    the row key, a pseudonym; "code" for any issued code, None for an unreadable card.
     """
 
     attempt: int
@@ -221,6 +224,15 @@ class Visit:
     verdict: str | None
     reason: str | None
     card: str | None
+
+
+STORED_AS: Mapping[str, str] = MappingProxyType({"at": "at_ms", "card": CARD})
+"""The fields of a visit that have another name than their column."""
+
+VISIT_COLUMNS: Mapping[str, Column] = MappingProxyType(
+    {field.name: ATTEMPTS.column(STORED_AS.get(field.name, field.name)) for field in fields(Visit)}
+)
+"""Each field of a visit, in its order, with the column that it is read from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,10 +257,8 @@ PAGE_ROWS = 500
 
 CARD_HEX_DIGITS = 8
 
-_PAGE = """
-    SELECT at_ms, attempt, clock, verdict, reason, row_key FROM attempts
-    WHERE (at_ms, attempt) > (?, ?) ORDER BY at_ms, attempt LIMIT ?
-"""
+_ROWS = select(", ".join(column.name for column in VISIT_COLUMNS.values()), "attempts WHERE ")
+_PAGE = f"{_ROWS}(at_ms, attempt) > (?, ?) ORDER BY at_ms, attempt LIMIT ?"
 
 
 class VisitHistory(HourlyHistory):
@@ -261,8 +271,9 @@ class VisitHistory(HourlyHistory):
         """Yield attempts from a UTC time on, oldest first; those that end meanwhile may show it."""
         last = (to_ms(not_before), -1)
         while page := self._fetch(_PAGE, *last, PAGE_ROWS):
-            yield from map(to_visit, page)
-            last = page[-1][:2]
+            visits = list(map(_to_visit, page))
+            yield from visits
+            last = (to_ms(visits[-1].at), visits[-1].attempt)
 
     def card_throttle(self, row_key: bytes) -> CardThrottle:
         """Return a card's failures in a row; a card never seen has none."""
@@ -312,22 +323,27 @@ class VisitHistory(HourlyHistory):
         return tuple(map(to_hold, self._fetch(HOLDS)))
 
 
-def to_visit(record: tuple[Any, ...]) -> Visit:
-    """Return the visit of a record of time, number, clock, verdict, reason and row key."""
-    at_ms, attempt, clock, verdict, reason, row_key = record
-    return Visit(attempt, from_ms(at_ms), ClockState(clock), verdict, reason, _card(row_key))
+def _card(row_key: bytes) -> str:
+    return A_CODE if row_key == CODES_KEY else row_key.hex()[:CARD_HEX_DIGITS]
 
 
-def _card(row_key: bytes | None) -> str | None:
-    if row_key == CODES_KEY:
-        return A_CODE
-    return None if row_key is None else row_key.hex()[:CARD_HEX_DIGITS]
+_READ_AS: Mapping[str, Callable[[Any], Any]] = {"clock": cache(ClockState), "card": _card}
+_BY_SHOWN: Mapping[Shown, Callable[[Any], Any]] = {Shown.TIME: from_ms, Shown.FLAG: bool}
+_READ = [_READ_AS.get(name) or _BY_SHOWN.get(each.shown) for name, each in VISIT_COLUMNS.items()]
+_READ_AT = [(at, read) for at, read in enumerate(_READ) if read]
+
+
+def _to_visit(record: Iterable[Any]) -> Visit:
+    values = list(record)
+    for at, read in _READ_AT:
+        if (stored := values[at]) is not None:
+            values[at] = read(stored)
+    return Visit(*values)
 
 
 OPEN = "open"
 """The verdict by which a filter selects attempts that are under way."""
 
-_ROWS = "SELECT at_ms, attempt, clock, verdict, reason, row_key FROM attempts WHERE "
 _MOST = 2**63 - 1
 """Above every attempt's number."""
 
@@ -438,4 +454,4 @@ class DoorLogRows(HourlyHistory):
     def _rows(self, chosen: LogFilter, place: str, *more: object) -> list[Visit]:
         condition, values = chosen.condition(self.not_before)
         statement = f"{_ROWS}{condition} AND {place}"
-        return [to_visit(row) for row in self._fetch(statement, *values, *more)]
+        return [_to_visit(row) for row in self._fetch(statement, *values, *more)]

@@ -76,7 +76,7 @@ def belongs(table: Table, subject: Subject) -> tuple[str, tuple[Any, ...]]:
 
 _STONES = "SELECT mark, erasure, epoch, erased_ms, until_ms FROM tombstones ORDER BY mark"
 _SET = """
-    INSERT INTO tombstones VALUES (?, ?, ?, ?, ?)
+    INSERT INTO tombstones (mark, erasure, epoch, erased_ms, until_ms) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET erasure = excluded.erasure, epoch = max(epoch, excluded.epoch),
     erased_ms = excluded.erased_ms, until_ms = excluded.until_ms
 """

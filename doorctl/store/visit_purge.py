@@ -74,7 +74,7 @@ _DATE_UNBELIEVED = """
     WHERE boot_id <> :boot_id AND clock = :untrusted AND at_ms >= :believed AND at_ms < :began
 """
 _KEEP_TIME = """
-    INSERT INTO clock VALUES (1, :high_water)
+    INSERT INTO clock (only, high_water_ms) VALUES (1, :high_water)
     ON CONFLICT DO UPDATE SET high_water_ms = max(high_water_ms, excluded.high_water_ms)
 """
 
@@ -310,7 +310,9 @@ class PurgedVisits(ABC):
     def plant(self, canary: bytes, at: datetime) -> None:
         """Keep a canary of 16 bytes, purged like a visit of that UTC time; may be repeated."""
         with self.transaction() as connection:
-            connection.execute("INSERT OR IGNORE INTO canaries VALUES (?, ?)", (canary, to_ms(at)))
+            connection.execute(
+                "INSERT OR IGNORE INTO canaries (row_key, at_ms) VALUES (?, ?)", (canary, to_ms(at))
+            )
 
     def canaries(self) -> frozenset[bytes]:
         """Return the canaries that are kept now."""

@@ -40,7 +40,10 @@ from doorctl.store.visit_purge import PurgedVisits, identity, value
 
 FORGET_WRONG_PINS = "DELETE FROM wrong_pins WHERE row_key = ? OR patron_ref = ?"
 
-_CHARGE = "INSERT INTO wrong_pins VALUES (?, date(? / 1000, 'unixepoch'), ?, ?, 0, ?)"
+_CHARGE = """
+    INSERT INTO wrong_pins (attempt, day, row_key, patron_ref, answered, at_card)
+    VALUES (?, date(? / 1000, 'unixepoch'), ?, ?, 0, ?)
+"""
 # A right PIN at one card answers none that were typed at another: that one may be stolen.
 _ANSWER = """
     UPDATE wrong_pins SET answered = 1 FROM wrong_pins AS right
@@ -69,6 +72,10 @@ _ADD_HOLD = f"INSERT INTO holds ({HOLD_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?,
 _LIFT = f"DELETE FROM holds WHERE number = ? RETURNING {HOLD_COLUMNS}"  # noqa: S608
 
 
+_OPEN = """
+    INSERT INTO attempts (attempt, at_ms, clock, boot_id, boot_ms, row_key)
+    VALUES (?, ?, ?, ?, ?, ?)
+"""
 TRIED = "INSERT INTO attempts (at_ms, clock, boot_id, boot_ms) VALUES (0, 'untrusted', '', 0)"
 _CLOSE = """
     UPDATE attempts SET verdict = ?, reason = ?, row_key = coalesce(?, row_key)
@@ -88,6 +95,13 @@ _CUT_OFF = "SELECT count(*) FROM events WHERE kind = 'restarted' AND at_ms >= ?"
 _CLOSE_ALL = "UPDATE attempts SET verdict = ?, reason = ? WHERE verdict IS NULL"
 
 
+_KEEP_READER = """
+    INSERT OR REPLACE INTO reader (only, spent_ms, boot_id, boot_ms) VALUES (1, ?, ?, ?)
+"""
+_KEEP_THROTTLE = """
+    INSERT OR REPLACE INTO throttles (row_key, failures, boot_id, boot_ms, touched_ms)
+    VALUES (?, ?, ?, ?, ?)
+"""
 _KEEP_CLOCK = """
     INSERT OR REPLACE INTO clock_readings (only, boot_id, accepted_ms, doubt_ms,
     accepted_boot_ms, doubt_boot_ms, doubted_boot_ms, leap_ms) VALUES (1, ?, ?, ?, ?, ?, ?, ?)
@@ -135,7 +149,7 @@ class VisitStore(PurgedVisits):
         at_ms = to_ms(at.utc)
         with self.transaction() as connection:
             connection.execute(
-                "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)",
+                _OPEN,
                 (number, at_ms, at.state.value, at.boot.boot_id, at.boot.ms, row_key),
             )
             if row_key is not None and opened.throttle is not None:
@@ -167,7 +181,7 @@ class VisitStore(PurgedVisits):
                 connection.execute(TAKE_BACK_WRONG_PIN, (number,))
             if closed.reader is not None:
                 bucket = (closed.reader.spent_ms, *_columns(closed.reader.at))
-                connection.execute("INSERT OR REPLACE INTO reader VALUES (1, ?, ?, ?)", bucket)
+                connection.execute(_KEEP_READER, bucket)
 
     def add_events(self, events: Iterable[tuple[Stamped, str, str, str]]) -> None:
         """Keep what the door did: when, kind, why and by whom; a state only where it changed."""
@@ -289,7 +303,7 @@ def _keep_throttle(
         _forget_throttle(connection, row_key)
         return
     connection.execute(
-        "INSERT OR REPLACE INTO throttles VALUES (?, ?, ?, ?, ?)",
+        _KEEP_THROTTLE,
         (row_key, throttle.failures, *_columns(throttle.at), touched_ms),
     )
 

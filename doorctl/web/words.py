@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 from doorctl.access.calendar import DAY_MINUTES, Cause, Mode
 from doorctl.config.hours import Placed
 from doorctl.core.errors import InputError
-from doorctl.core.language import Language
+from doorctl.core.language import DANISH, Language
+from doorctl.privacy.subject import Column, Table
 
 WEEKDAYS: Final = (
     "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday",
@@ -45,6 +46,16 @@ class Words:
         """Return the form that fits a number, which is `{n}` in it."""
         form = self.language.words.ngettext(singular, plural, number)
         return form.format(n=self.number(number), **values)
+
+    def plain(self, value: object) -> str:
+        """Return a stored value as this language writes it; "" for None."""
+        if isinstance(value, bool):
+            return self.say("yes") if value else self.say("no")
+        return "" if value is None else str(self._value(value))
+
+    def name_of(self, named: Table | Column) -> str:
+        """Return what a table or a column is called in a person's export."""
+        return named.danish if self.language.code == DANISH else named.english
 
     def call_it(self, phone: str) -> str:
         """Return the sentence that says whom to call, with the number where there is one."""

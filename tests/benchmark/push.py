@@ -172,7 +172,10 @@ DAYS = 30
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 BOOT = BootTime("benchmark", 60_000)
 RETENTION = timedelta(days=DAYS)
-INSERT_VISIT = "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, 'granted', 'ok')"
+INSERT_VISIT = """
+    INSERT INTO attempts (attempt, at_ms, clock, boot_id, boot_ms, row_key, verdict, reason)
+    VALUES (?, ?, ?, ?, ?, ?, 'granted', 'ok')
+"""
 
 
 def purge_of_a_month(plan: Plan, work: Path) -> Iterator[Figure]:

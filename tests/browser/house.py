@@ -87,7 +87,11 @@ def count_years(config: Config, visits_per_day: int) -> None:
             counts = {(ATTEMPT, outcome): count for outcome, count in outcomes.items()}
             counts |= {(LEAF, outcome): outcomes["ok"] for outcome in ("entered", "left")}
             rows = [(hour, *column, count) for column, count in counts.items() if count]
-            connection.executemany("INSERT INTO hourly VALUES (?, 'self_service', ?, ?, ?)", rows)
+            connection.executemany(
+                "INSERT INTO hourly (hour, mode, kind, outcome, count) "
+                "VALUES (?, 'self_service', ?, ?, ?)",
+                rows,
+            )
 
 
 _VISIT = """

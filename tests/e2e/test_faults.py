@@ -257,7 +257,7 @@ def test_impossible_high_water(door: Door) -> None:
 
     Bug (end-to-end test): a stored time beyond the calendar kept the door from starting.
     """
-    door.change("INSERT OR REPLACE INTO clock VALUES (1, ?)", 2**62)
+    door.change("INSERT OR REPLACE INTO clock (only, high_water_ms) VALUES (1, ?)", 2**62)
 
     listed = door.call("visits", "list")
 

@@ -24,7 +24,10 @@ from tests.fakes.waiting import until
 TRACE = b"left-by-a-visit!"
 """Stands where a visit's row key would: 16 bytes that can be searched for in raw files."""
 
-INSERT = "INSERT INTO attempts VALUES (?, ?, 'trusted', 'another-boot', 5, ?, 'granted', 'ok')"
+INSERT = """
+    INSERT INTO attempts (attempt, at_ms, clock, boot_id, boot_ms, row_key, verdict, reason)
+    VALUES (?, ?, 'trusted', 'another-boot', 5, ?, 'granted', 'ok')
+"""
 
 
 def put_visit(door: Door, attempt: int, age: timedelta, trace: bytes = TRACE) -> None:

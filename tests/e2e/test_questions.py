@@ -91,7 +91,10 @@ def test_visits_in_words_and_since_a_time(door: Door) -> None:
 def test_visits_hidden_by_the_clock(door: Door) -> None:
     """After a clock that was far ahead one line says which visits are hidden."""
     ahead = datetime.now(UTC) + timedelta(days=10)
-    door.change("INSERT OR REPLACE INTO clock VALUES (1, ?)", int(ahead.timestamp() * 1000))
+    door.change(
+        "INSERT OR REPLACE INTO clock (only, high_water_ms) VALUES (1, ?)",
+        int(ahead.timestamp() * 1000),
+    )
 
     done = door.call("visits", "list")
 
@@ -109,7 +112,10 @@ def test_visits_no_log(door: Door) -> None:
 
 
 HOUR = int(datetime(2026, 3, 12, 18, tzinfo=UTC).timestamp()) // 3600
-SEEN = "INSERT INTO hourly VALUES (?, 'self_service', 'attempt', ?, ?)"
+SEEN = (
+    "INSERT INTO hourly (hour, mode, kind, outcome, count) "
+    "VALUES (?, 'self_service', 'attempt', ?, ?)"
+)
 
 
 @pytest.fixture

@@ -205,7 +205,9 @@ class MemoryBranch(_Breakable, BranchRecords, BranchRecordsWriter):  # type: ign
         """Let other branches have told of these wrong PINs and no others."""
         rows: Iterable[tuple[str, int]] = elsewhere.items()
         self.execute("DELETE FROM wrong_pins_elsewhere")
-        self.database.executemany("INSERT INTO wrong_pins_elsewhere VALUES (?, ?, '9999')", rows)
+        self.database.executemany(
+            "INSERT INTO wrong_pins_elsewhere (patron_ref, wrong, day) VALUES (?, ?, '9999')", rows
+        )
 
     def _compact_if_stale(self) -> None:
         """Do nothing: there is no file."""

@@ -35,7 +35,10 @@ EXPIRED = {number: b"left-by-visit-%02d" % number for number in range(1, 9)}
 YOUNG = {number: b"may-stay-here-%02d" % number for number in range(9, 15)}
 """Row keys of visits by their numbers: 16 bytes each that can be searched for in raw files."""
 
-_INSERT = "INSERT INTO attempts VALUES (?, ?, 'trusted', 'another-boot', 5, ?, 'granted', 'ok')"
+_INSERT = """
+    INSERT INTO attempts (attempt, at_ms, clock, boot_id, boot_ms, row_key, verdict, reason)
+    VALUES (?, ?, 'trusted', 'another-boot', 5, ?, 'granted', 'ok')
+"""
 
 
 class Branch:

@@ -116,7 +116,8 @@ def test_whoever_tries_many_names_fills_no_disk(writer: BranchRecordsWriter) -> 
     failures = StoredFailures(writer)
     with writer.together(at()) as connection:
         connection.executemany(
-            "INSERT INTO sign_in_failures VALUES (?, 1, 'boot-1', ?)",
+            "INSERT INTO sign_in_failures (mark, count, boot_id, boot_ms) "
+            "VALUES (?, 1, 'boot-1', ?)",
             ((number.to_bytes(8, "big"), number) for number in range(MOST_KEPT)),
         )
         failures.keep("account", "x", Failures(2, BootTime("boot-1", MOST_KEPT + 1)))

@@ -47,11 +47,19 @@ def test_an_upgrade_from_0_2_keeps_every_charge(tmp_path: Path) -> None:
     path = tmp_path / "visits.db"
     create_file(path, Layout("visits", releases(VISITS, (0, 2))))
     with closing(sqlite3.connect(path)) as old, old:
-        old.execute("INSERT INTO throttles VALUES (?, 7, 'boot-1', 60000, 0)", (key_of(1),))
+        old.execute(
+            "INSERT INTO throttles (row_key, failures, boot_id, boot_ms, touched_ms) "
+            "VALUES (?, 7, 'boot-1', 60000, 0)",
+            (key_of(1),),
+        )
         rows: list[tuple[Any, ...]] = []
         rows += [(number, "2026-03-01", None, "p-1", number % 2) for number in range(19)]
         rows += [(number, "2026-03-01", key_of(3), None, 0) for number in range(20, 25)]
-        old.executemany("INSERT INTO wrong_pins VALUES (?, ?, ?, ?, ?)", rows)
+        old.executemany(
+            "INSERT INTO wrong_pins (attempt, day, row_key, patron_ref, answered) "
+            "VALUES (?, ?, ?, ?, ?)",
+            rows,
+        )
 
     with closing(VisitStore(path)) as visits:
         assert visits.card_throttle(key_of(1)) == CardThrottle(7, BOOT)
@@ -543,7 +551,9 @@ def test_the_table_has_no_place_for_a_person(log: Log) -> None:
 @pytest.mark.parametrize("hour", [10**8, 2**62])
 def test_an_hour_beyond_the_calendar_is_left_out(log: Log, hour: int) -> None:
     """A clock that was wrong by millennia, or a damaged row, breaks nothing."""
-    change(log, "INSERT INTO hourly VALUES (?, '', '', '', 1)", hour)
+    change(
+        log, "INSERT INTO hourly (hour, mode, kind, outcome, count) VALUES (?, '', '', '', 1)", hour
+    )
     for since, until in ((None, None), (NOON, datetime.max.replace(tzinfo=UTC))):
         with closing(HourlyHistory(log.path)) as history:
             assert list(history.hours(since, until)) == []

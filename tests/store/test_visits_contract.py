@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from doorctl.access.throttle import A_CODE, CODES_KEY, CardThrottle, ReaderThrot
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import BootTime, CarriedTime, ClockState
 from doorctl.privacy.retention import Hold
-from doorctl.store.door_log import Visit
+from doorctl.store.door_log import VISIT_COLUMNS, Visit
+from doorctl.store.tables import ATTEMPTS
 from doorctl.store.visits import MOST_HOLDS, RetriedVisits, VisitStore
 from tests.store.samples import DAY, NOON, Log, key_of, stamped
 
@@ -52,6 +53,14 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Log]:
     """An empty door log."""
     with closing(Log(tmp_path / "visits.db", request.param)) as log:
         yield log
+
+
+def test_every_column_of_an_attempt_is_shown_but_when_the_machine_started() -> None:
+    """A new column is a field of `Visit`; log page, file, list and script show it from then on."""
+    shown = {column.name for column in VISIT_COLUMNS.values()}
+
+    assert shown | {"boot_id", "boot_ms"} == set(ATTEMPTS.names)
+    assert list(VISIT_COLUMNS) == [field.name for field in fields(Visit)]
 
 
 def test_a_new_log_is_empty(log: Log) -> None:

@@ -220,7 +220,7 @@ def test_what_staff_say_of_the_clock_holds_for_pushes(branches: Branches) -> Non
     path = branch.directory / "visits.db"
     ahead = to_ms(datetime.now(UTC) + timedelta(days=25_000))
     with closing(sqlite3.connect(path)) as visits, visits:
-        visits.execute("INSERT OR REPLACE INTO clock VALUES (1, ?)", (ahead,))
+        visits.execute("INSERT OR REPLACE INTO clock (only, high_water_ms) VALUES (1, ?)", (ahead,))
     branch.start()
     branch.fill(60)
 

@@ -322,7 +322,11 @@ def test_each_tells_of_patrons_with_many_and_keeps_what_it_is_told(branch: Branc
         rows: list[tuple[Any, ...]] = [(number, DAY, None, "1001", 0, None) for number in range(4)]
         rows += [(number, DAY, None, "1002", 0, None) for number in range(10, 13)]
         rows += [(number, DAY, bytes(16), None, 0, None) for number in range(20, 29)]
-        visits.executemany("INSERT INTO wrong_pins VALUES (?, ?, ?, ?, ?, ?)", rows)
+        visits.executemany(
+            "INSERT INTO wrong_pins (attempt, day, row_key, patron_ref, answered, at_card) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            rows,
+        )
 
     assert wrong_pins_told(branch, {"1003": 7}) == {"1001": 4}
     assert elsewhere(branch) == {"1003": 7}

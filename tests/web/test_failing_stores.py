@@ -251,7 +251,11 @@ def served(directory: Path, *, door: bool) -> Iterator[Served]:
     keep_records(config, row(1).row_key)
     with closing(Connection(config.storage.visits_db)) as visits, visits:
         key = OwnNumbers(own_sealer(config)).readings(CARD, None)[0].key
-        visits.execute("INSERT INTO throttles VALUES (?, 10, 'a boot', 0, ?)", (key, NOW_MS))
+        visits.execute(
+            "INSERT INTO throttles (row_key, failures, boot_id, boot_ms, touched_ms) "
+            "VALUES (?, 10, 'a boot', 0, ?)",
+            (key, NOW_MS),
+        )
     with ExitStack() as stack:
         if door:
             stack.enter_context(branch.stage)

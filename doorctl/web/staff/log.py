@@ -33,7 +33,7 @@ from doorctl.core.moments import ClockState
 from doorctl.core.texts import refuse_purpose
 from doorctl.services import visits
 from doorctl.services.visits import LogView, as_dict
-from doorctl.store.door_log import OPEN, DoorEvent, LogFilter, Visit
+from doorctl.store.door_log import OPEN, VISIT_COLUMNS, DoorEvent, LogFilter, Visit
 from doorctl.web.frame import Form, Frame, PageRequest
 from doorctl.web.serving import SEND_S, EventStream
 from doorctl.web.staff import filled_in
@@ -153,6 +153,23 @@ GROUP: Final = 4
 """Digits in a group: people read a pseudonym aloud, and spreadsheets must not calculate it."""
 
 
+IN_WORDS: Final = frozenset({"attempt", "at", "clock", "verdict", "reason", "card"})
+"""The fields of a visit that a row tells in words of its own."""
+
+FURTHER: Final = tuple(name for name in VISIT_COLUMNS if name not in IN_WORDS)
+"""All others: each is a column of the page and of the file, called as in a person's export."""
+
+
+def further_heads(words: Words, names: Iterable[str] = FURTHER) -> list[str]:
+    """Return what further columns of the log are called."""
+    return [words.name_of(VISIT_COLUMNS[name]) for name in names]
+
+
+def further(words: Words, visit: Visit, names: Iterable[str] = FURTHER) -> list[str]:
+    """Return an attempt's values of further columns."""
+    return [words.plain(getattr(visit, name)) for name in names]
+
+
 def row(request: PageRequest, visit: Visit) -> dict[str, Any]:
     """Return an attempt as this account may see it, in its language.
 
@@ -177,6 +194,7 @@ def row(request: PageRequest, visit: Visit) -> dict[str, Any]:
         "pseudonym": words.say("code") if visit.card == A_CODE else grouped(pseudonym),
         "around": f"{local:%Y-%m-%dT%H:%M}",
         "is_card": visit.card not in {None, A_CODE},
+        "further": further(words, visit),
     }
 
 
@@ -216,7 +234,7 @@ def grouped(pseudonym: str | None) -> str:
 ACTIVE: Final = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet calculates a cell that begins with one of these."""
 
-COLUMNS: Final = ("attempt", "time", "clock", "outcome", "reason", "meaning", "card")
+COLUMNS: Final = ("attempt", "time", "clock", "outcome", "reason", "meaning", "card", *FURTHER)
 
 
 def as_csv(words: Words, visits: Iterable[Visit]) -> str:
@@ -246,6 +264,7 @@ def _cells(words: Words, visits: Iterable[Visit]) -> Iterator[list[str]]:
             visit.reason or "",
             ending(words, visit.reason),
             grouped(visit.card),
+            *further(words, visit),
         )
         yield [inert(cell) for cell in cells]
 
@@ -409,6 +428,7 @@ async def _search(request: PageRequest, form: Form) -> Response:
     return request.page(
         "log_found.html",
         rows=[row(request, visit) for visit in found[:MOST_FOUND]],
+        heads=further_heads(request.words),
         more=len(found) > MOST_FOUND,
         hidden=await request.do(visits.hidden),
     )
@@ -516,6 +536,7 @@ async def _shown(
             "view": view,
             "hidden": hidden if hidden and hidden.before > view.chosen.since else None,
             "rows": entries(request, view),
+            "heads": further_heads(request.words),
             "older": view.visits[-1].attempt if view.more else None,
             "newest": newest,
             "since": str(view.version) if follows else "",

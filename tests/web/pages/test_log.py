@@ -16,6 +16,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -36,11 +37,20 @@ from doorctl.services.visits import Picture, Reveals
 from doorctl.store.door_log import EVERY
 from doorctl.store.records import AuditRecords
 from doorctl.store.visits import open_or_create_visits
-from doorctl.web.staff.log import ROWS, ROWS_OF_DAYS, inert, log_pages, of_day
+from doorctl.web.staff.log import (
+    ROWS,
+    ROWS_OF_DAYS,
+    further,
+    further_heads,
+    inert,
+    log_pages,
+    of_day,
+)
+from doorctl.web.words import Words
 from tests.fakes.clock import FakeClock
 from tests.web.conftest import Apps
 from tests.web.door_log import CARD, PSEUDONYM, WrittenLog, visit
-from tests.web.pages.staging import NOW, ZONE, browser
+from tests.web.pages.staging import LANGUAGES, NOW, TEMPLATES, ZONE, browser
 
 
 @pytest.fixture
@@ -270,6 +280,50 @@ def test_a_csv_that_danish_spreadsheets_open(door: WrittenLog) -> None:
     assert line == cells.format("'=cmd|' /C calc'!A0")
     assert answer.headers["content-disposition"].endswith('2026-11-25-2026-11-25.csv"')
     assert door.done == [("visits_exported", "sag 12", "manager")]
+
+
+@pytest.mark.parametrize(
+    ("language", "heads", "cells"),
+    [
+        ("da", ["Hvor sikkert uret var", "Grund"], ["ja", "25.11.2026 kl. 19.30"]),
+        ("en", ["How certain the clock was", "Reason"], ["yes", "25/11/2026 at 19:30"]),
+    ],
+)
+def test_a_further_column_is_called_as_in_a_persons_export(
+    language: str, heads: list[str], cells: list[str]
+) -> None:
+    """What the log gets beside its own words needs no word on the page: the table has them."""
+    words = Words(LANGUAGES.chosen(language), ZONE)
+
+    assert further_heads(words, ("clock", "reason")) == heads
+    assert further(words, visit(3, "ok", card=None), ("attempt", "card")) == ["3", ""]
+    assert [words.plain(value) for value in (True, NOW)] == cells
+
+
+def test_a_further_column_stands_behind_the_card() -> None:
+    """In head and rows; what is wider than a cell grows with it."""
+    words = Words(LANGUAGES.chosen("en"), ZONE)
+    times = {"clock": "18:32:00", "doubtful": False, "day": NOW.date()}
+    rows: list[dict[str, Any]] = [
+        {
+            **times,
+            "id": "attempt-7",
+            "date": NOW.date(),
+            "attempt": 7,
+            "state": "granted",
+            "name": "Came in",
+            "meaning": "Opened.",
+            "pseudonym": "0001",
+            "further": ["Staffed"],
+        },
+        {**times, "id": "mode-1", "date": None, "state": "event", "meaning": "On."},
+    ]
+    context = {"caption": "", "rows": rows, "words": words, "_": words.say, "n_": words.count}
+    page = TEMPLATES.render("log_table.html", context | {"heads": ["Mode"]})
+
+    assert '<th scope="col">Mode</th>' in page
+    assert '<td data-label="Mode">Staffed</td>' in page
+    assert [int(most) for most in re.findall(r'colspan="(\d)"', page)] == [5, 3]
 
 
 @pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t", "\r"])
