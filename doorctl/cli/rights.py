@@ -27,7 +27,9 @@ from doorctl.access.rights import (
     ban_state,
     ban_until,
 )
-from doorctl.accounts.account import SHORTEST_PASSWORD, Account, Password, Role, own_name
+from doorctl.accounts.account import Account, own_name
+from doorctl.accounts.password import SHORTEST_PASSWORD, Password
+from doorctl.accounts.roles import Role
 from doorctl.cli.options import (
     DAYS,
     GIVEN_NUMBER,

@@ -24,7 +24,10 @@ from starlette.routing import BaseRoute
 
 from doorctl.access.panel import PanelState
 from doorctl.access.patron import SENTENCES
-from doorctl.accounts.account import Account, Password, Role, Token
+from doorctl.accounts.account import Account
+from doorctl.accounts.password import Password
+from doorctl.accounts.roles import Role
+from doorctl.accounts.session import Token
 from doorctl.cards.identify import normalise
 from doorctl.config import Config, load
 from doorctl.core.errors import (

@@ -21,7 +21,8 @@ from gpiozero.pins.mock import MockFactory
 from doorctl.config.tables import Factory as FactoryName
 from doorctl.config.tables import Gpio
 from doorctl.core.errors import DeviceError
-from doorctl.door.pins import IN_DOUBT, Lamps, Levels
+from doorctl.door.inputs import IN_DOUBT, Levels
+from doorctl.door.lamps import Lamps
 
 # gpiozero's lgpio pins, made safe for a strike: no pin passes through an unwanted level.
 #

@@ -55,7 +55,7 @@ from doorctl.core.errors import InputError, StoreError, StuckError
 from doorctl.core.ports import Clock, EventLog
 from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed, Shape
 from doorctl.devices.serial_line import BytesReceived, LineConnected, LineEvent, LineLost
-from doorctl.door.pins import Signal
+from doorctl.door.lamps import Signal
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.hours import DailyRound, HoursRead
 from doorctl.doord.jobs import (

@@ -14,6 +14,9 @@ from doorctl.core.errors import DeviceError
 from doorctl.core.ports import WELL, AlarmOnce, Clock, EventLog
 from doorctl.devices.pins import GpioInputs, GpioRelay, GpioSignals
 from doorctl.door import leaf, strike
+from doorctl.door.head_count import HeadCount
+from doorctl.door.inputs import Input, InputChanged, Inputs
+from doorctl.door.lamps import Indicator, Signal
 from doorctl.door.leaf import (
     Alarm,
     AlarmCleared,
@@ -22,7 +25,6 @@ from doorctl.door.leaf import (
     Entered,
     FireChanged,
     FireReported,
-    HeadCount,
     HeldWarned,
     Leaf,
     LeafEffect,
@@ -34,7 +36,6 @@ from doorctl.door.leaf import (
     Relocked,
     Started,
 )
-from doorctl.door.pins import Indicator, Input, InputChanged, Inputs, Signal
 
 
 @dataclass(eq=False, kw_only=True)

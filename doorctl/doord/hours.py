@@ -30,7 +30,7 @@ from doorctl.access.day import (
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import Moment
 from doorctl.core.ports import WELL, AlarmOnce, EventLog, Outputs
-from doorctl.door.pins import Signal
+from doorctl.door.lamps import Signal
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.self_test import due
 from doorctl.services.hours import switch_all

@@ -26,27 +26,21 @@ from pyotp.exceptions import OTPVerificationError
 
 from doorctl.accounts.account import (
     LONGEST_NAME,
-    LONGEST_PASSWORD,
     NOBODY,
     PROVIDER,
     Account,
     Claims,
     Origin,
-    Password,
-    PasswordHasher,
     Pending,
-    Permission,
     Person,
     Refusal,
-    Role,
     SecondFactor,
-    Session,
-    Token,
     login_name,
-    new_token,
     own_name,
-    refuse_password,
 )
+from doorctl.accounts.password import LONGEST_PASSWORD, Password, PasswordHasher, refuse_password
+from doorctl.accounts.roles import Permission, Role
+from doorctl.accounts.session import Session, Token, new_token
 from doorctl.accounts.throttle import (
     ACCOUNT,
     ADDRESS,

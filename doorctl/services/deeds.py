@@ -24,14 +24,8 @@ import msgspec
 from doorctl.access.calendar import WEEKDAYS, DaySource, Mode, StoredDay, StoredWeek
 from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass
-from doorctl.accounts.account import (
-    Account,
-    Origin,
-    Permission,
-    Role,
-    own_name,
-    refuse_account,
-)
+from doorctl.accounts.account import Account, Origin, own_name, refuse_account
+from doorctl.accounts.roles import Permission, Role
 from doorctl.accounts.throttle import ACCOUNT, NONE
 from doorctl.config.hours import hours_of
 from doorctl.core.errors import InputError, StoreError

@@ -20,16 +20,10 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from nacl.exceptions import CryptoError
 from nacl.secret import Aead
 
-from doorctl.accounts.account import (
-    IDLE_MS,
-    LONGEST_MS,
-    Account,
-    Origin,
-    Password,
-    Role,
-    SecondFactor,
-    Session,
-)
+from doorctl.accounts.account import Account, Origin, SecondFactor
+from doorctl.accounts.password import Password
+from doorctl.accounts.roles import Role
+from doorctl.accounts.session import IDLE_MS, LONGEST_MS, Session
 from doorctl.accounts.throttle import KEPT_MS, NONE, Failures
 from doorctl.core.errors import KeyFileError
 from doorctl.core.masked import Masked

@@ -30,7 +30,9 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from doorctl.accounts.account import Permission, Person, Role, Token, permits
+from doorctl.accounts.account import Person
+from doorctl.accounts.roles import Permission, Role, permits
+from doorctl.accounts.session import Token
 from doorctl.accounts.throttle import caller
 from doorctl.core.errors import (
     DoorctlError,

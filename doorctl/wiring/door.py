@@ -35,7 +35,7 @@ from doorctl.devices.pins import (
     relay_risks,
 )
 from doorctl.devices.serial_line import SerialLine
-from doorctl.door.pins import Input
+from doorctl.door.inputs import Input
 from doorctl.doord.answers import DoorAnswers
 from doorctl.doord.chores import Chores, Housekeeping, Lookout
 from doorctl.doord.controller import KEYPAD, READER, Controller, panel_rules, press

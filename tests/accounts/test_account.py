@@ -4,22 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.accounts.account import (
+from doorctl.accounts.account import Account, login_name, own_name, refuse_account
+from doorctl.accounts.password import (
     LIST,
     LONGEST_PASSWORD,
     MARK_BYTES,
-    PERMITS,
     SHORTEST_PASSWORD,
-    Account,
     Password,
-    Permission,
-    Role,
-    login_name,
-    own_name,
-    permits,
-    refuse_account,
     refuse_password,
 )
+from doorctl.accounts.roles import PERMITS, Permission, Role, permits
 from doorctl.core.errors import InputError
 
 

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import doorctl
-from doorctl.accounts.account import Role
+from doorctl.accounts.roles import Role
 from doorctl.admin import setup
 from doorctl.admin.setup import Answers, Plan, edited, flat, plan
 from doorctl.cli.installer import WITHOUT_UNITS

@@ -16,7 +16,7 @@ from typing import Final
 
 import httpx2
 
-from doorctl.accounts.account import Role
+from doorctl.accounts.roles import Role
 from tests.benchmark.figures import NS_PER_MS, Echo, Figure, Plan, Spread
 from tests.benchmark.lanes import (
     BUSY_P99_MS,

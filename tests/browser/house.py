@@ -16,7 +16,9 @@ from types import MappingProxyType
 from doorctl.access.calendar import Mode, ModeSpan, StoredDay
 from doorctl.access.patron import Patron, Reason
 from doorctl.access.rights import ALL_BRANCHES, Ban, Pass, PassKind
-from doorctl.accounts.account import Account, Password, Role
+from doorctl.accounts.account import Account
+from doorctl.accounts.password import Password
+from doorctl.accounts.roles import Role
 from doorctl.config import Config
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.statistics import ATTEMPT, LEAF, HourCount

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from doorctl.accounts.account import Role
+from doorctl.accounts.roles import Role
 from doorctl.services.app import App
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.rights import BansPages, PassesPages

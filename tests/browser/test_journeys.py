@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 from playwright.sync_api import TimeoutError as TookTooLong
 
-from doorctl.accounts.account import Role
+from doorctl.accounts.roles import Role
 from tests.browser.house import BLOCKED_CARD, CARD, PASSWORD, SLOW_CARD, House
 from tests.browser.visitor import SIZES, View, Visitor, Visitors
 

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from pyotp import TOTP
 
-from doorctl.accounts.account import Role
+from doorctl.accounts.roles import Role
 from tests.browser.house import CARD, PIN, House
 from tests.browser.screens import STATES, panel_of
 from tests.browser.visitor import LANGUAGES, VIEWS, View, Visitors, sign_in

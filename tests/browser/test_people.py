@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from doorctl.accounts.account import Role
+from doorctl.accounts.roles import Role
 from tests.browser.visitor import LANGUAGES, SIZES, View, Visitor, Visitors, in_sight
 
 WHY = "sag 17"

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 from playwright.sync_api import Browser, Locator, Page, Response, ViewportSize, expect
 
-from doorctl.accounts.account import Role
+from doorctl.accounts.roles import Role
 from tests.browser.house import PASSWORD, House
 from tests.fakes.waiting import LIMIT_S, until
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
-from doorctl.accounts.account import Role
+from doorctl.accounts.roles import Role
 from doorctl.web.frame import PLACES, places
 
 

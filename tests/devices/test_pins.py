@@ -35,7 +35,8 @@ from doorctl.devices.pins import (
     pulse,
     relay_risks,
 )
-from doorctl.door.pins import IN_DOUBT, Lamps, Levels
+from doorctl.door.inputs import IN_DOUBT, Levels
+from doorctl.door.lamps import Lamps
 from tests.fakes.pins import FakeInputs, FakeOutputs, FakeRelay, FakeSignals
 from tests.fakes.waiting import until
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from doorctl.config.tables import Door
+from doorctl.door.head_count import HeadCount
 from doorctl.door.leaf import (
     ALARMS,
     GRACE_S,
@@ -24,7 +25,6 @@ from doorctl.door.leaf import (
     Entered,
     FireChanged,
     FireReported,
-    HeadCount,
     HeldWarned,
     Leaf,
     LeafEffect,

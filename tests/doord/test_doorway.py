@@ -12,7 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from doorctl.config import tables
 from doorctl.core.errors import DeviceError
-from doorctl.door.pins import Levels, Signal
+from doorctl.door.inputs import Levels
+from doorctl.door.lamps import Signal
 from tests.doord.fake_door import FakeDoor
 from tests.fakes.pins import FakeInputs, FakeSignals
 

@@ -18,8 +18,8 @@ from doorctl.access.policy import Policy
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.config.tables import Door as DoorRules
 from doorctl.core.errors import BranchStoreError, StoreError
+from doorctl.door.inputs import Levels
 from doorctl.door.leaf import Entered
-from doorctl.door.pins import Levels
 from doorctl.doord.hours import AGAIN_TURNS
 from doorctl.doord.jobs import PinsTouched, Reloaded
 from tests.doord.fake_door import (

@@ -22,7 +22,7 @@ from doorctl.access.policy import Policy, WeakPin
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.core.masked import Pin
 from doorctl.devices.serial_line import BytesReceived
-from doorctl.door.pins import GRANTED_S, REFUSED_S, Lamps
+from doorctl.door.lamps import GRANTED_S, REFUSED_S, Lamps
 from doorctl.doord.controller import KEYPAD, READER, UNREADABLE_GAP_S
 from doorctl.doord.jobs import BACKLOG_LIMIT, UNRECORDED_LIMIT, Asking, StaffOpened
 from doorctl.sync.feed import lent_patron

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from gpiozero.pins.mock import MockPin
 
-from doorctl.door.pins import PROBE_S, SETTLE_S
+from doorctl.door.inputs import PROBE_S, SETTLE_S
 
 
 class RecordedPin(MockPin):  # type: ignore[misc] # gpiozero has no types

@@ -19,7 +19,7 @@ from typing import Any, Final
 import httpx2
 import pytest
 
-from doorctl.accounts.account import Role
+from doorctl.accounts.roles import Role
 from doorctl.demo.door import Line
 from doorctl.doord.controller import UNREADABLE_GAP_S
 from tests.e2e.canaries import (

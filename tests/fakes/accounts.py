@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from doorctl.accounts.account import Account, Password, Refusal
+from doorctl.accounts.account import Account, Refusal
+from doorctl.accounts.password import Password
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import Moment
 from doorctl.privacy.audit import Action

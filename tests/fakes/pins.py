@@ -8,7 +8,8 @@ from typing import Any
 
 from doorctl.core.errors import DeviceError
 from doorctl.devices.pins import GpioInputs, GpioRelay, GpioSignals
-from doorctl.door.pins import IN_DOUBT, Lamps, Levels
+from doorctl.door.inputs import IN_DOUBT, Levels
+from doorctl.door.lamps import Lamps
 
 QUIET = Levels(contact_open=False, exit_pressed=False, fire=False)
 """One door that is closed, nothing pressed, no fire."""

@@ -91,7 +91,7 @@ ROOMS = (
         "door",
         ("doorctl/door/*.py",),
         ("tests/door",),
-        ("tests/door/test_pins.py::test_two_thousand_trains_of_edges",),
+        ("tests/door/test_inputs.py::test_two_thousand_trains_of_edges",),
     ),
     Room(
         "retention",

@@ -15,7 +15,9 @@ import pytest
 from doorctl.access.calendar import ALL_DAY, DaySource, Mode, ModeSpan, Span, StoredDay, StoredWeek
 from doorctl.access.day import Override
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.accounts.account import Account, Origin, Role, SecondFactor, Session
+from doorctl.accounts.account import Account, Origin, SecondFactor
+from doorctl.accounts.roles import Role
+from doorctl.accounts.session import Session
 from doorctl.accounts.throttle import NONE, account_charged
 from doorctl.core.alarms import AlarmRecord, Source
 from doorctl.core.errors import InputError, StoreError

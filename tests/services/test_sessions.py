@@ -13,21 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.accounts.account import (
-    IDLE_MS,
-    LONGEST_MS,
-    TOUCH_MS,
-    Account,
-    Password,
-    Pending,
-    Permission,
-    Refusal,
-    Role,
-    SecondFactor,
-    Session,
-    Token,
-    new_token,
-)
+from doorctl.accounts.account import Account, Pending, Refusal, SecondFactor
+from doorctl.accounts.password import Password
+from doorctl.accounts.roles import Permission, Role
+from doorctl.accounts.session import IDLE_MS, LONGEST_MS, TOUCH_MS, Session, Token, new_token
 from doorctl.accounts.throttle import WAIT_AFTER_S
 from doorctl.config import Config
 from doorctl.core.errors import InputError, SignInRefusedError, SignInWaitsError

@@ -12,18 +12,10 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from doorctl.accounts.account import (
-    IDLE_MS,
-    PROVIDER,
-    TOUCH_MS,
-    Account,
-    Claims,
-    Origin,
-    Password,
-    Refusal,
-    Role,
-    new_token,
-)
+from doorctl.accounts.account import PROVIDER, Account, Claims, Origin, Refusal
+from doorctl.accounts.password import Password
+from doorctl.accounts.roles import Role
+from doorctl.accounts.session import IDLE_MS, TOUCH_MS, new_token
 from doorctl.accounts.throttle import ACCOUNT, ADDRESS_BURST, NEWCOMERS_A_DAY, NONE, WAIT_AFTER_S
 from doorctl.core.errors import (
     IdentityProviderError,

@@ -12,7 +12,8 @@ from doorctl.core.errors import DeviceError
 from doorctl.core.moments import SLEWED, BootTime, CarriedTime, KeptReadings, Moment
 from doorctl.core.timekeeper import Carrier, Timekeeper
 from doorctl.devices.pins import GpioSignals
-from doorctl.door.pins import Lamps, Levels
+from doorctl.door.inputs import Levels
+from doorctl.door.lamps import Lamps
 from doorctl.ops.clock import BUILD_FLOOR, StepWatch
 from doorctl.ops.process import SystemdSupervisor
 from tests.fakes.pins import FakeRelay

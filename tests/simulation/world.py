@@ -17,7 +17,7 @@ from random import Random
 from doorctl.access.policy import Policy
 from doorctl.core.errors import DeviceError, StoreError
 from doorctl.devices.serial_line import BytesReceived, LineConnected, LineLost
-from doorctl.door.pins import Levels
+from doorctl.door.inputs import Levels
 from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.jobs import PinsTouched, PostedEvent, StopRequested
 from tests.fakes.pins import FakeInputs

@@ -13,7 +13,9 @@ import httpx2
 
 from doorctl.access.panel import Kind, PanelView
 from doorctl.access.patron import Patron, SealedRow
-from doorctl.accounts.account import Account, Password, Role
+from doorctl.accounts.account import Account
+from doorctl.accounts.password import Password
+from doorctl.accounts.roles import Role
 from doorctl.core.errors import DoorctlError
 from doorctl.demo.door import Stage
 from doorctl.rpc.door import PanelOverSocket

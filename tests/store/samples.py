@@ -20,7 +20,8 @@ from doorctl.access.messages import Closed, Opened
 from doorctl.access.patron import Applied, Patron, Reason, SealedRow
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CardThrottle
-from doorctl.accounts.account import Account, Role
+from doorctl.accounts.account import Account
+from doorctl.accounts.roles import Role
 from doorctl.core.alarms import AlarmRecord, Source
 from doorctl.core.moments import BootTime, ClockState, Moment, Stamped
 from doorctl.core.ports import Seal

@@ -8,17 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.accounts.account import (
-    IDLE_MS,
-    LONGEST_MS,
-    Account,
-    Origin,
-    Password,
-    Role,
-    SecondFactor,
-    Session,
-    new_token,
-)
+from doorctl.accounts.account import Account, Origin, SecondFactor
+from doorctl.accounts.password import Password
+from doorctl.accounts.roles import Role
+from doorctl.accounts.session import IDLE_MS, LONGEST_MS, Session, new_token
 from doorctl.accounts.throttle import KEPT_MS, NONE, Failures
 from doorctl.core.errors import KeyFileError, StoreError
 from doorctl.core.masked import Masked

@@ -27,7 +27,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from doorctl.accounts.account import Role
+from doorctl.accounts.roles import Role
 from doorctl.config import Config
 from doorctl.demo.door import Stage
 from doorctl.rpc.control import ControlServer

@@ -23,7 +23,7 @@ from hypothesis.strategies._internal import collections
 from hypothesis.vendor.pretty import RepresentationPrinter
 
 import doorctl
-from doorctl.accounts.account import Role
+from doorctl.accounts.roles import Role
 from tests.browser.house import PASSWORD, keep_records, live_through
 from tests.fakes.waiting import LIMIT_S
 from tests.web.addresses import addresses

@@ -13,17 +13,10 @@ from typing import Any, Final
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
-from doorctl.accounts.account import (
-    LONGEST_NAME,
-    PERMITS,
-    Account,
-    Password,
-    Permission,
-    Role,
-    Token,
-    own_name,
-    refuse_account,
-)
+from doorctl.accounts.account import LONGEST_NAME, Account, own_name, refuse_account
+from doorctl.accounts.password import Password
+from doorctl.accounts.roles import PERMITS, Permission, Role
+from doorctl.accounts.session import Token
 from doorctl.core.errors import (
     DoorctlError,
     IdentityProviderError,

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from doorctl.access.calendar import DAY_MINUTES, ONE_DAY, Day, Mode, ModeSpan, StoredDay, StoredWeek
-from doorctl.accounts.account import Permission
+from doorctl.accounts.roles import Permission
 from doorctl.core.dates import read_day, read_minute
 from doorctl.core.errors import InputError
 from doorctl.core.language import DANISH, ENGLISH

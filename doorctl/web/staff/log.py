@@ -26,7 +26,8 @@ from doorctl.access.panel import CODES
 from doorctl.access.patron import SENTENCES, Reason
 from doorctl.access.policy import Finding
 from doorctl.access.throttle import A_CODE
-from doorctl.accounts.account import Permission, Token, permits
+from doorctl.accounts.roles import Permission, permits
+from doorctl.accounts.session import Token
 from doorctl.core.alarms import KINDS
 from doorctl.core.errors import DoorctlError, InputError, StuckError
 from doorctl.core.moments import ClockState

@@ -16,7 +16,7 @@ import doorctl
 from doorctl.access.calendar import Cause, Mode
 from doorctl.access.day import Override
 from doorctl.access.patron import CacheStamp
-from doorctl.accounts.account import Permission
+from doorctl.accounts.roles import Permission
 from doorctl.core.alarms import AlarmRecord, Urgency
 from doorctl.core.errors import DoorctlError, InputError, StoreError
 from doorctl.core.moments import ClockState

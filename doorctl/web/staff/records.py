@@ -18,7 +18,8 @@ from starlette.routing import BaseRoute
 from doorctl.access.calendar import ONE_DAY
 from doorctl.access.patron import Reason
 from doorctl.access.rights import ALL_BRANCHES
-from doorctl.accounts.account import Permission, Refusal
+from doorctl.accounts.account import Refusal
+from doorctl.accounts.roles import Permission
 from doorctl.config.tables import Branch
 from doorctl.core.alarms import KINDS as ALARMS
 from doorctl.core.alarms import UNLISTED

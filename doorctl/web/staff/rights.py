@@ -27,7 +27,7 @@ from doorctl.access.rights import (
     ban_state,
     ban_until,
 )
-from doorctl.accounts.account import Permission
+from doorctl.accounts.roles import Permission
 from doorctl.core.errors import InputError
 from doorctl.core.masked import Pin
 from doorctl.core.texts import LETTER_TEXT, SHORT_TEXT, refuse_text

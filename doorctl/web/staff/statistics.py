@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from doorctl.access.calendar import ONE_DAY, WEEKDAYS, Mode
-from doorctl.accounts.account import Permission
+from doorctl.accounts.roles import Permission
 from doorctl.core.errors import InputError
 from doorctl.privacy.statistics import (
     ATTEMPT,

@@ -13,7 +13,7 @@ from doorctl.access.calendar import ONE_DAY
 from doorctl.access.panel import CODES, OURS
 from doorctl.access.patron import SENTENCES, Reason
 from doorctl.access.policy import Finding
-from doorctl.accounts.account import Permission
+from doorctl.accounts.roles import Permission
 from doorctl.core.errors import InputError, NotRunningError
 from doorctl.core.language import DANISH
 from doorctl.core.texts import SHORT_TEXT

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from starlette.responses import Response
 from starlette.testclient import TestClient
 
-from doorctl.accounts.account import Account, Permission, Role
+from doorctl.accounts.account import Account
+from doorctl.accounts.roles import Permission, Role
 from doorctl.services.accounts import SigningIn
 from doorctl.web.frame import Frame, PageRequest
 from doorctl.web.staff.accounts import Entrance

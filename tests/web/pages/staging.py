@@ -15,7 +15,9 @@ from starlette.routing import BaseRoute
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
-from doorctl.accounts.account import Account, Permission, Person, Role, Token
+from doorctl.accounts.account import Account, Person
+from doorctl.accounts.roles import Permission, Role
+from doorctl.accounts.session import Token
 from doorctl.core.errors import StoreError
 from doorctl.core.language import languages
 from doorctl.privacy.audit import Action

@@ -8,7 +8,9 @@ from contextlib import closing
 import pytest
 from starlette.testclient import TestClient
 
-from doorctl.accounts.account import Account, Origin, Password, Role, SecondFactor, refuse_password
+from doorctl.accounts.account import Account, Origin, SecondFactor
+from doorctl.accounts.password import Password, refuse_password
+from doorctl.accounts.roles import Role
 from doorctl.core.moments import Moment
 from doorctl.services import deeds
 from doorctl.services.accounts import SigningIn, every_account, new_secret

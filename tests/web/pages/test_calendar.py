@@ -10,7 +10,7 @@ from httpx2 import Response
 from starlette.testclient import TestClient
 
 from doorctl.access.calendar import WEEKDAYS, Day, Mode, ModeSpan, StoredDay, StoredWeek
-from doorctl.accounts.account import Role
+from doorctl.accounts.roles import Role
 from doorctl.services import deeds
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App, open_book

@@ -12,7 +12,8 @@ from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
 import doorctl.web
-from doorctl.accounts.account import FRESH_MS, IDLE_MS, Token, refuse_password
+from doorctl.accounts.password import refuse_password
+from doorctl.accounts.session import FRESH_MS, IDLE_MS, Token
 from doorctl.core.errors import SignInWaitsError
 from doorctl.privacy.audit import Action
 from doorctl.services.accounts import SigningIn

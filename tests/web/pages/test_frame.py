@@ -23,7 +23,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.testclient import TestClient
 
-from doorctl.accounts.account import Permission, Person, Role, Token
+from doorctl.accounts.account import Person
+from doorctl.accounts.roles import Permission, Role
+from doorctl.accounts.session import Token
 from doorctl.core.errors import InputError, NotRunningError, StoreError, StuckError
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App

@@ -24,7 +24,7 @@ from starlette.testclient import TestClient
 from doorctl.access.calendar import Mode
 from doorctl.access.day import Override
 from doorctl.access.throttle import A_CODE
-from doorctl.accounts.account import Role
+from doorctl.accounts.roles import Role
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import ClockState
 from doorctl.privacy.audit import Action

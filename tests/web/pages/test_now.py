@@ -21,7 +21,7 @@ from starlette.testclient import TestClient
 import doorctl
 from doorctl.access.calendar import Mode
 from doorctl.access.day import Override
-from doorctl.accounts.account import Role
+from doorctl.accounts.roles import Role
 from doorctl.core.alarms import AlarmRecord, Source
 from doorctl.core.errors import InputError
 from doorctl.core.masked import IdentifierKind

@@ -22,7 +22,8 @@ import pytest
 
 import doorctl
 from doorctl.access.rights import Ban
-from doorctl.accounts.account import NOBODY, PROVIDER, Role
+from doorctl.accounts.account import NOBODY, PROVIDER
+from doorctl.accounts.roles import Role
 from doorctl.core.masked import IdentifierKind
 from doorctl.privacy.audit import SYNC, Action, Deed, Entry
 from doorctl.privacy.subject import ALL_GONE, BRANCH, VISITS, Erasure, HeldVisit, PartErased

@@ -15,7 +15,7 @@ from doorctl.access.messages import Opened
 from doorctl.access.patron import pin_check
 from doorctl.access.rights import EVERY_DAY, Ban, Listed, Pass, PassKind
 from doorctl.access.throttle import CODES_KEY, CardThrottle
-from doorctl.accounts.account import Role
+from doorctl.accounts.roles import Role
 from doorctl.core.masked import IdentifierKind, Pin
 from doorctl.core.moments import ClockState, Stamped
 from doorctl.privacy.audit import Action

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.calendar import Mode
-from doorctl.accounts.account import Role
+from doorctl.accounts.roles import Role
 from doorctl.core.language import languages
 from doorctl.privacy.statistics import ATTEMPT, COLUMNS, LEAF, By, Gathered, HourCount
 from doorctl.services import visits

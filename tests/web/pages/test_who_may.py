@@ -9,7 +9,7 @@ import pytest
 from httpx2 import Response
 from starlette.routing import BaseRoute, Route
 
-from doorctl.accounts.account import Permission, Role, permits
+from doorctl.accounts.roles import Permission, Role, permits
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.app import App
 from doorctl.web.frame import Frame, places

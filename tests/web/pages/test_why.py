@@ -19,7 +19,7 @@ from doorctl.access.panel import CODES
 from doorctl.access.patron import Reason
 from doorctl.access.rights import Pass, PassKind
 from doorctl.access.throttle import STOP_AT_FAILURES, CardThrottle
-from doorctl.accounts.account import Role
+from doorctl.accounts.roles import Role
 from doorctl.core.language import DANISH
 from doorctl.core.masked import IdentifierKind
 from doorctl.core.moments import ClockState, Stamped

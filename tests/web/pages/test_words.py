@@ -24,7 +24,7 @@ from starlette.testclient import TestClient
 from doorctl.access.patron import SENTENCES, Reason
 from doorctl.access.policy import CHECKS, PASS_CHECKS, Finding
 from doorctl.access.rights import BanState, PassKind
-from doorctl.accounts.account import Permission, Role
+from doorctl.accounts.roles import Permission, Role
 from doorctl.core.errors import ConfigError, InputError, StoreError
 from doorctl.core.language import OWN, languages
 from doorctl.privacy.audit import Action
