@@ -86,12 +86,14 @@ def named_when_whole(path: Path) -> Iterator[tuple[Path, int]]:
     """Make a file as ``<name>.new`` in a block; it gets its name, durably, at the block's end.
 
     A reader meanwhile, or after a power cut, finds the whole file or none; what a killed process
-    left is overwritten. The block gets the path of the still empty file and its descriptor. Raises
-    FileExistsError: the path is taken, also by a dangling link; nothing was touched.
+    left is overwritten, but not through a hard link. The block gets the path of the still empty
+    file and its descriptor. Raises FileExistsError: the path is taken, also by a dangling link;
+    nothing was touched.
     BlockingIOError: another process is making it. OSError: the file can't be written; there is none
     then.
     """
     made = new = path.with_name(f"{path.name}.new")
+    _remove_second_name(new)
     with opened(new, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW) as descriptor:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         try:
@@ -109,6 +111,13 @@ def named_when_whole(path: Path) -> Iterator[tuple[Path, int]]:
             made.unlink(missing_ok=True)
             _remove_companions(new)
             raise
+
+
+def _remove_second_name(new: Path) -> None:
+    with suppress(FileNotFoundError):
+        status = new.lstat()
+        if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+            new.unlink()
 
 
 def _refuse_taken(path: Path) -> None:

@@ -380,6 +380,8 @@ def discard_set_aside(directory: Path, now: datetime, latest: datetime | None = 
             file
             for file in directory.iterdir()
             if _MARK in file.name
+            # A folder is no copy, but what a captured process has made.
+            and not stat.S_ISDIR(file.lstat().st_mode)
             and not kept[0] <= file.name.split(_MARK)[1][:_STAMP_CHARACTERS] <= kept[1]
         ]
         for file in expired:

@@ -191,6 +191,22 @@ create_file(Path(sys.argv[1]), layout)
 """
 
 
+def test_a_second_name_of_what_a_killed_process_left_keeps_its_content(tmp_path: Path) -> None:
+    """A new file is written into nothing that has another name, which would hold it too.
+
+    Bug (read by a stranger): where `<name>.new` was a hard link, the file that it was of was
+    emptied and written over.
+    """
+    other, made = tmp_path / "other", tmp_path / "made"
+    other.write_bytes(b"stays")
+    (tmp_path / "made.new").hardlink_to(other)
+
+    create_private(made, b"content")
+
+    assert (other.read_bytes(), made.read_bytes()) == (b"stays", b"content")
+    assert made.stat().st_nlink == 1
+
+
 def test_a_file_that_is_being_made_is_not_there_yet(tmp_path: Path) -> None:
     """Half-made by a process that stands still: nobody is banned, as before; nothing is lost.
 

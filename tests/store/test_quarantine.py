@@ -239,6 +239,22 @@ def test_the_companions_of_a_copy_go_with_it(tmp_path: Path) -> None:
     assert list(tmp_path.glob("*.damaged-*")) == []
 
 
+def test_a_folder_by_the_name_of_a_copy_stops_no_deletion(tmp_path: Path) -> None:
+    """It is none of our copies, and stays; a link goes, and what it leads to stays.
+
+    Bug (read by a stranger): a folder that a captured process had made there ended each purge.
+    """
+    folder, target = tmp_path / "a.db.damaged-20000101T000000", tmp_path / "target"
+    folder.mkdir()
+    target.touch()
+    link = tmp_path / "c.db.damaged-20000101T000000"
+    link.symlink_to(target)
+    (tmp_path / "b.db.damaged-20000101T000000").touch()
+
+    assert discard_set_aside(tmp_path, NOON) == 2
+    assert sorted(tmp_path.iterdir()) == [folder, target]
+
+
 @pytest.mark.parametrize("codes", [b"[\xff", b"[x", b"12"])
 def test_a_value_that_was_changed_on_disk_is_damage(
     cache: Cache, patrons: Path, codes: bytes
