@@ -168,6 +168,28 @@ class HttpBranch:
             return Away(unreached(error, "sync.targets"))
 
 
+class UnaskedBranch:
+    """A branch whose certificate files can't be used: it fails alone, and tells `why` each time."""
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name = name
+        self._refused = Refused(why)
+
+    def held(self) -> Refused:
+        """See `Branch.held`."""
+        return self._refused
+
+    def exchange(self, message: bytes) -> Refused:
+        """See `Branch.exchange`."""
+        _ = message
+        return self._refused
+
+    def send(self, content: BinaryIO, kind: Kind | None) -> Refused:
+        """See `Branch.send`."""
+        _ = content, kind
+        return self._refused
+
+
 def tls_context(ca_file: Path, certificate_file: Path, key_file: Path) -> ssl.SSLContext:
     """Return how a branch's certificate is checked and the sender's own, if any, is shown.
 

@@ -17,7 +17,7 @@ import msgspec
 from doorctl.admin.installation import make_directory
 from doorctl.admin.keys import drop_old_key, keys_in_use, next_key_file
 from doorctl.config import Config
-from doorctl.config.tables import Sync
+from doorctl.config.tables import Sync, Target
 from doorctl.core.alarms import RaisedAlarm
 from doorctl.core.errors import (
     AlreadyExistsError,
@@ -35,7 +35,7 @@ from doorctl.core.ports import AlarmSink, Clock, NotSentError
 from doorctl.notices.sending import notice
 from doorctl.notices.ways import translated
 from doorctl.services.alarms import send_now, sinks
-from doorctl.sources.branches import HttpBranch, tls_context
+from doorctl.sources.branches import HttpBranch, UnaskedBranch, tls_context
 from doorctl.store.connection import WriterLock, changing, copy_commit, sync_directory, write_over
 from doorctl.store.keys import (
     ArgonSealer,
@@ -49,7 +49,15 @@ from doorctl.store.keys import (
     remove_key,
 )
 from doorctl.store.outbox import OutboxStore, open_or_create_outbox
-from doorctl.sync.delivery import Delivery, Result, Sender, Terms, deliver, question_signed
+from doorctl.sync.delivery import (
+    Branch,
+    Delivery,
+    Result,
+    Sender,
+    Terms,
+    deliver,
+    question_signed,
+)
 from doorctl.sync.document import refuse_odd_name
 from doorctl.sync.feed import FeedExports, Sealing
 from doorctl.sync.push import WAITING, Book, Refreshed, refresh
@@ -401,18 +409,19 @@ def _write_set_aside(path: Path, lines: Sequence[str]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _branches(sync: Sync, private_key: SigningKey) -> list[HttpBranch]:
+def _branches(sync: Sync, private_key: SigningKey) -> list[Branch]:
     if not sync.targets:
         raise InputError("there is no branch yet: doorctl sync pair brings one in")
-    return [
-        HttpBranch(
-            target.branch,
-            target.url,
-            tls_context(target.ca_file, target.certificate_file, target.key_file),
-            question=question_signed(target.branch, private_key),
-        )
-        for target in sync.targets
-    ]
+    return [_branch(target, private_key) for target in sync.targets]
+
+
+def _branch(target: Target, private_key: SigningKey) -> Branch:
+    try:
+        context = tls_context(target.ca_file, target.certificate_file, target.key_file)
+    except KeyFileError as err:
+        return UnaskedBranch(target.branch, str(err))
+    question = question_signed(target.branch, private_key)
+    return HttpBranch(target.branch, target.url, context, question=question)
 
 
 @contextmanager

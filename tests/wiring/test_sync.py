@@ -326,6 +326,33 @@ def test_a_branch_that_is_away_fails_no_run_before_its_time(town: Server) -> Non
     assert push() == (0, "")
 
 
+@pytest.mark.parametrize("wrong", ["ca_file", "certificate_file"])
+def test_a_targets_broken_file_fails_that_target_alone(town: Server, wrong: str) -> None:
+    """The others have their rows; the run exits 1 and names the file.
+
+    Bug (read by a stranger): one authority's file that could not be read stopped the pushes to
+    every branch.
+    """
+    file = town.directory / "sync.toml"
+    (town.directory / "broken.pem").write_text("no certificate")
+    nord = '[[sync.targets]]\nbranch = "nord"\nurl = "https://nord.example"\n'
+    more = "" if wrong == "ca_file" else 'key_file = "broken.pem"\n'
+    file.write_text(f'{file.read_text()}{nord}{wrong} = "broken.pem"\n{more}')
+    town.export(*ALL)
+
+    words = ["sync", "push", "--config", str(file), "--set", "clock.trust=always", "--json"]
+    done = CliRunner().invoke(app, words)
+
+    branches = {one["branch"]: one for one in json.loads(done.stdout)["branches"]}
+    assert done.exit_code == 1
+    assert {name: one["result"] for name, one in branches.items()} == {
+        "oest": "sent",
+        "syd": "sent",
+        "nord": "failed",
+    }
+    assert "broken.pem" in branches["nord"]["why"]
+
+
 def test_a_branch_knows_by_the_question_who_asks(server: Server) -> None:
     """It is signed for that branch, by the key that signs pushes."""
     server.export(*ALL)
