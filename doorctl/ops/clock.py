@@ -75,7 +75,7 @@ class TimeSources:
             from it at boot, ``since_epoch`` what it says now: a Pi 5 without a battery begins in
             1970, and the wall clock is then moved to the time that was saved last.
         kernel: what the kernel says, for chrony and others; our units may ask it only with the
-            drop-in of systemd/README.md.
+            drop-in of doorctl/ops/README.md.
     """
 
     timesyncd: Path = Path("/run/systemd/timesync/synchronized")

@@ -8,6 +8,7 @@ language; a picture is drawn into the page, with the words of the page's languag
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import pairwise
@@ -15,9 +16,12 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import click
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
+
+from doorctl.cli.app import app
 
 HANDBOOK = Path(__file__).parents[2] / "doorctl" / "handbook"
 LANGUAGES = ("da", "en")
@@ -128,3 +132,19 @@ def picture(path: Path, language: str, title: str) -> str:
 def made() -> dict[Path, str]:
     """Return what each page is to hold."""
     return {path.with_suffix(".html"): page(path) for path in TEXTS}
+
+
+def parse(command: str) -> None:
+    """Parse a command line of ours as it would be parsed, and run nothing.
+
+    Raises click.UsageError: no such command or option, or a value that it would refuse.
+    """
+    found: click.Command = app
+    words = shlex.split(command)[1:]
+    while isinstance(found, click.Group) and words:
+        name = words.pop(0)
+        found_in = found.get_command(click.Context(found), name)
+        assert found_in is not None, f"there is no doorctl {name}"
+        found = found_in
+    if words or not isinstance(found, click.Group):
+        found.make_parser(click.Context(found)).parse_args(words)

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-import shlex
 import tomllib
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-import click
 import pytest
 
 from doorctl.access.panel import CODES
 from doorctl.access.patron import Reason
 from doorctl.access.throttle import WRONG_PIN_DAYS
-from doorctl.cli.app import app
 from doorctl.config.tables import Backup, Lms, Visits
 from doorctl.core.alarms import KINDS
 from doorctl.privacy import audit, retention, subject
@@ -23,7 +20,7 @@ from doorctl.store.accounts import KEPT_DISABLED, KEPT_UNUSED
 from doorctl.store.branch_writer import KEPT_AFTER_END
 from doorctl.store.patrons_changes import WEEK
 from doorctl.web.frame import PLACES
-from tests.docs.handbook import HANDBOOK, LANGUAGES, NAMES, TEXTS, headings, made
+from tests.docs.handbook import HANDBOOK, LANGUAGES, NAMES, TEXTS, headings, made, parse
 
 ROOT = Path(__file__).parents[2]
 
@@ -104,28 +101,12 @@ def test_nothing_that_staff_meet_is_left_out(language: str) -> None:
     assert {place.path.strip("/") for place in PLACES} | {"me", "lockdown"} <= sections
 
 
-def parsed(command: str) -> None:
-    """Parse a command line of ours as it would be parsed, and run nothing.
-
-    Raises click.UsageError: no such command or option, or a value that it would refuse.
-    """
-    found: click.Command = app
-    words = shlex.split(command)[1:]
-    while isinstance(found, click.Group) and words:
-        name = words.pop(0)
-        found_in = found.get_command(click.Context(found), name)
-        assert found_in is not None, f"there is no doorctl {name}"
-        found = found_in
-    if words or not isinstance(found, click.Group):
-        found.make_parser(click.Context(found)).parse_args(words)
-
-
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_command_is_one(path: Path) -> None:
     """Its name and options are there; those that can be run are, in tests/e2e/test_handbook.py."""
     for command in commands(path):
         if command.startswith("doorctl "):
-            parsed(command)
+            parse(command)
         else:
             assert command.split()[0] in OTHERS, command
 

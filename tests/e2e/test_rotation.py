@@ -27,6 +27,7 @@ from tests.admin.test_pairing import BRANCH
 from tests.e2e.door import COMMANDS, web
 from tests.e2e.sender import Sender, patron
 from tests.fakes.waiting import LIMIT_S
+from tests.install.pages import block_that_says
 from tests.sources.http_server import free_port
 from tests.web.branch import Branch, rows
 from tests.web.certificates import Authority
@@ -130,15 +131,14 @@ def carried(library: Sender, house: House) -> str:
 
 def guide() -> list[list[str]]:
     """Return the commands of the guide, without where the configuration is."""
-    text = (Path(__file__).parents[2] / "systemd" / "README.md").read_text(encoding="utf-8")
-    block = text.partition("### After a theft")[2].split("```")[1]
-    return [line.partition(" --config")[0].split()[1:] for line in block.strip().splitlines()]
+    lines = block_that_says("doorctl keys rotate --stolen").text.splitlines()
+    return [line.partition(" --config")[0].split()[1:] for line in lines]
 
 
 def test_after_a_theft(  # noqa: PLR0915 -- one story
     library: Sender, house: Callable[[str], House]
 ) -> None:
-    """The guide of systemd/README.md, step by step, with one branch that hears of it late.
+    """The guide of doorctl/admin/README.md, step by step, with one branch that hears of it late.
 
     Nobody who was entitled is refused and nobody who was banned comes in, before, between and
     after; what is held of a card that no register knows is carried over as well.

@@ -1,1 +1,1 @@
-"""Does what systemd/README.md says, to the letter, in an empty Debian that nobody prepared."""
+"""Installs the package as a person does, in an empty Debian, and holds the pages that say how."""

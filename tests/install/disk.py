@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.install.machine import empty_debian, refuse_without
-from tests.install.readme import ROOT
+from tests.install.pages import ROOT
 from tests.pi.build import PLAIN
 
 NEEDED = {

@@ -16,7 +16,6 @@ from typing import Any, Self
 from tests.install.disk import Parts
 from tests.install.machine import Machine
 from tests.install.sender import WEB_PORT
-from tests.install.trial import PLUGS
 from tests.pi.guest import connected, until, until_mark
 
 BOOT_S, COMMAND_S = 900.0, 3600.0
@@ -226,6 +225,20 @@ def _command(parts: Parts, directory: Path, port: int) -> list[str]:
     ]
 
 
+PLUGS = """
+import os, pty, sys
+os.makedirs("/dev/serial/by-id")
+lines = {}
+for name, link in (("reader", "usb-CARD_READER-if00-port0"), ("keypad", "usb-KEYPAD-if00-port0")):
+    lines[name], end = pty.openpty()
+    os.chmod(os.ttyname(end), 0o666)
+    os.symlink(os.ttyname(end), "/dev/serial/by-id/" + link)
+for line in sys.stdin:
+    name, text = line.split()
+    os.write(lines[name], text.encode() + b"\\r" * (name == "reader"))
+"""
+"""What has a reader and a keypad plugged in, and swipes and types what it is told."""
+
 NO_NETWORK = "systemctl mask -q systemd-networkd systemd-networkd-wait-online"
 
 
@@ -245,7 +258,7 @@ class Contained(Operated):
 
     def __init__(self, base: Path, directory: Path, network: int) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self._machine = Machine(directory.name, base, directory, network, {})
+        self._machine = Machine(directory.name, base, directory, network)
         self._plugs: subprocess.Popen[str] | None = None
         self._machine.run(NO_NETWORK)
         self._machine.boot()
@@ -253,7 +266,7 @@ class Contained(Operated):
     def run(self, command: str, limit_s: float = COMMAND_S) -> tuple[int, str]:
         """Run a command; the time it may take is the machine's own."""
         _ = limit_s
-        code, text = self._machine.run(f"export DEBIAN_FRONTEND=noninteractive; cd; {command}")
+        code, text = self._machine.run(f"export DEBIAN_FRONTEND=noninteractive; {command}")
         return code, text.strip()
 
     def reboot(self) -> None:

@@ -1,4 +1,4 @@
-"""A machine that the page is tried on: an empty Debian, a root shell in it, and its power switch.
+"""A machine in a container: an empty Debian, a root shell in it, and its power switch.
 
 Before its first boot a command runs by ``chroot``, in this machine's network; then the tree is
 booted by ``systemd-nspawn``, with its own systemd and the real units, in a network of its own.
@@ -8,26 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import shutil
 import stat
 import subprocess
-import sys
 from pathlib import Path
 
-from tests.install.readme import ROOT, edited
 from tests.pi.build import mirror
 from tests.pi.guest import until
 
 SUITE = "trixie"
-CHECKOUT = "/root/doorctl"
 PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CGROUPS = Path("/sys/fs/cgroup")
 MOUNTS = {"proc": "proc", "sysfs": "sys", "tmpfs": "dev"}
 NODES = {"null": 3, "zero": 5, "full": 7, "random": 8, "urandom": 9}
 BOOT_S, COMMAND_S, LOOK_S = 120.0, 1800.0, 0.2
 HARDENED = "umask 027"
-"""Root's on a hardened Debian, also when the checkout was made; each login has it anew."""
+"""Root's on a hardened Debian; each login has it anew."""
 
 CLOCK_IS_RIGHT = (
     "umask 022; mkdir -p /run/systemd/timesync && touch /run/systemd/timesync/synchronized"
@@ -78,26 +74,21 @@ def unified_cgroups() -> None:
 
 
 class Machine:
-    """One empty Debian with a checkout in root's home. One thread; in a mount namespace of its own.
+    """One empty Debian. One thread; in a mount namespace of its own.
 
     Args:
         name: the host's.
         base: the empty Debian, which stays as it is.
         directory: for what is written.
         network: what `own_network` returned.
-        edits: by the file's path, what somebody types who opens it in an editor.
     """
 
-    def __init__(
-        self, name: str, base: Path, directory: Path, network: int, edits: dict[str, str]
-    ) -> None:
+    def __init__(self, name: str, base: Path, directory: Path, network: int) -> None:
         self.name = name
         self.root = directory / name
         self._network = network
-        self._edits = edits
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._leader = 0
-        self._umask = HARDENED
         self._cgroup = CGROUPS / f"doorctl-{name}-{os.getpid()}"
         layers = [directory / f"{name}.{layer}" for layer in ("upper", "work")]
         for made in (self.root, *layers):
@@ -111,20 +102,13 @@ class Machine:
         for node, minor in NODES.items():
             os.mknod(self.root / "dev" / node, 0o666 | stat.S_IFCHR, os.makedev(1, minor))
             (self.root / "dev" / node).chmod(0o666)
-        self._environment = {"HOME": "/root", "PATH": PATHS, "LANG": "C.UTF-8"} | self._pip()
-        _checkout(self.root / CHECKOUT.lstrip("/"))
+        self._environment = {"HOME": "/root", "PATH": PATHS, "LANG": "C.UTF-8"}
         self.run(CLOCK_IS_RIGHT)
 
     def run(self, command: str) -> tuple[int, str]:
-        """Run one line as root in the checkout; return its exit code and all that it printed."""
-        asked: list[str] = []
-        if command.startswith("umask "):
-            self._umask = command
-        if "&& editor " in command:
-            command, _, path = command.partition(" && editor ")
-            asked.append(path)
+        """Run one line as root at home; return its exit code and all that it printed."""
         done = subprocess.run(
-            [*self._entrance(), "/bin/sh", "-ec", f"{self._umask}; cd {CHECKOUT}; {command}"],
+            [*self._entrance(), "/bin/sh", "-ec", f"{HARDENED}; cd; {command}"],
             input=ANSWER,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -133,24 +117,12 @@ class Machine:
             check=False,
             env=self._environment,
         )
-        for path in asked:
-            self.edit(path, self._edits.get(path, ""))
         return done.returncode, done.stdout
 
     def start(self, command: str) -> subprocess.Popen[str]:
         """Begin a command that hears by its input what it is to do; `halt` ends it too."""
         words = [*self._entrance(), "/bin/sh", "-ec", f"exec {command}"]
         return subprocess.Popen(words, stdin=subprocess.PIPE, text=True, env=self._environment)
-
-    def edit(self, path: str, keys: str) -> None:
-        """Set keys in a file of TOML."""
-        file = self.path(path)
-        file.write_text(edited(file.read_text(encoding="utf-8"), keys), encoding="utf-8")
-
-    def path(self, inside: str) -> Path:
-        """Return where a file of the machine is, seen from outside."""
-        root = Path(f"/proc/{self._leader}/root") if self._leader else self.root
-        return root / (Path(CHECKOUT) / inside).relative_to("/")
 
     def boot(self) -> tuple[int, str]:
         """Boot it; return 0 once systemd says that all units are well, else what it says."""
@@ -179,7 +151,6 @@ class Machine:
         )
         self._leader = 0
         until(f"{self.name} to boot", self._has_started, BOOT_S, LOOK_S)
-        self._umask = HARDENED
         self.run(CLOCK_IS_RIGHT)
         code, text = self.run("systemctl is-system-running --wait")
         return (code, text) if code == 0 else (code, text + self.run("systemctl --failed")[1])
@@ -217,27 +188,3 @@ class Machine:
         if self._leader:
             return ["nsenter", "-t", str(self._leader), "-a"]
         return ["chroot", str(self.root)]
-
-    def _pip(self) -> dict[str, str]:
-        """Return where this machine's pip finds its packages, with the files that takes."""
-        command = [sys.executable, "-m", "pip", "config", "list"]
-        listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        settings = {}
-        for line in listed.splitlines():
-            key, _, value = line.partition("=")
-            (plain,) = shlex.split(value)
-            if Path(plain).is_file():
-                shutil.copy(plain, self.root / "root")
-                plain = f"/root/{Path(plain).name}"
-            settings["PIP_" + key.rpartition(".")[2].replace("-", "_").upper()] = plain
-        return settings
-
-
-def _checkout(target: Path) -> None:
-    names = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
-    ).stdout
-    for name in filter(None, names.split("\0")):
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, target / name)
-        (target / name).chmod((target / name).stat().st_mode & ~0o027)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.install.readme import ROOT
+from tests.install.pages import ROOT
 
 KEY = "doorctl guest"
 HOST = "10.0.2.2"

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.install.readme import ROOT, edited
+from tests.install.pages import ROOT, edited
 
 BRANCH, WEB_PORT = "oest", 8080
 LOADED, PUSHED = "3000001234", "3000005678"

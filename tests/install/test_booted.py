@@ -12,7 +12,7 @@ from tests.install.booted import ANSWERS, Steps
 from tests.install.disk import asked_for
 from tests.install.guest import is_on, longest_gap_s, pulses
 from tests.install.packages import FAULT
-from tests.install.readme import ROOT
+from tests.install.pages import ROOT
 from tests.install.sender import LOADED, Sender, row
 
 

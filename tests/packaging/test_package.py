@@ -81,23 +81,29 @@ def test_it_is_tied_to_the_python_that_its_libraries_are_for(package: Package) -
     assert program.startswith(f"#!/opt/doorctl/releases/{version}/bin/python3 -I\n")
 
 
+PLACES = {
+    "doorctl.sysusers.conf": "sysusers.d/doorctl.conf",
+    "doorctl-sync.sysusers.conf": "sysusers.d/doorctl-sync.conf",
+    "doorctl.tmpfiles.conf": "tmpfiles.d/doorctl.conf",
+    "doorctl-sync.tmpfiles.conf": "tmpfiles.d/doorctl-sync.conf",
+    "doorctl.modules-load.conf": "modules-load.d/doorctl.conf",
+    "doorctl.udev.rules": "udev/rules.d/60-doorctl.rules",
+    "doorctl.system.conf": "systemd/system.conf.d/50-doorctl.conf",
+    "doorctl.journald.conf": "systemd/journald.conf.d/50-doorctl.conf",
+}
+"""Where Debian has what is no unit, from /usr/lib on."""
+
+
 def test_all_that_systemd_reads_is_where_debian_has_it(package: Package) -> None:
     """No unit or setting of the folder is forgotten; watchdog and journal are a board's only."""
     names = package.names()
-    units = {one.name for one in (ROOT / "systemd").glob("doorctl*.service")}
-    units |= {one.name for one in (ROOT / "systemd").glob("doorctl*.timer")}
-    wanted = {f"usr/lib/systemd/system/{name}" for name in units} | {
-        "usr/lib/sysusers.d/doorctl.conf",
-        "usr/lib/sysusers.d/doorctl-sync.conf",
-        "usr/lib/tmpfiles.d/doorctl.conf",
-        "usr/lib/tmpfiles.d/doorctl-sync.conf",
-        "usr/lib/modules-load.d/doorctl.conf",
-        "usr/lib/udev/rules.d/60-doorctl.rules",
-        "usr/lib/systemd/system-preset/50-doorctl.preset",
-    }
-    board = {f"usr/lib/systemd/{one}.conf.d/50-doorctl.conf" for one in ("system", "journald")}
+    folder = {one.name for one in (ROOT / "systemd").iterdir()} - {"README.md", "lgpio.lock"}
+    places = {name: PLACES.get(name, f"systemd/system/{name}") for name in folder}
+    board = {f"usr/lib/{places[f'doorctl.{name}.conf']}" for name in ("system", "journald")}
+    wanted = {f"usr/lib/{place}" for place in places.values()} - board
 
-    assert wanted <= names
+    assert set(PLACES) <= folder
+    assert {*wanted, "usr/lib/systemd/system-preset/50-doorctl.preset"} <= names
     assert names & board == (board if package.field("Architecture") == "arm64" else set())
 
 

@@ -177,7 +177,7 @@ class SimClock:
         if power_cut and self.lies and not doubted:
             self._be_fooled()
         elif kept is None and self.lies:
-            # At a start nothing contradicts a source, as systemd/README.md says.
+            # At a start nothing contradicts a source, as doorctl/ops/README.md says.
             self.off_ms = 0
         self._carrier = Carrier(self.known, carried)
         floor = self._carrier.now(self.boot_time()), timedelta(milliseconds=self.boot_ms)

@@ -17,16 +17,14 @@ from doorctl.doord.chores import FREED_GRACE_S, KEPT_GRACE_S
 from doorctl.doord.controller import TURN_LIMIT_S
 from doorctl.notices.ways import TOTAL_S
 from doorctl.ops.logs import CLOSE_S
+from tests.install.pages import all_blocks
 
 SYSTEMD = Path(__file__).parents[2] / "systemd"
 SERVICES = sorted(SYSTEMD.glob("*.service"))
 TIMERS = sorted(SYSTEMD.glob("*.timer"))
 
-DROP_INS = re.findall(
-    r"^```\n(\[Service\]\n.*?)^```$",
-    (SYSTEMD / "README.md").read_text(encoding="utf-8"),
-    re.MULTILINE | re.DOTALL,
-)
+DROP_INS = [block.text for block in all_blocks() if block.text.startswith("[Service]\n")]
+"""What a page says to lay over a unit."""
 
 EXPOSED_TENTHS = {
     "doorctl-door.service": 5,
@@ -114,7 +112,7 @@ def made_whole(directory: Path, unit: Path) -> Path:
     # Units that name each other are verified together.
     for one in (*SERVICES, *TIMERS):
         text = one.read_text(encoding="utf-8")
-        text = text.replace("/opt/doorctl/bin/doorctl", tool("env"))
+        text = text.replace("/opt/doorctl/current/bin/doorctl", tool("env"))
         (directory / one.name.replace("@.", "@web_failed.")).write_text(text, encoding="utf-8")
     return directory / unit.name.replace("@.", "@web_failed.")
 
@@ -139,7 +137,7 @@ def test_the_readme_names_a_secret_as_the_unit_does() -> None:
     unit = text_of("doorctl-web.service")
 
     assert [line for line in lines if f"# {line}\n" not in unit] == []
-    assert len(lines) == 2
+    assert len(lines) == 1
 
 
 def test_web_starts_after_the_door() -> None:
@@ -233,7 +231,7 @@ def said_after_a_stop(
         program.write_text(f'#!/bin/sh\necho "{name} $@"\nexit {code}\n')
         program.chmod(0o755)
     script = line.partition("/bin/sh -c '")[2].removesuffix("'").replace("$$", "$")
-    for place in ("/run/doorctl/", "/opt/doorctl/bin/"):
+    for place in ("/run/doorctl/", "/opt/doorctl/current/bin/"):
         script = script.replace(place, f"{directory}/")
     done = subprocess.run(
         ["/bin/sh", "-c", script],
@@ -352,7 +350,7 @@ def test_an_end_is_told_unless_it_was_wanted(tmp_path: Path, result: str, proces
     assert said_after_a_stop(line, tmp_path, {"systemctl": 0}, result) == started
     assert f"{process}_failed" in KINDS
     assert values("ExecStart", "doorctl-alarm@.service") == [
-        "/opt/doorctl/bin/doorctl alarm send %i"
+        "/opt/doorctl/current/bin/doorctl alarm send %i"
     ]
 
 

@@ -1,4 +1,4 @@
-"""Takes the blocks of systemd/README.md as they stand there, and says where each is to be done."""
+"""Takes the blocks of the pages for operators as they stand there, and says what runs each."""
 
 from __future__ import annotations
 
@@ -8,60 +8,60 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "systemd" / "README.md"
+PAGES = (
+    README,
+    ROOT / "doorctl" / "admin" / "README.md",
+    ROOT / "doorctl" / "ops" / "README.md",
+)
+"""Pages on which every block says what runs it."""
+
+MARKED = (ROOT / "packaging" / "README.md", ROOT / "doorctl" / "sync" / "README.md")
+"""Pages on which some blocks do: the rest is JSON, or for those who publish packages."""
 
 BLOCK = re.compile(
-    r"(?:^<!-- (?P<place>branch|server|elsewhere): (?P<what>.+?) -->\n)?"
-    r"^```\w*\n(?P<text>.*?)^```$",
-    re.MULTILINE | re.DOTALL,
+    r"(?:^<!-- run by: (?P<by>.+?) -->\n)?^```\w*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
-KINDS = ("install", "running", "edit", "file")
 HEADER, KEY = re.compile(r"^\[.*\]$"), re.compile(r"^(?:# )?([a-z_0-9]+) = ")
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One block of the page.
+    """One block of a page.
 
     Args:
-        place: ``branch`` or ``server``; ``elsewhere`` if the harness leaves it to somebody else.
-        what: ``install``: commands before the machine's next boot; ``running``: commands after
-            it; ``edit``: keys to be set in the file; ``file``: all of it. Elsewhere: the reason.
-        path: of that file, else empty.
-        text: the block's own.
+        by: the file that runs or reads it, or in words why none does; empty without a mark.
+        text: what it says.
     """
 
-    place: str
-    what: str
-    path: str
+    by: str
     text: str
-
-    def commands(self) -> list[str]:
-        """Return its commands, one a line."""
-        return self.text.splitlines()
 
 
 def blocks(page: str) -> list[Block]:
     """Return every block of a page, in order.
 
     Raises:
-        ValueError: a block has no mark, or one that nobody understands.
+        ValueError: a block has no end, or is not at the margin.
     """
-    found = [_block(match) for match in BLOCK.finditer(page)]
+    found = [Block(match["by"] or "", match["text"]) for match in BLOCK.finditer(page)]
     if 2 * len(found) != len(re.findall(r"^\s*```", page, re.MULTILINE)):
         raise ValueError("a block has no end, or is not at the margin")
     return found
 
 
-def _block(match: re.Match[str]) -> Block:
-    place, mark, text = match["place"], match["what"], match["text"]
-    if place is None:
-        raise ValueError(f"no mark says where this is done:\n{text}")
-    if place == "elsewhere":
-        return Block(place, mark, "", text)
-    what, _, path = mark.partition(" ")
-    if what not in KINDS or path.startswith("/") != (what in {"edit", "file"}):
-        raise ValueError(f"what is {mark!r}?")
-    return Block(place, what, path, text)
+def all_blocks() -> list[Block]:
+    """Return the blocks of all pages, of `MARKED` those with a mark."""
+    found = [block for page in PAGES for block in blocks(page.read_text(encoding="utf-8"))]
+    marked = [block for page in MARKED for block in blocks(page.read_text(encoding="utf-8"))]
+    return [*found, *(block for block in marked if block.by)]
+
+
+def block_that_says(words: str) -> Block:
+    """Return the one block with these words; ValueError for none or several."""
+    found = [block for block in all_blocks() if words in block.text]
+    if len(found) != 1:
+        raise ValueError(f"{len(found)} blocks say {words!r}")
+    return found[0]
 
 
 def edited(file: str, keys: str) -> str:
