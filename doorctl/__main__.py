@@ -11,7 +11,7 @@ import sys
 from contextlib import suppress
 
 CHECK_SOCKET = "/run/doorctl/check.sock"
-"""Where the packaged door answers; see `doorctl.services.check`."""
+"""Where the packaged door answers; see `doorctl.lookup.health`."""
 
 
 def main() -> None:

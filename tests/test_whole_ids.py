@@ -26,8 +26,8 @@ from doorctl.access.rights import Ban
 from doorctl.accounts.account import Claims
 from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.masked import IdentifierKind
+from doorctl.lookup.app import App
 from doorctl.rpc.control import REFUSED, Question, ask
-from doorctl.services.app import App
 from doorctl.sources.hours import HoursRequest, read_opening_hours
 from doorctl.store.branch import BranchRecords
 from doorctl.store.connection import create_private

@@ -34,8 +34,9 @@ from doorctl.core.errors import (
 )
 from doorctl.core.identity import as_root, login, owner_of
 from doorctl.core.language import further
+from doorctl.lookup.app import App
+from doorctl.lookup.key_days import placed
 from doorctl.privacy.audit import Action, Deed
-from doorctl.services.app import App, placed
 from doorctl.services.branch import note, note_done
 from doorctl.store.branch import FACTOR_KEY
 from doorctl.store.connection import (

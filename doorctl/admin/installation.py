@@ -18,7 +18,7 @@ from doorctl.core.errors import (
 )
 from doorctl.core.identity import owner_of
 from doorctl.core.moments import Moment
-from doorctl.services.app import system_clock
+from doorctl.lookup.configured import system_clock
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch, open_or_create_branch
 from doorctl.store.keys import (
     ArgonSealer,

@@ -15,8 +15,8 @@ from doorctl.core.errors import (
 )
 from doorctl.core.identity import owner_of
 from doorctl.core.masked import InstallationKey
+from doorctl.lookup.app import App
 from doorctl.privacy.audit import KEY, Action, Deed
-from doorctl.services.app import App
 from doorctl.services.branch import note_done
 from doorctl.store import branch as branch_rows
 from doorctl.store import door_log

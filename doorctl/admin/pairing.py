@@ -47,9 +47,10 @@ from doorctl.config.tables import Age, Sync, read_address
 from doorctl.core.errors import ConfigError, InputError, KeyFileError
 from doorctl.core.identity import as_root, owner_of
 from doorctl.core.masked import InstallationKey
+from doorctl.lookup.app import App
+from doorctl.lookup.key_days import placed
 from doorctl.privacy.audit import KEY, Action, Deed
 from doorctl.privacy.subject import CARD
-from doorctl.services.app import App, placed
 from doorctl.services.branch import note
 from doorctl.store import keys
 from doorctl.store.connection import open_reader, translated

@@ -33,8 +33,8 @@ from doorctl.core.errors import (
     StoreError,
 )
 from doorctl.core.identity import owner_of, shared_in
+from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action, Deed
-from doorctl.services.app import App
 from doorctl.services.branch import note_done
 from doorctl.store import branch as branch_rows
 from doorctl.store.connection import (

@@ -35,9 +35,9 @@ from doorctl.core.errors import (
 )
 from doorctl.core.identity import as_root
 from doorctl.core.moments import ClockState
+from doorctl.lookup.health import DECIDES_S, alarms_standing
 from doorctl.ops.process import DataDisk, undervoltage
 from doorctl.rpc.control import Question, ask
-from doorctl.services.check import DECIDES_S, alarms_standing
 
 LINES = 500
 UNITS = "doorctl-door", "doorctl-web"

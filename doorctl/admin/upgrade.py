@@ -24,9 +24,9 @@ import msgspec
 from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, InputError, NotAnsweringError, StoreDamagedError
 from doorctl.core.identity import owner_of
+from doorctl.lookup.configured import system_clock
 from doorctl.ops.process import NOT_BEGUN
 from doorctl.rpc.control import Question, ask
-from doorctl.services.app import system_clock
 from doorctl.store import branch, patrons
 from doorctl.store.connection import (
     WatchedReader,

@@ -33,9 +33,11 @@ from doorctl.cli.options import (
 )
 from doorctl.config.hours import clock, hours_of
 from doorctl.core.errors import InputError
+from doorctl.lookup import witness
+from doorctl.lookup.app import App
 from doorctl.services import hours as service
-from doorctl.services.app import ANSWER_LIMIT_S, App
 from doorctl.services.hours import CalendarDay, Hours, hours_now
+from doorctl.services.owner import ANSWER_LIMIT_S
 from doorctl.web.words import CAUSES
 
 SHOWN: Mapping[Mode | None, str] = {
@@ -73,7 +75,7 @@ def trust_clock(app: App) -> None:
     from doorctl.privacy.audit import Action, Deed
     from doorctl.services.branch import note_done
 
-    at = service.trust_clock(app, ANSWER_LIMIT_S)
+    at = witness.trust_clock(app, ANSWER_LIMIT_S)
     note_done(app, Deed(Action.CLOCK_TRUSTED))
     click.echo(f"The clock is right: {at}")
 

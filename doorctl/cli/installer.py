@@ -254,7 +254,7 @@ class Work:
         return _("The two lines of config.txt are in force.")
 
     def _record(self, about: dict[str, str]) -> None:
-        from doorctl.services.app import system_clock
+        from doorctl.lookup.configured import system_clock
 
         config, own = self.made.config, self.made.own
         with owner_of(config.storage.door_directory):

@@ -23,8 +23,8 @@ from doorctl.core.identity import become_owner
 from doorctl.core.moments import Moment
 
 if TYPE_CHECKING:
-    from doorctl.services.app import App
-    from doorctl.services.numbers import TakenAs
+    from doorctl.lookup.app import App
+    from doorctl.lookup.numbers import TakenAs
 
 DEFAULT_CONFIG = "/etc/doorctl/doorctl.toml"
 
@@ -104,7 +104,7 @@ def with_app(command: Command) -> Command:
     @with_config
     @wraps(command)
     def handing(config: Config, **arguments: Any) -> None:
-        from doorctl.services.app import App
+        from doorctl.lookup.app import App
 
         command(App.of(config), **arguments)
 

@@ -26,10 +26,10 @@ from doorctl.cli.options import (
 )
 from doorctl.core.errors import StoreError
 from doorctl.core.identity import owner_of
+from doorctl.lookup.app import App
 from doorctl.privacy.subject import Decision, Erasure
 from doorctl.services import cards as on_cards
 from doorctl.services import subject as rights
-from doorctl.services.app import App
 from doorctl.services.cards import Explanation
 from doorctl.services.subject import Named
 from doorctl.store.connection import changing, create_private

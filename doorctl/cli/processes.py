@@ -31,7 +31,7 @@ from doorctl.config import Config, load_gpio
 
 if TYPE_CHECKING:
     from doorctl.doord.self_test import Finding
-    from doorctl.services.app import App
+    from doorctl.lookup.app import App
 
 SOMETHING_STANDS = 3
 
@@ -159,7 +159,7 @@ def check(config_path: Path, overrides: tuple[str, ...]) -> None:
     a configuration that can't be read. What was over in a moment is told for a day.
     """
     from doorctl.core.errors import DoorctlError
-    from doorctl.services.check import Health, plugin_line
+    from doorctl.lookup.health import Health, plugin_line
     from doorctl.services.check import check as look
 
     try:
@@ -409,7 +409,8 @@ def _lacking(config: Config, path: Path) -> list[str]:
     from doorctl.core.errors import ConfigError, StoreError
     from doorctl.core.identity import as_root, unshared
     from doorctl.devices.pins import relay_risks
-    from doorctl.services.app import App, system_clock
+    from doorctl.lookup.app import App
+    from doorctl.lookup.configured import system_clock
     from doorctl.services.hours import hours_now
 
     # Also by a clock that is not set: nothing but this is refused by it, and a person reads why.
@@ -477,7 +478,7 @@ def rotate(config: Config, stolen: tuple[str, ...], *, signing: bool, certificat
 
 
 def _rotate_signing(config: Config) -> None:
-    from doorctl.services.app import system_clock
+    from doorctl.lookup.configured import system_clock
     from doorctl.wiring.sync import rotate_signing_key
 
     public, waiting = rotate_signing_key(config, system_clock(config))

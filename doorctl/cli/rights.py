@@ -53,11 +53,11 @@ from doorctl.config.hours import clock
 from doorctl.core.errors import InputError
 from doorctl.core.masked import Pin
 from doorctl.core.moments import Moment
+from doorctl.lookup.app import App
+from doorctl.lookup.numbers import TakenAs
 from doorctl.services import deeds, rights
 from doorctl.services.accounts import every_account, hashed
-from doorctl.services.app import App
 from doorctl.services.branch import change
-from doorctl.services.numbers import TakenAs
 from doorctl.services.rights import PassState, Reach, letter, pass_state
 from doorctl.services.subject import Named
 

@@ -482,7 +482,7 @@ class Dialogue:
     def _swiped(self, config: Config) -> str:
         """Wait for a card that opens the door; say how that went."""
         from doorctl.access.patron import SENTENCES, Reason
-        from doorctl.services.check import ask_deciding
+        from doorctl.lookup.health import ask_deciding
         from doorctl.store.door_log import VisitHistory
 
         try:

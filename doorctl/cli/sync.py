@@ -29,7 +29,7 @@ from doorctl.cli.options import (
 )
 from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, StoreBusyError
-from doorctl.services.app import system_clock
+from doorctl.lookup.configured import system_clock
 from doorctl.sync.delivery import Delivery, Result, failed
 from doorctl.sync.push import MOST_LISTED, Refreshed
 from doorctl.wiring import sync as sender

@@ -33,6 +33,8 @@ from doorctl.cli.processes import DOUBT
 from doorctl.config import Config
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import ClockState, Moment
+from doorctl.lookup.app import App
+from doorctl.lookup.configured import zone
 from doorctl.privacy.audit import Action, Deed, Entry, Head, Verdict
 from doorctl.privacy.retention import LONGEST, WATCHED_S, Hold
 from doorctl.privacy.statistics import (
@@ -49,7 +51,6 @@ from doorctl.privacy.statistics import (
 from doorctl.services import branch as book
 from doorctl.services import purging
 from doorctl.services import visits as log
-from doorctl.services.app import App, zone
 from doorctl.services.branch import note, note_done
 from doorctl.store.door_log import Visit
 

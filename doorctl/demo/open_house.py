@@ -68,12 +68,12 @@ from doorctl.demo.evening import (
     temporary,
 )
 from doorctl.demo.patrons import CAST, EVENING, WORN_STRIPE
+from doorctl.lookup.app import App
 from doorctl.ops.clock import utc_now
 from doorctl.ops.logs import JsonLog
 from doorctl.rpc.door import PanelOverSocket
 from doorctl.services import deeds
 from doorctl.services.accounts import SigningIn, hashed
-from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.store.door_log import VisitHistory
 from doorctl.web.frame import Aside, Frame, PageRequest, Templates, shared_routes

@@ -8,17 +8,21 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, timedelta
+from math import inf
 from typing import Any
 
 from msgspec.structs import asdict
 
 import doorctl
 from doorctl.access.rights import MAX_CODE_DIGITS, MIN_CODE_DIGITS
-from doorctl.core.alarms import RaisedAlarm
+from doorctl.config import Config
+from doorctl.core.alarms import (
+    RaisedAlarm,
+)
 from doorctl.core.errors import InputError
 from doorctl.core.masked import IdentifierKind, Pin
 from doorctl.core.moments import Moment
-from doorctl.core.ports import EventLog
+from doorctl.core.ports import Clock, EventLog
 from doorctl.core.texts import refuse_purpose, refuse_text
 from doorctl.doord.chores import Chores
 from doorctl.doord.controller import KEYPAD, READER, Controller
@@ -26,11 +30,13 @@ from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.jobs import EventQueue, Ledger, StaffOpened
 from doorctl.doord.self_test import as_answer
 from doorctl.doord.stores import DoorStores
+from doorctl.lookup.cards import Reading
+from doorctl.lookup.health import CHECK, alarms_standing, judged, shown
+from doorctl.lookup.numbers import KEYS, NEW_CODE, PIN_CHECK, Numbers, OwnNumbers
+from doorctl.lookup.release import Release
+from doorctl.lookup.witness import SAID, TRUST_CLOCK, believes, confirms
 from doorctl.ops.clock import utc_now
-from doorctl.rpc.control import Answers, Question
-from doorctl.services.app import Release
-from doorctl.services.hours import SAID, TRUST_CLOCK, believes, confirms
-from doorctl.services.numbers import KEYS, NEW_CODE, PIN_CHECK, Numbers, OwnNumbers, Reading
+from doorctl.rpc.control import Answer, Answers, Question
 
 # What the door process seals for staff at the pages: slowly, so that nobody can try numbers.
 
@@ -292,3 +298,28 @@ def _by(question: Question) -> str:
 
 def _connected(state: bool | None) -> str | None:
     return None if state is None else ("connected" if state else "lost")
+
+
+SAME_S = 1.0
+
+
+def check_answers(
+    status: Callable[[], Mapping[str, Any]], config: Callable[[], Config], clock: Clock
+) -> Answers:
+    """Return the door's answers for every user of this machine; they name nobody.
+
+    They are made anew after :data:`SAME_S`, so that nobody keeps the door busy by asking. A silent
+    call for help is left out: a screen in the hall may show the line.
+    """
+    said: tuple[float, Answer] = (-inf, {})
+
+    def answer(_question: Question) -> Answer:
+        nonlocal said
+        if clock.monotonic_s() - said[0] >= SAME_S:
+            state, now = status(), clock.moment().known_time
+            alarms = alarms_standing(config(), state["alarms"]) or []
+            health, line = judged(state, shown(alarms, now), config())
+            said = clock.monotonic_s(), {"health": health.value, "line": line}
+        return said[1]
+
+    return {CHECK: answer}

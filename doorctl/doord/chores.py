@@ -27,12 +27,14 @@ from doorctl.devices.pins import outputs_kept
 from doorctl.doord.self_test import Finding, house
 from doorctl.doord.self_test import run as run_self_test
 from doorctl.doord.stores import DoorStores, why_lost
+from doorctl.lookup.calendar import calendar_of
+from doorctl.lookup.configured import outdated, retention
+from doorctl.lookup.key_days import CERTIFICATE, days_of_keys
+from doorctl.lookup.release import Release
 from doorctl.ops.clock import utc_now
 from doorctl.ops.process import SystemdSupervisor, disk_low, undervoltage, upgrade_not_begun
 from doorctl.privacy.retention import PurgeReport
 from doorctl.privacy.statistics import OPENED, HourCount
-from doorctl.services.app import CERTIFICATE, Release, days_of_keys, outdated, retention
-from doorctl.services.hours import calendar_of
 from doorctl.services.purging import Purging
 from doorctl.store.records import AuditRecords, LastBackup
 

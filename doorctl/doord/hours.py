@@ -33,7 +33,7 @@ from doorctl.core.ports import WELL, AlarmOnce, EventLog, Outputs
 from doorctl.door.lamps import Signal
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.self_test import due
-from doorctl.services.hours import switch_all
+from doorctl.lookup.outputs import switch_all
 from doorctl.store.branch import BranchRecords
 
 CLOCK_PATIENCE_S = 300.0

@@ -50,9 +50,7 @@ from doorctl.core.moments import BootTime, Stamped
 from doorctl.core.ports import AlarmOnce, Clock, EventLog, Sealer
 from doorctl.devices.serial_line import LineEvent
 from doorctl.doord.hours import HoursRead
-from doorctl.ops.process import WorkerThread
-from doorctl.rpc.door import LibraryOverSocket
-from doorctl.services.numbers import (
+from doorctl.lookup.cards import (
     Found,
     Reading,
     look_up,
@@ -62,6 +60,8 @@ from doorctl.services.numbers import (
     united,
     wait_of,
 )
+from doorctl.ops.process import WorkerThread
+from doorctl.rpc.door import LibraryOverSocket
 from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
 

@@ -32,11 +32,11 @@ from doorctl.core.ports import Clock, Sealer
 from doorctl.core.readings import CardRead, KeyPressed, Reading
 from doorctl.devices.pins import relay_risks
 from doorctl.door.strike import Granted, Strike, StrikeEvent, TimePassed
+from doorctl.lookup.calendar import calendar_of
+from doorctl.lookup.configured import ask_s, system_clock
+from doorctl.lookup.numbers import own_sealer
 from doorctl.ops import process
 from doorctl.rpc.control import Question, ask
-from doorctl.services.app import ask_s, system_clock
-from doorctl.services.hours import calendar_of
-from doorctl.services.numbers import own_sealer
 from doorctl.store.branch import BranchRecords
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.keys import key_days, read_key

@@ -40,8 +40,8 @@ from doorctl.doord.log_thread import (
     DiskWatch,
     QueuedVisitLog,
 )
+from doorctl.lookup.configured import system_clock
 from doorctl.ops.clock import SystemClock
-from doorctl.services.app import system_clock
 from doorctl.store import door_log
 from doorctl.store import patrons as patron_rows
 from doorctl.store.branch import BranchRecords

@@ -69,8 +69,8 @@ from doorctl.core.errors import (
 from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime, Moment
 from doorctl.core.ports import Clock
+from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action, Deed, Details
-from doorctl.services.app import App
 from doorctl.services.branch import BranchThread, WebsAudit
 from doorctl.services.deeds import OpenBranch
 from doorctl.store.accounts import AccountRecords, ArgonPasswords, Books

@@ -29,14 +29,14 @@ from doorctl.core.errors import DoorctlError, InputError, KeyFileError, StoreErr
 from doorctl.core.moments import Moment
 from doorctl.core.ports import AlarmOnce, AlarmSink, Clock, EventLog, NotSentError
 from doorctl.core.raised import Raised
+from doorctl.lookup.configured import WEBS_CONFIG, system_clock
+from doorctl.lookup.health import ask_deciding
 from doorctl.notices.rationing import Ration
 from doorctl.notices.sending import AlarmLog, DoorWatch, Notifier, Notifiers, Outbox, notice
 from doorctl.ops.process import Turns
 from doorctl.privacy.audit import Action, Deed, account
 from doorctl.rpc.control import Answers, Question, ask
 from doorctl.rpc.door import alarm_answers, ask_standing, send_alarm, standing_answers
-from doorctl.services.app import WEBS_CONFIG, system_clock
-from doorctl.services.check import ask_deciding
 from doorctl.store.records import AlarmRecords, StoredAlarms
 
 if TYPE_CHECKING:

@@ -18,12 +18,14 @@ from doorctl.core.errors import (
 )
 from doorctl.core.moments import Moment
 from doorctl.core.texts import refuse_purpose
+from doorctl.lookup.app import App
+from doorctl.lookup.configured import local
 from doorctl.privacy.audit import Action, Deed, Entry, Head, Verdict, erased_before
 from doorctl.privacy.audit import verify as verify_chain
 from doorctl.rpc.control import Answers
 from doorctl.services import deeds
-from doorctl.services.app import App, by_the_owner, local
 from doorctl.services.deeds import OpenBranch, Request, ask_web, branch_answers
+from doorctl.services.owner import by_the_owner
 from doorctl.store.accounts import Books
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch

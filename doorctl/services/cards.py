@@ -22,29 +22,15 @@ from doorctl.core.errors import InputError, NotRunningError, StoreError
 from doorctl.core.masked import IdentifierKind, StretchedKey
 from doorctl.core.moments import ClockState, Moment
 from doorctl.core.ports import Clock, Seal
+from doorctl.lookup.app import App, open_attempts, open_book
+from doorctl.lookup.cards import Found, Reading, keys_of, look_up, wait_of
+from doorctl.lookup.configured import local
+from doorctl.lookup.numbers import Numbers, OwnNumbers, TakenAs, own_sealer
 from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc.control import Question, ask
-from doorctl.services.app import (
-    ANSWER_LIMIT_S,
-    App,
-    by_the_owner,
-    local,
-    open_attempts,
-    open_book,
-)
 from doorctl.services.branch import note, note_done, noted
 from doorctl.services.hours import branch_at
-from doorctl.services.numbers import (
-    Found,
-    Numbers,
-    OwnNumbers,
-    Reading,
-    TakenAs,
-    keys_of,
-    look_up,
-    own_sealer,
-    wait_of,
-)
+from doorctl.services.owner import ANSWER_LIMIT_S, by_the_owner
 from doorctl.store.branch import BranchRecords
 from doorctl.store.door_log import LogFilter, Visit, VisitHistory
 from doorctl.store.keys import seal_on_record

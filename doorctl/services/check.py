@@ -1,78 +1,24 @@
-"""What ``doorctl check`` says: the door makes the line, so that the command has little to load."""
+"""What ``doorctl check`` asks the door, which makes the line: the command has little to load."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import closing, suppress
-from datetime import UTC, datetime
-from enum import IntEnum
-from math import inf
 from pathlib import Path
-from typing import Any
 
 from doorctl.config import Config
-from doorctl.config.tables import OLD_SHARE
-from doorctl.core.alarms import (
-    DOOR_SILENT,
-    AlarmRecord,
-    Source,
-    is_shown,
-    kind_of,
-    shuts_out,
+from doorctl.core.errors import NotAnsweringError
+from doorctl.lookup.health import (
+    CHECK,
+    CHECK_SOCKET,
+    CONFIRM,
+    DECIDES_S,
+    SILENT,
+    Health,
+    alarms_standing,
+    ask_deciding,
+    nobody_enters,
+    plugin_line,
 )
-from doorctl.core.errors import NotAnsweringError, StoreError
-from doorctl.core.ports import Clock
-from doorctl.rpc.control import Answer, Answers, Question, ask
-from doorctl.store.records import AlarmRecords
-
-CHECK, CHECK_SOCKET = "check", "check.sock"
-"""The question, and the socket for it: in the door's runtime directory, or beside its other one."""
-
-SILENT = "the door process does not answer; is it running? (systemctl status doorctl-door)"
-STOPPED = "the door process answers, but has stopped deciding"
-
-SAME_S = 1.0
-
-DECIDES_S = 2.0
-"""Longest wait for a door that decides; a healthy one answers in milliseconds."""
-
-
-EVER = datetime.fromtimestamp(0, UTC)
-"""Since when an alarm stands of which another release of the door says nothing that can be read."""
-
-WEB_SILENT_S = 120
-"""How long web may give no sign of life; a restart takes seconds."""
-
-OLD, TOO_OLD, WEB_SILENT = "register_old", "register_too_old", "web_silent"
-UNCONFIRMED = "clock_unconfirmed"
-CONFIRM = f"{kind_of(UNCONFIRMED).means} {kind_of(UNCONFIRMED).act}"
-MISSING = "register_missing"
-"""Not an alarm's kind: a register that never came is nobody's fault yet."""
-
-
-UNREADABLE = "patron_cache_failing"
-SAME = ((TOO_OLD, OLD), (UNREADABLE, MISSING))
-"""What says why nobody is let in -> what would only say the same in weaker words."""
-
-
-class Health(IntEnum):
-    """The exit codes of a monitoring plugin."""
-
-    OK = 0
-    WARNING = 1
-    CRITICAL = 2
-    UNKNOWN = 3
-
-
-def ask_deciding(config: Config, limit_s: float = DECIDES_S) -> dict[str, Any]:
-    """Return the door's status. Raises NotAnsweringError: it does not answer, or does not decide.
-
-    StoreError: that is not known.
-    """
-    state = ask(config.control.socket, Question("status"), timeout_s=limit_s)
-    if not state.get("deciding", True):
-        raise NotAnsweringError(STOPPED)
-    return state
+from doorctl.rpc.control import Question, ask
 
 
 def check(config: Config) -> tuple[Health, str]:
@@ -99,125 +45,3 @@ def refuse_unready(config: Config, limit_s: float) -> str:
     if whys := nobody_enters(state, alarms, config):
         raise NotAnsweringError(" ".join(whys.values()))
     return CONFIRM if state.get("waits_for_witness") else ""
-
-
-def check_answers(
-    status: Callable[[], Mapping[str, Any]], config: Callable[[], Config], clock: Clock
-) -> Answers:
-    """Return the door's answers for every user of this machine; they name nobody.
-
-    They are made anew after :data:`SAME_S`, so that nobody keeps the door busy by asking. A silent
-    call for help is left out: a screen in the hall may show the line.
-    """
-    said: tuple[float, Answer] = (-inf, {})
-
-    def answer(_question: Question) -> Answer:
-        nonlocal said
-        if clock.monotonic_s() - said[0] >= SAME_S:
-            state, now = status(), clock.moment().known_time
-            alarms = alarms_standing(config(), state["alarms"]) or []
-            health, line = judged(state, shown(alarms, now), config())
-            said = clock.monotonic_s(), {"health": health.value, "line": line}
-        return said[1]
-
-    return {CHECK: answer}
-
-
-def shown(alarms: Iterable[AlarmRecord], now: datetime) -> list[AlarmRecord]:
-    """Return what machines name, at `now`: no moment that is long over, no silent call for help."""
-    return [a for a in alarms if is_shown(a.kind, a.last, now) and not a.known.wordless]
-
-
-def plugin_line(health: Health, what: str, figures: str = "") -> str:
-    """Return a line as Nagios, Icinga and Zabbix read it; see the Monitoring Plugins guidelines."""
-    line = f"DOORCTL {health.name} - {' '.join(what.replace('|', '/').split())}"
-    return f"{line} | {figures}" if figures else line
-
-
-def judged(
-    state: Mapping[str, Any], alarms: Collection[AlarmRecord], config: Config
-) -> tuple[Health, str]:
-    """Return the health of a door of that state, and the line."""
-    if not state["deciding"]:
-        return Health.CRITICAL, plugin_line(Health.CRITICAL, STOPPED)
-    whys = nobody_enters(state, alarms, config)
-    stands = {alarm.kind: alarm.known.means for alarm in alarms} | _seen(state, config)
-    for stronger, same in SAME:
-        if stronger in whys:
-            stands.pop(same, None)
-    said = [f"{kind}: {means}" for kind, means in {**whys, **stands, **whys}.items()]
-    health = Health.CRITICAL if whys else Health.WARNING if stands else Health.OK
-    figures = " ".join(_figures(state, len(alarms), config))
-    return health, plugin_line(health, " ".join(said) or "the door decides", figures)
-
-
-def nobody_enters(
-    state: Mapping[str, Any], alarms: Iterable[AlarmRecord], config: Config
-) -> dict[str, str]:
-    """Return why no patron is let in by a door of that state, which answers: kind -> sentence.
-
-    A library system is asked where the register is of no use. The door answers, so an alarm that it
-    does not is over.
-    """
-    whys = {
-        alarm.kind: alarm.known.means for alarm in alarms if shuts_out(alarm.kind, alarm.source)
-    }
-    age_s = state.get("cache_age_s")
-    if state.get("epoch") == 0 and UNREADABLE not in whys:
-        whys[MISSING] = "There is no patron register, so no patron is let in."
-    elif age_s is not None and age_s > config.policy.max_cache_age_h * 3600:
-        whys[TOO_OLD] = kind_of(TOO_OLD).means
-    needless = {DOOR_SILENT}
-    if config.lms.kind:
-        needless |= {MISSING, TOO_OLD, "patrons_expired", "patrons_unusable"}
-    if not config.policy.require_pin:
-        needless |= {"keypad_lost"}
-    return {kind: why for kind, why in whys.items() if kind not in needless}
-
-
-def _seen(state: Mapping[str, Any], config: Config) -> dict[str, str]:
-    """Return what is seen by the state before there is an alarm for it: kind -> sentence."""
-    found, age_s, web_s = {}, state["cache_age_s"], state.get("web_age_s")
-    if age_s is not None and age_s / 3600 > config.policy.max_cache_age_h * OLD_SHARE:
-        found[OLD] = f"The patron register is {age_s / 3600:.0f} h old."
-    if not state["epoch"]:
-        found[MISSING] = "There is no patron register."
-    if web_s is not None and web_s >= WEB_SILENT_S:
-        found[WEB_SILENT] = kind_of(WEB_SILENT).means
-    if state.get("waits_for_witness"):
-        found[UNCONFIRMED] = CONFIRM
-    return found
-
-
-def _figures(state: Mapping[str, Any], alarms: int, config: Config) -> Iterator[str]:
-    limit_h, age_s = config.policy.max_cache_age_h, state["cache_age_s"]
-    if age_s is not None:
-        yield f"register_age_h={age_s / 3600:.1f};{limit_h * OLD_SHARE:.1f};{limit_h:g}"
-    yield f"alarms={alarms};0"
-    yield f"register_epoch={state['epoch']}c"
-    if (backup_s := state.get("backup_age_s")) is not None:
-        yield f"backup_age_h={backup_s / 3600:.1f};48"
-    if (web_s := state.get("web_age_s")) is not None:
-        yield f"web_age_s={web_s};{WEB_SILENT_S}"
-    yield from (f"{name}_days={of['days']}" for name, of in state.get("good_until", {}).items())
-
-
-def alarms_standing(config: Config, doors: list[dict[str, str]]) -> list[AlarmRecord] | None:
-    """Return the alarms in ``branch.db``, and those of the door that it lacks.
-
-    `doors` has the kind and since when, as the door answers. None where the file can't be read and
-    the door names none.
-    """
-    found = []
-    for alarm in doors:
-        since = EVER
-        with suppress(ValueError):
-            since = datetime.fromisoformat(alarm["since"])
-        found.append(AlarmRecord(alarm["kind"], Source.DOOR, since, since, 1, ""))
-    try:
-        with closing(AlarmRecords(config.storage.branch_db)) as records:
-            rows = list(records.standing())
-    except StoreError:
-        return found or None
-    kept = {row.kind for row in rows}
-    return rows + [alarm for alarm in found if alarm.kind not in kept]

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from collections.abc import Set as AbstractSet
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from operator import attrgetter
-from typing import Any
 
 from doorctl.access.calendar import (
-    ALL_DAY,
     BY_STAFF,
     Calendar,
     Cause,
-    DatedDay,
     Day,
     DaySource,
     Mode,
     ModeSpan,
-    StoredCalendar,
     StoredDay,
     StoredWeek,
 )
@@ -35,66 +29,15 @@ from doorctl.access.day import (
     standing,
 )
 from doorctl.access.messages import Now
-from doorctl.config import Config
-from doorctl.config.hours import Clash, Opening, clashes_of_date, clashes_of_week, dated
-from doorctl.core.errors import DeviceError, InputError, NotAnsweringError
+from doorctl.config.hours import Clash, Opening, clashes_of_date, clashes_of_week
+from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
-from doorctl.core.ports import EventLog, Outputs
 from doorctl.core.texts import refuse_purpose
-from doorctl.ops.clock import SystemClock
+from doorctl.lookup.app import App, open_book
+from doorctl.lookup.calendar import CLOSED_WEEK, _sunday, calendar_of
+from doorctl.lookup.configured import opened_on
 from doorctl.rpc.control import Question, ask
-from doorctl.services.app import App, open_book, opened_on
 from doorctl.store.branch import BranchRecords
-
-# Which calendar counts: the configuration's hours with what branch.db adds to them.
-
-CLOSED_WEEK = ((),) * 7
-"""Under the website's hours a date that it leaves out is closed."""
-
-
-NOT_KNOWN = Calendar(CLOSED_WEEK, known_until=date.min)
-"""No date is known: closed to patrons, and a problem that is reported."""
-
-
-def calendar_of(opening: Opening, stored: StoredCalendar) -> Calendar:
-    """Return the calendar that counts; it knows no date where a source that it needs is silent.
-
-    Staff's hours for a date win over the configuration, and that over public holidays. The
-    website's hours replace the week and the holidays; staff's week replaces the configuration's.
-    """
-    base = _base(opening, stored)
-    staff = stored.sources.get(DaySource.STAFF)
-    if staff is None and not stored.damaged:
-        return base
-    by_staff = {} if staff is None else dated(staff.days)
-    damaged = {day: DatedDay((), Cause.UNKNOWN_CALENDAR) for day in stored.damaged}
-    return replace(base, days={**base.days, **by_staff, **damaged})
-
-
-def _base(opening: Opening, stored: StoredCalendar) -> Calendar:
-    calendar = opening.calendar
-    if opening.source == "website":
-        site = stored.sources.get(DaySource.WEBSITE)
-        if site is None:
-            return NOT_KNOWN
-        days = {**dated(site.days, Cause.SCHEDULE), **calendar.days}
-        return Calendar(CLOSED_WEEK, days, site.known_until or date.min)
-    if opening.source == "staff":
-        if stored.week is None:
-            return NOT_KNOWN
-        calendar = replace(calendar, week=stored.week.days)
-    if opening.holidays == "ignore":
-        return calendar
-    holidays = stored.sources.get(DaySource.HOLIDAY)
-    if holidays is None:
-        return NOT_KNOWN
-    spans: Day = _sunday(calendar) if opening.holidays == "sunday" else ()
-    named = {day.day: DatedDay(spans, Cause.HOLIDAY, day.note) for day in holidays.days}
-    return replace(calendar, days={**named, **calendar.days}, known_until=holidays.known_until)
-
-
-def _sunday(calendar: Calendar) -> Day:
-    return ALL_DAY if calendar.week is None else calendar.week[-1]
 
 
 @dataclass(frozen=True)
@@ -259,34 +202,6 @@ def _refuse(clashes: Iterable[Clash]) -> None:
         raise InputError(f"{{key}}: {clash.text}", key=clash.placed.key, **clash.values)
 
 
-def switch_all(
-    outputs: Outputs,
-    names: Iterable[str],
-    on: AbstractSet[str],
-    failing: AbstractSet[str],
-    log: EventLog,
-) -> frozenset[str]:
-    """Switch each output on or off; return those that fail, each told when it was not `failing`."""
-    failed = set()
-    for name in names:
-        try:
-            outputs.switch(name, on=name in on)
-        except DeviceError as err:
-            failed.add(name)
-            if name not in failing:
-                log.emit("alarm", kind="output_failing", why=str(err), part=name)
-    return frozenset(failed)
-
-
-# Asks the running door to let somebody in once, or to take its clock as right.
-
-WITNESS_LIMIT_S = 2.0
-"""Longest wait for the door to compare a time; its sender waits as long for web's answer."""
-
-TRUST_CLOCK, SAID = "trust_clock", "said"
-"""The question, and under which name it holds what time a sender's clock says just now."""
-
-
 def open_once(app: App, reason: str, limit_s: float) -> None:
     """Have the door released once; after the limit it is not, whatever the door does later.
 
@@ -297,45 +212,3 @@ def open_once(app: App, reason: str, limit_s: float) -> None:
     until_s = app.clock.monotonic_s() + limit_s
     question = Question("open", {"reason": reason, "by": app.by, "until_s": until_s})
     ask(app.config.control.socket, question, timeout_s=limit_s)
-
-
-def trust_clock(app: App, limit_s: float) -> str:
-    """Have door and web take the wall clock as right; return the door's time, ISO.
-
-    A web process that is not running is left out: once the door has corrected the high-water mark,
-    it starts without a doubt. Raises NotAnsweringError: the door did not answer in time.
-    StoreError: the door took it, and could not store that.
-    """
-    question = Question(TRUST_CLOCK)
-    answer = ask(app.config.control.socket, question, timeout_s=limit_s)
-    with suppress(NotAnsweringError):
-        ask(app.config.web.socket, question, timeout_s=limit_s)
-    return str(answer["at"])
-
-
-def tell_time(config: Config, said: datetime) -> None:
-    """Tell the door what time a sender says it is, aware; a door that does not answer is left out.
-
-    StoreError: the door could not take it.
-    """
-    question = Question(TRUST_CLOCK, {SAID: said.isoformat()})
-    with suppress(NotAnsweringError):
-        ask(config.control.socket, question, timeout_s=WITNESS_LIMIT_S)
-
-
-def confirms(clock: SystemClock, question: Question) -> dict[str, Any]:
-    """Compare a clock with what a sender says, and return whether they agree.
-
-    Raises InputError: it says no time.
-    """
-    try:
-        said = datetime.fromisoformat(str(question.about[SAID])).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise InputError("that question says no time") from None
-    return {"agrees": clock.confirm(said)}
-
-
-def believes(clock: SystemClock) -> dict[str, Any]:
-    """Take a clock as right, and return its time as the answer."""
-    clock.believe()
-    return {"at": clock.moment().local.isoformat(timespec="seconds")}

@@ -21,6 +21,8 @@ from doorctl.core.errors import DoorctlError, InputError, KeyFileError, StoreErr
 from doorctl.core.identity import ROOT, owner_of
 from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import SMALL, Moment
+from doorctl.lookup.app import App
+from doorctl.lookup.configured import retention
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.retention import (
     Canaries,
@@ -38,7 +40,7 @@ from doorctl.privacy.retention import (
 from doorctl.privacy.subject import PartErased, Subject
 from doorctl.rpc.control import Answer, Answers, Done, Question, ask
 from doorctl.rpc.door import ERASE_VISITS
-from doorctl.services.app import App, by_the_owner, retention
+from doorctl.services.owner import by_the_owner
 from doorctl.store.door_log import Visit, VisitHistory
 from doorctl.store.keys import earlier_keys, first_key, read_key
 from doorctl.store.residue import PurgeReports, read_report, search_apart, trim

@@ -17,13 +17,14 @@ from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import Pin
 from doorctl.core.moments import Moment
 from doorctl.core.ports import Seal
+from doorctl.lookup.app import App, open_book
+from doorctl.lookup.cards import Reading
+from doorctl.lookup.numbers import TakenAs
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.subject import refuse_ref
 from doorctl.services import deeds
-from doorctl.services.app import App, open_book
 from doorctl.services.branch import change, note
 from doorctl.services.cards import card_of_attempt, cards_of, numbers_of, open_register
-from doorctl.services.numbers import Reading, TakenAs
 from doorctl.services.subject import Named
 
 MADE_UP_REF = "sip2-"

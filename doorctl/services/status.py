@@ -9,10 +9,12 @@ from doorctl.core.errors import (
     NotAnsweringError,
     StoreError,
 )
+from doorctl.lookup.app import App, open_book
+from doorctl.lookup.configured import local, outdated
+from doorctl.lookup.health import alarms_standing
+from doorctl.lookup.numbers import own_sealer
 from doorctl.rpc.control import Question, ask
-from doorctl.services.app import ANSWER_LIMIT_S, App, local, open_book, outdated
-from doorctl.services.check import alarms_standing
-from doorctl.services.numbers import own_sealer
+from doorctl.services.owner import ANSWER_LIMIT_S
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.patrons import PatronCache
 from doorctl.store.records import AuditRecords

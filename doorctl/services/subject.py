@@ -8,6 +8,9 @@ from dataclasses import dataclass, field, replace
 
 from doorctl.core.errors import InputError
 from doorctl.core.texts import refuse_purpose
+from doorctl.lookup.app import App, shown_since
+from doorctl.lookup.cards import Reading, keys_of
+from doorctl.lookup.numbers import TakenAs, own_sealer
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.subject import (
     ALL_GONE,
@@ -35,10 +38,9 @@ from doorctl.rpc.door import (
     about,
 )
 from doorctl.services import deeds
-from doorctl.services.app import App, by_the_owner, shown_since
 from doorctl.services.branch import change, note
 from doorctl.services.cards import numbers_of
-from doorctl.services.numbers import Reading, TakenAs, keys_of, own_sealer
+from doorctl.services.owner import by_the_owner
 from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.records import AuditRecords

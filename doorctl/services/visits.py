@@ -18,13 +18,14 @@ from doorctl.core.alarms import ENDS, Source
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import ClockState
 from doorctl.core.texts import refuse_purpose
+from doorctl.lookup.app import App, open_attempts, open_book, shown_since
+from doorctl.lookup.calendar import calendar_of
+from doorctl.lookup.cards import keys_of
+from doorctl.lookup.configured import local, zone
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.statistics import LEAF, Gathered, HourCount, gather, moments, widened
-from doorctl.services.app import App, local, open_attempts, open_book, shown_since, zone
 from doorctl.services.branch import note
 from doorctl.services.cards import numbers_of, open_register
-from doorctl.services.hours import calendar_of
-from doorctl.services.numbers import keys_of
 from doorctl.store.branch import ModeDeed
 from doorctl.store.door_log import (
     EVERY,

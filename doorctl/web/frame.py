@@ -44,7 +44,7 @@ from doorctl.core.errors import (
 from doorctl.core.language import ENGLISH, Languages
 from doorctl.core.ports import EventLog
 from doorctl.core.texts import SHORT_TEXT
-from doorctl.services.app import App
+from doorctl.lookup.app import App
 from doorctl.web.controller import filled
 from doorctl.web.words import MODES, WEEKDAYS, Words
 

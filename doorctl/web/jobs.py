@@ -34,7 +34,7 @@ from doorctl.config.tables import shown
 from doorctl.core.errors import DoorctlError, StoreError, WebsiteHoursError
 from doorctl.core.moments import Moment
 from doorctl.core.ports import AlarmOnce, Clock, EventLog, Outputs
-from doorctl.services.hours import switch_all
+from doorctl.lookup.outputs import switch_all
 from doorctl.sources.hours import HolidaysWanted, HoursRequest, Published
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter

@@ -23,11 +23,14 @@ from doorctl.core.alarms import DOOR_SILENT, KINDS, AlarmRecord, is_shown
 from doorctl.core.errors import DoorctlError, KeyFileError, StoreError
 from doorctl.core.moments import ClockState
 from doorctl.core.ports import AlarmOnce, Clock, EventLog
+from doorctl.lookup.app import App
+from doorctl.lookup.configured import zone
+from doorctl.lookup.health import MISSING, nobody_enters
+from doorctl.lookup.release import Release
 from doorctl.privacy.statistics import ATTEMPT, LET_IN, By, moments
 from doorctl.rpc.control import Answer, Question, ask
 from doorctl.services.alarms import StandingAlarms
-from doorctl.services.app import App, Release, zone
-from doorctl.services.check import MISSING, nobody_enters, refuse_unready
+from doorctl.services.check import refuse_unready
 from doorctl.services.visits import statistics
 from doorctl.store.door_log import HourlyHistory
 from doorctl.store.keys import days_of

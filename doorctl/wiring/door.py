@@ -36,7 +36,7 @@ from doorctl.devices.pins import (
 )
 from doorctl.devices.serial_line import SerialLine
 from doorctl.door.inputs import Input
-from doorctl.doord.answers import DoorAnswers
+from doorctl.doord.answers import DoorAnswers, check_answers
 from doorctl.doord.chores import Chores, Housekeeping, Lookout
 from doorctl.doord.controller import KEYPAD, READER, Controller, panel_rules, press
 from doorctl.doord.door_driver import DoorDriver
@@ -54,6 +54,11 @@ from doorctl.doord.jobs import (
 )
 from doorctl.doord.self_test import card_reader, rules
 from doorctl.doord.stores import STORES_LIMIT_S, DoorStores
+from doorctl.lookup.app import App
+from doorctl.lookup.calendar import calendar_of
+from doorctl.lookup.config_changes import read_again, tell_changes, tell_taken
+from doorctl.lookup.configured import opened_on, system_clock, web_answers_s, work_directory
+from doorctl.lookup.health import CHECK_SOCKET
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.process import (
     SystemdSupervisor,
@@ -65,18 +70,6 @@ from doorctl.privacy.statistics import Passages
 from doorctl.rpc.control import Answers, ControlServer
 from doorctl.rpc.door import LibraryOverSocket, PanelBoard, panel_answers
 from doorctl.services.alarms import DoorsAlarms
-from doorctl.services.app import (
-    App,
-    opened_on,
-    read_again,
-    system_clock,
-    tell_changes,
-    tell_taken,
-    web_answers_s,
-    work_directory,
-)
-from doorctl.services.check import CHECK_SOCKET, check_answers
-from doorctl.services.hours import calendar_of
 from doorctl.services.purging import Purging, doors_answers, forget_left, hold_answers
 
 ASKING_STOP_S = 4.0

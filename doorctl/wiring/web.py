@@ -29,6 +29,13 @@ from doorctl.core.asking import read_password
 from doorctl.core.errors import ConfigError, KeyFileError, NotAnsweringError, Problem, StoreError
 from doorctl.core.language import Languages, languages
 from doorctl.core.ports import AlarmOnce, Clock, EventLog, Seal
+from doorctl.lookup.app import App
+from doorctl.lookup.calendar import calendar_of
+from doorctl.lookup.config_changes import read_again, tell_changes, tell_taken
+from doorctl.lookup.configured import WEBS_CONFIG, system_clock
+from doorctl.lookup.health import UNREADABLE
+from doorctl.lookup.numbers import DoorsNumbers
+from doorctl.lookup.witness import TRUST_CLOCK, believes, tell_time
 from doorctl.notices.sending import Notifiers
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.process import (
@@ -51,18 +58,7 @@ from doorctl.rpc.door import (
 )
 from doorctl.services.accounts import Refusals, SigningIn
 from doorctl.services.alarms import TABLE, StandingAlarms, WebsAlarms
-from doorctl.services.app import (
-    WEBS_CONFIG,
-    App,
-    read_again,
-    system_clock,
-    tell_changes,
-    tell_taken,
-)
 from doorctl.services.branch import WRITE_LIMIT_S, BranchThread, WebsAudit, result_of
-from doorctl.services.check import UNREADABLE
-from doorctl.services.hours import TRUST_CLOCK, believes, calendar_of, tell_time
-from doorctl.services.numbers import DoorsNumbers
 from doorctl.services.visits import statistics
 from doorctl.store.branch import BranchRecords
 from doorctl.store.connection import create_private

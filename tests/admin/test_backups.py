@@ -12,7 +12,7 @@ import pytest
 from doorctl.admin.backup import make_backup, opened, unpacked
 from doorctl.admin.installation import initialise
 from doorctl.config import load
-from doorctl.services.app import App
+from doorctl.lookup.app import App
 from tests.admin.test_restoring import CONFIGURATION
 from tests.fakes.clock import FakeClock
 

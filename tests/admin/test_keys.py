@@ -23,11 +23,11 @@ from doorctl.core.errors import AlreadyExistsError, InputError, KeyFileError, St
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.core.moments import BootTime, Stamped
 from doorctl.doord.jobs import Ledger
+from doorctl.lookup.app import App
+from doorctl.lookup.numbers import own_sealer
 from doorctl.privacy.audit import Action, Deed
-from doorctl.services.app import App
 from doorctl.services.branch import audit_entries as entries
 from doorctl.services.branch import note
-from doorctl.services.numbers import own_sealer
 from doorctl.services.subject import Named, erase, export
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter

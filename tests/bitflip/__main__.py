@@ -36,10 +36,10 @@ from doorctl.core.masked import Pin
 from doorctl.demo.door import Stage, shipped
 from doorctl.doord.self_test import rules
 from doorctl.doord.stores import DoorStores
+from doorctl.lookup.app import App
+from doorctl.lookup.calendar import calendar_of
 from doorctl.privacy.subject import Subject
-from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
-from doorctl.services.hours import calendar_of
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.mending import mended
 from doorctl.store.patrons import PatronCache

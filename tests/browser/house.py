@@ -20,10 +20,10 @@ from doorctl.accounts.account import Account
 from doorctl.accounts.password import Password
 from doorctl.accounts.roles import Role
 from doorctl.config import Config
+from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.statistics import ATTEMPT, LEAF, HourCount
 from doorctl.services import deeds
-from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.services.deeds import Request
 from doorctl.store.accounts import ArgonPasswords

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import expect
 
 from doorctl.accounts.roles import Role
-from doorctl.services.app import App
+from doorctl.lookup.app import App
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.rights import BansPages, PassesPages
 from doorctl.web.staff.why import why_pages

@@ -14,7 +14,7 @@ import pytest
 from doorctl.config import Config, load, reload
 from doorctl.config.loading import RELOADED, TABLES
 from doorctl.core.errors import ConfigError
-from doorctl.services.app import read_again
+from doorctl.lookup.config_changes import read_again
 from tests.config.conftest import RIGHT
 from tests.fakes.event_log import FakeEventLog
 

@@ -39,9 +39,9 @@ from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.jobs import EventQueue
 from doorctl.doord.self_test import Finding
 from doorctl.doord.stores import DoorStores
+from doorctl.lookup.app import App
 from doorctl.ops.clock import SystemClock
 from doorctl.privacy.statistics import LEAF, OPENED, HourCount
-from doorctl.services.app import App
 from doorctl.services.purging import Purging
 from doorctl.store.door_log import HourlyHistory, VisitHistory
 from tests.doord.fake_door import FakeDoor

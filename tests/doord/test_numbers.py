@@ -26,8 +26,8 @@ from doorctl.doord.answers import (
     Rations,
     sealing_answers,
 )
+from doorctl.lookup.numbers import DoorsNumbers, NewCode, OwnNumbers
 from doorctl.rpc.control import ControlServer, Question, ask
-from doorctl.services.numbers import DoorsNumbers, NewCode, OwnNumbers
 from doorctl.store.keys import ArgonSealer
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog

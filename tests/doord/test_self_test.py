@@ -48,8 +48,8 @@ from doorctl.doord.self_test import (
     run,
     self_test,
 )
+from doorctl.lookup.app import App
 from doorctl.ops.process import DataDisk
-from doorctl.services.app import App
 from doorctl.store.keys import ArgonSealer, create_key
 from tests.doord.fake_door import OTHER_CARD, key_of, resident
 from tests.fakes.cards import hold

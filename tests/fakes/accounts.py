@@ -11,9 +11,9 @@ from doorctl.accounts.account import Account, Refusal
 from doorctl.accounts.password import Password
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import Moment
+from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action
 from doorctl.services.accounts import SigningIn
-from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.services.deeds import OpenBranch, Request
 from doorctl.store.accounts import AccountRecords, Books

@@ -18,8 +18,8 @@ from doorctl.__main__ import main as doorctl
 from doorctl.admin.backup import make_backup, opened, unpacked
 from doorctl.config import load
 from doorctl.core.errors import DoorctlError, InputError
+from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action
-from doorctl.services.app import App
 from tests.fakes.clock import FakeClock
 from tests.faults.branches import (
     CARD,

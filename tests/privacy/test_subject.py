@@ -26,6 +26,7 @@ from doorctl.access.patron import Patron, Reason, SealedRow
 from doorctl.config.tables import Controller
 from doorctl.core.errors import DoorctlError, InputError, StoreError
 from doorctl.core.moments import ClockState, Moment
+from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.subject import (
     ALL_GONE,
@@ -49,7 +50,6 @@ from doorctl.privacy.subject import (
     may_be_cpr,
     refuse_ref,
 )
-from doorctl.services.app import App
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.records import AuditRecords, AuditTrail
 from doorctl.store.subject import SubjectReader, find, with_cards, with_erased

@@ -11,10 +11,10 @@ from doorctl.admin.installation import initialise
 from doorctl.config import Config, load
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.demo.door import shipped
+from doorctl.lookup.app import App
+from doorctl.lookup.numbers import TakenAs, own_sealer
 from doorctl.services import deeds, rights
-from doorctl.services.app import App
 from doorctl.services.branch import change
-from doorctl.services.numbers import TakenAs, own_sealer
 from doorctl.services.rights import Reach
 from doorctl.services.subject import Named
 from doorctl.store.patrons_writer import open_or_create_patrons

@@ -20,12 +20,12 @@ from doorctl.config import Config, load
 from doorctl.core.alarms import AlarmRecord, RaisedAlarm, Source
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.ports import AlarmOnce, EventLog
+from doorctl.lookup.app import App
 from doorctl.notices.sending import Notifier
 from doorctl.privacy.audit import Action
 from doorctl.rpc.control import Answers, ControlServer
 from doorctl.rpc.door import alarm_answers
 from doorctl.services.alarms import DoorsAlarms, StandingAlarms, WebsAlarms, send_now
-from doorctl.services.app import App
 from doorctl.services.branch import BranchThread, change
 from doorctl.services.deeds import end_alarm
 from doorctl.services.status import status

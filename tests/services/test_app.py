@@ -17,16 +17,11 @@ import pytest
 import doorctl
 from doorctl.config import load
 from doorctl.core.errors import HungError, NotAnsweringError, NotRunningError, StoreBusyError
+from doorctl.lookup.config_changes import tell_changes
+from doorctl.lookup.configured import ask_s, opened_on, system_clock, web_answers_s
+from doorctl.lookup.release import Release
 from doorctl.privacy.statistics import OPENED, HourCount
-from doorctl.services.app import (
-    Release,
-    ask_s,
-    by_the_owner,
-    opened_on,
-    system_clock,
-    tell_changes,
-    web_answers_s,
-)
+from doorctl.services.owner import by_the_owner
 from doorctl.store.connection import WriterLock
 from doorctl.store.visits import open_or_create_visits
 from tests.fakes.event_log import FakeEventLog

@@ -17,11 +17,11 @@ from doorctl.access.messages import Opened
 from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, InputError, KeyFileError, StoreError
 from doorctl.core.moments import ClockState, Moment, Stamped
+from doorctl.lookup.app import App
 from doorctl.privacy.audit import KEPT, Action, Deed
 from doorctl.privacy.retention import Hold
 from doorctl.rpc.control import ControlServer, Question
 from doorctl.services import branch as audit
-from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.services.cards import unlock
 from doorctl.services.purging import Purging, add_hold, lift_hold, purge_now

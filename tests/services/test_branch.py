@@ -22,9 +22,10 @@ from doorctl.config import Config
 from doorctl.core.errors import InputError, StoreBusyError, StoreError, StuckError
 from doorctl.core.moments import Moment
 from doorctl.doord.stores import DoorStores
+from doorctl.lookup.app import App, open_book
+from doorctl.lookup.configured import system_clock
 from doorctl.rpc.control import ControlServer
 from doorctl.services import deeds
-from doorctl.services.app import App, open_book, system_clock
 from doorctl.services.branch import BranchThread, change
 from doorctl.services.deeds import OpenBranch
 from doorctl.store.branch_writer import open_or_create_branch

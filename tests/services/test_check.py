@@ -23,18 +23,10 @@ from doorctl.__main__ import check_quickly
 from doorctl.config import Config, load
 from doorctl.core.alarms import KINDS, AlarmRecord, Lasts, Source
 from doorctl.core.errors import NotAnsweringError, StoreError
+from doorctl.doord.answers import check_answers
+from doorctl.lookup.health import CHECK_SOCKET, CONFIRM, Health, nobody_enters, plugin_line, shown
 from doorctl.rpc.control import ControlServer, Question, ask
-from doorctl.services.check import (
-    CHECK_SOCKET,
-    CONFIRM,
-    Health,
-    check,
-    check_answers,
-    nobody_enters,
-    plugin_line,
-    refuse_unready,
-    shown,
-)
+from doorctl.services.check import check, refuse_unready
 from tests.fakes.clock import FakeClock
 from tests.fakes.waiting import LIMIT_S
 

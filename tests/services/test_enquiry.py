@@ -28,10 +28,10 @@ from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.core.moments import Stamped
 from doorctl.core.ports import Sealer
 from doorctl.doord.jobs import Ledger
+from doorctl.lookup.app import App
+from doorctl.lookup.cards import Reading, look_up
 from doorctl.services import cards
-from doorctl.services.app import App
 from doorctl.services.cards import Explanation, explained, open_register
-from doorctl.services.numbers import Reading, look_up
 from tests.doord.fake_door import CARD, key_of, resident
 from tests.fakes.cards import hold, plastic
 from tests.fakes.clock import START, FakeClock

@@ -17,10 +17,10 @@ from doorctl.config.tables import Branch
 from doorctl.core.errors import InputError
 from doorctl.core.masked import IdentifierKind, Pin
 from doorctl.core.moments import ClockState, Moment
+from doorctl.lookup.app import App, open_book
+from doorctl.lookup.numbers import TakenAs
 from doorctl.privacy.audit import Action
 from doorctl.services import rights
-from doorctl.services.app import App, open_book
-from doorctl.services.numbers import TakenAs
 from doorctl.services.rights import Reach
 from doorctl.services.subject import Named
 from doorctl.store.records import AuditRecords

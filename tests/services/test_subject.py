@@ -25,6 +25,9 @@ from doorctl.core.errors import AlreadyExistsError, DoorctlError, InputError, St
 from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.core.moments import ClockState, Stamped
 from doorctl.demo.door import shipped
+from doorctl.lookup.app import App
+from doorctl.lookup.configured import system_clock
+from doorctl.lookup.numbers import own_sealer
 from doorctl.privacy.audit import Action
 from doorctl.privacy.retention import Hold
 from doorctl.privacy.subject import BRANCH, PATRONS, VISITS, Export
@@ -34,9 +37,7 @@ from doorctl.services import branch as book
 from doorctl.services import cards as command_desk
 from doorctl.services import deeds
 from doorctl.services import subject as rights
-from doorctl.services.app import App, system_clock
 from doorctl.services.branch import BranchThread, change
-from doorctl.services.numbers import own_sealer
 from doorctl.services.purging import doors_answers, purge_now
 from doorctl.services.subject import Named
 from doorctl.store.patrons import PatronCache

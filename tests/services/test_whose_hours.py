@@ -27,7 +27,8 @@ from doorctl.access.calendar import (
 from doorctl.config.hours import HolidayRule, HoursSource, Opening
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState, Moment
-from doorctl.services.hours import Hours, calendar_of, refuse_day, week_of
+from doorctl.lookup.calendar import calendar_of
+from doorctl.services.hours import Hours, refuse_day, week_of
 
 DAY = date(2026, 12, 24)
 NEXT = DAY + timedelta(days=1)

@@ -18,10 +18,10 @@ from doorctl.accounts.password import Password
 from doorctl.accounts.roles import Role
 from doorctl.core.errors import DoorctlError
 from doorctl.demo.door import Stage
+from doorctl.lookup.app import App
 from doorctl.rpc.door import PanelOverSocket
 from doorctl.services import deeds
 from doorctl.services.accounts import hashed
-from doorctl.services.app import App
 from doorctl.services.branch import change
 from doorctl.store.keys import ArgonSealer
 from doorctl.sync.document import Kind as PushKind

@@ -15,8 +15,8 @@ from doorctl.access.calendar import Calendar
 from doorctl.access.patron import Patron, SealedRow
 from doorctl.config.hours import Opening
 from doorctl.core.errors import AnswerDamagedError, StoreDamagedError, StoreError
+from doorctl.lookup.calendar import calendar_of
 from doorctl.privacy.subject import Subject
-from doorctl.services.hours import calendar_of
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.patrons import PatronCache

@@ -9,10 +9,11 @@ from contextlib import ExitStack, contextmanager
 from starlette.routing import Mount, Route
 
 from doorctl.config import Config
+from doorctl.lookup.app import App
+from doorctl.lookup.configured import system_clock
+from doorctl.lookup.numbers import DoorsNumbers
 from doorctl.services.alarms import WebsAlarms
-from doorctl.services.app import App, system_clock
 from doorctl.services.branch import BranchThread
-from doorctl.services.numbers import DoorsNumbers
 from doorctl.wiring.web import Pages, pages
 from tests.fakes.event_log import FakeEventLog
 

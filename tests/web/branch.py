@@ -24,7 +24,7 @@ from doorctl.admin.installation import initialise
 from doorctl.config import load
 from doorctl.demo import tether
 from doorctl.demo.door import Line, Wires, shipped
-from doorctl.services.numbers import own_sealer
+from doorctl.lookup.numbers import own_sealer
 from doorctl.store.keys import ArgonSealer, create_signing_key, read_signing_key
 from doorctl.sync.document import Kind
 from doorctl.sync.rows import Line as Written

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from doorctl.lookup.app import App
 from doorctl.services.alarms import StandingAlarms
-from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.store.records import AlarmRecords
 from tests.e2e.door import Staged

@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 from doorctl.access.patron import Patron, SealedRow
 from doorctl.access.throttle import A_CODE, CODES_KEY
 from doorctl.core.moments import ClockState
-from doorctl.services.app import App
-from doorctl.services.numbers import OwnNumbers, Reading, TakenAs, own_sealer
+from doorctl.lookup.app import App
+from doorctl.lookup.cards import Reading
+from doorctl.lookup.numbers import OwnNumbers, TakenAs, own_sealer
 from doorctl.store.door_log import Visit
 from doorctl.store.patrons_writer import open_or_create_patrons
 from tests.fakes.cards import hold

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from doorctl.lookup.witness import TRUST_CLOCK
 from doorctl.rpc.control import Question, ask
-from doorctl.services.hours import TRUST_CLOCK
 from doorctl.store.tables import to_ms
 from doorctl.sync.rows import Removal
 from doorctl.sync.signing import SigningKey

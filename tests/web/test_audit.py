@@ -30,11 +30,11 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from doorctl.lookup.witness import SAID, TRUST_CLOCK
 from doorctl.ops.clock import BOOT_ID, text_of
 from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc.control import ControlServer, Question
 from doorctl.services.branch import BranchThread, WebsAudit
-from doorctl.services.hours import SAID, TRUST_CLOCK
 from doorctl.store.records import AuditRecords
 from doorctl.sync.delivery import MOST_BYTES, signed
 from doorctl.sync.receive import Push

@@ -30,13 +30,14 @@ from starlette.testclient import TestClient
 from doorctl.accounts.roles import Role
 from doorctl.config import Config
 from doorctl.demo.door import Stage
+from doorctl.lookup.app import App
+from doorctl.lookup.configured import system_clock
+from doorctl.lookup.numbers import DoorsNumbers, OwnNumbers, own_sealer
+from doorctl.lookup.witness import TRUST_CLOCK, believes
 from doorctl.rpc.control import ControlServer
 from doorctl.services.alarms import WebsAlarms
-from doorctl.services.app import App, system_clock
 from doorctl.services.branch import BranchThread
 from doorctl.services.deeds import OpenBranch
-from doorctl.services.hours import TRUST_CLOCK, believes
-from doorctl.services.numbers import DoorsNumbers, OwnNumbers, own_sealer
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import create_private
 from doorctl.store.patrons_writer import open_or_create_patrons

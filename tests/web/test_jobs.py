@@ -23,7 +23,7 @@ from doorctl.access.day import Output, Override, Standing, standing
 from doorctl.admin.installation import INITIAL_YEARS, store_initial_holidays
 from doorctl.config.hours import Opening
 from doorctl.core.errors import InputError, StoreError
-from doorctl.services.hours import calendar_of
+from doorctl.lookup.calendar import calendar_of
 from doorctl.sources.hours import HolidaysWanted, HoursRequest, Published, Website
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.web.jobs import (

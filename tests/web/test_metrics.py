@@ -31,8 +31,8 @@ from starlette.testclient import TestClient
 
 import doorctl
 from doorctl.config import Config
+from doorctl.lookup.app import App
 from doorctl.rpc.control import ControlServer
-from doorctl.services.app import App
 from doorctl.store.connection import create_private
 from doorctl.web.watching import METRICS, WatchingPages, family
 from tests.fakes.clock import FakeClock

@@ -22,16 +22,11 @@ from doorctl.access.policy import WeakPin
 from doorctl.config import Config, load
 from doorctl.core.moments import BootTime, CarriedTime, KeptReadings
 from doorctl.doord.self_test import rules
+from doorctl.lookup.calendar import calendar_of
+from doorctl.lookup.configured import outdated, retention, system_clock, work_directory
 from doorctl.ops.clock import BUILD_FLOOR, utc_now
 from doorctl.rpc.control import Answers, ControlServer
 from doorctl.rpc.door import LibraryOverSocket
-from doorctl.services.app import (
-    outdated,
-    retention,
-    system_clock,
-    work_directory,
-)
-from doorctl.services.hours import calendar_of
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
 from doorctl.store.visits import VisitStore, create_visits

@@ -23,8 +23,8 @@ from doorctl.core.dates import read_day, read_minute
 from doorctl.core.errors import InputError
 from doorctl.core.language import DANISH, ENGLISH
 from doorctl.core.texts import refuse_text
+from doorctl.lookup.app import App
 from doorctl.services import deeds
-from doorctl.services.app import App
 from doorctl.services.branch import change
 from doorctl.services.hours import (
     CalendarDay,

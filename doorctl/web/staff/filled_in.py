@@ -19,8 +19,8 @@ from doorctl.cards.identify import normalise
 from doorctl.core.dates import read_day, read_minute, read_moment
 from doorctl.core.errors import DoorctlError, InputError, StuckError
 from doorctl.core.texts import refuse_purpose
+from doorctl.lookup.numbers import TakenAs
 from doorctl.privacy.subject import may_be_cpr
-from doorctl.services.numbers import TakenAs
 from doorctl.services.subject import Named
 from doorctl.web.frame import Form, Page, PageRequest, Take
 from doorctl.web.words import Words

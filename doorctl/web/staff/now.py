@@ -21,16 +21,18 @@ from doorctl.core.alarms import AlarmRecord, Urgency
 from doorctl.core.errors import DoorctlError, InputError, StoreError
 from doorctl.core.moments import ClockState
 from doorctl.core.texts import refuse_purpose
+from doorctl.lookup.app import App, open_book
+from doorctl.lookup.configured import outdated
+from doorctl.lookup.health import ask_deciding
+from doorctl.lookup.witness import trust_clock
 from doorctl.ops.process import DataDisk
 from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc.control import ask_whether_there
 from doorctl.services import deeds
 from doorctl.services.alarms import StandingAlarms
-from doorctl.services.app import App, open_book, outdated
 from doorctl.services.branch import change, noted
 from doorctl.services.cards import open_register
-from doorctl.services.check import ask_deciding
-from doorctl.services.hours import Hours, hours_now, open_once, trust_clock
+from doorctl.services.hours import Hours, hours_now, open_once
 from doorctl.services.visits import Night, last_night
 from doorctl.store.branch import LastOverride
 from doorctl.web.frame import BLANK, Form, Frame, PageRequest

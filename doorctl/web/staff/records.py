@@ -26,6 +26,8 @@ from doorctl.core.alarms import UNLISTED
 from doorctl.core.dates import read_minute
 from doorctl.core.errors import InputError
 from doorctl.core.language import DANISH, ENGLISH, own
+from doorctl.lookup.app import App
+from doorctl.lookup.configured import zone
 from doorctl.privacy.audit import SYNC, Action, Deed, Entry
 from doorctl.privacy.retention import LONGEST, LONGEST_TEXT, Hold
 from doorctl.privacy.statistics import moments
@@ -43,7 +45,6 @@ from doorctl.privacy.subject import (
     value,
 )
 from doorctl.services import purging, subject
-from doorctl.services.app import App, zone
 from doorctl.services.branch import as_dict, audit_entries, verify_audit
 from doorctl.services.subject import Named
 from doorctl.store.door_log import CARD_HEX_DIGITS

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute
 from doorctl.access.calendar import ONE_DAY, WEEKDAYS, Mode
 from doorctl.accounts.roles import Permission
 from doorctl.core.errors import InputError
+from doorctl.lookup.app import App
 from doorctl.privacy.statistics import (
     ATTEMPT,
     LEAF,
@@ -29,7 +30,6 @@ from doorctl.privacy.statistics import (
     widened,
 )
 from doorctl.services import visits
-from doorctl.services.app import App
 from doorctl.services.hours import hours_now
 from doorctl.services.visits import ModeBand, Picture
 from doorctl.store.door_log import Slot

@@ -20,8 +20,8 @@ from doorctl.accounts.roles import Permission, Role
 from doorctl.accounts.session import Token
 from doorctl.core.errors import StoreError
 from doorctl.core.language import languages
+from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action
-from doorctl.services.app import App
 from doorctl.store.records import AuditRecords
 from doorctl.web.frame import Aside, Frame, Sessions, Templates, shared_routes
 from doorctl.web.serving import Headed, SameOrigin

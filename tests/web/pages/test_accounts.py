@@ -12,9 +12,9 @@ from doorctl.accounts.account import Account, Origin, SecondFactor
 from doorctl.accounts.password import Password, refuse_password
 from doorctl.accounts.roles import Role
 from doorctl.core.moments import Moment
+from doorctl.lookup.app import App
 from doorctl.services import deeds
 from doorctl.services.accounts import SigningIn, every_account, new_secret
-from doorctl.services.app import App
 from doorctl.services.branch import BranchThread, change
 from doorctl.services.deeds import OpenBranch
 from doorctl.store.records import AuditRecords

@@ -11,9 +11,9 @@ from starlette.testclient import TestClient
 
 from doorctl.access.calendar import WEEKDAYS, Day, Mode, ModeSpan, StoredDay, StoredWeek
 from doorctl.accounts.roles import Role
+from doorctl.lookup.app import App, open_book
 from doorctl.services import deeds
 from doorctl.services.alarms import StandingAlarms
-from doorctl.services.app import App, open_book
 from doorctl.services.branch import change
 from doorctl.services.hours import days
 from doorctl.web.staff.calendar import CalendarPages, version

@@ -15,10 +15,10 @@ import doorctl.web
 from doorctl.accounts.password import refuse_password
 from doorctl.accounts.session import FRESH_MS, IDLE_MS, Token
 from doorctl.core.errors import SignInWaitsError
+from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action
 from doorctl.services.accounts import SigningIn
 from doorctl.services.alarms import StandingAlarms
-from doorctl.services.app import App
 from doorctl.web.panel import Panel
 from doorctl.web.serving import Headed
 from doorctl.web.staff import accounts as entrance_words

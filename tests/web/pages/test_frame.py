@@ -27,8 +27,8 @@ from doorctl.accounts.account import Person
 from doorctl.accounts.roles import Permission, Role
 from doorctl.accounts.session import Token
 from doorctl.core.errors import InputError, NotRunningError, StoreError, StuckError
+from doorctl.lookup.app import App
 from doorctl.services.alarms import StandingAlarms
-from doorctl.services.app import App
 from doorctl.web.controller import GAPS
 from doorctl.web.frame import (
     LONGEST_QUERY,

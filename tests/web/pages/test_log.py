@@ -27,11 +27,11 @@ from doorctl.access.throttle import A_CODE
 from doorctl.accounts.roles import Role
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import ClockState
+from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action
 from doorctl.privacy.statistics import LEAF, HourCount
 from doorctl.services import deeds
 from doorctl.services import visits as door_log
-from doorctl.services.app import App
 from doorctl.services.branch import change
 from doorctl.services.visits import Picture, Reveals
 from doorctl.store.door_log import EVERY

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from doorctl.accounts.roles import Role
-from doorctl.services.app import App
+from doorctl.lookup.app import App
 from doorctl.services.visits import version
 from doorctl.web.staff.log import MOST_CLIENTS, MOST_OF_ONE, LogEvents, log_pages
 from tests.fakes.waiting import LIMIT_S

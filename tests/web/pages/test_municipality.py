@@ -17,8 +17,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from doorctl.core.errors import IdentityProviderError
+from doorctl.lookup.app import App
 from doorctl.services.accounts import SigningIn, every_account
-from doorctl.services.app import App
 from doorctl.services.branch import BranchThread
 from doorctl.web.frame import THREADS
 from doorctl.web.staff.accounts import BACK, Entrance

@@ -25,11 +25,11 @@ from doorctl.accounts.roles import Role
 from doorctl.core.alarms import AlarmRecord, Source
 from doorctl.core.errors import InputError
 from doorctl.core.masked import IdentifierKind
+from doorctl.lookup.app import App, open_book
 from doorctl.privacy.audit import Action
 from doorctl.rpc.control import Answer, Answers, ControlServer, Question
 from doorctl.services import deeds
 from doorctl.services.alarms import StandingAlarms
-from doorctl.services.app import App, open_book
 from doorctl.services.branch import BranchThread, change
 from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.store.records import AlarmRecords, AuditRecords, StoredAlarms

@@ -25,11 +25,11 @@ from doorctl.access.rights import Ban
 from doorctl.accounts.account import NOBODY, PROVIDER
 from doorctl.accounts.roles import Role
 from doorctl.core.masked import IdentifierKind
+from doorctl.lookup.app import App
 from doorctl.privacy.audit import SYNC, Action, Deed, Entry
 from doorctl.privacy.subject import ALL_GONE, BRANCH, VISITS, Erasure, HeldVisit, PartErased
 from doorctl.rpc.control import ControlServer
 from doorctl.services import branch, purging, subject
-from doorctl.services.app import App
 from doorctl.services.purging import hold_answers
 from doorctl.store.visits import VisitStore
 from doorctl.web.staff.records import DETAILS, SHOWN, VALUES, audit_pages, hold_pages, people_pages

@@ -18,9 +18,9 @@ from doorctl.access.throttle import CODES_KEY, CardThrottle
 from doorctl.accounts.roles import Role
 from doorctl.core.masked import IdentifierKind, Pin
 from doorctl.core.moments import ClockState, Stamped
+from doorctl.lookup.app import App, open_book
+from doorctl.lookup.numbers import DoorsNumbers
 from doorctl.privacy.audit import Action
-from doorctl.services.app import App, open_book
-from doorctl.services.numbers import DoorsNumbers
 from doorctl.store.visits import VisitStore
 from doorctl.web.staff.rights import BansPages, PassesPages
 from tests.services.branches import key, register, stretched

@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 from doorctl.access.calendar import Mode
 from doorctl.accounts.roles import Role
 from doorctl.core.language import languages
+from doorctl.lookup.app import App
 from doorctl.privacy.statistics import ATTEMPT, COLUMNS, LEAF, By, Gathered, HourCount
 from doorctl.services import visits
-from doorctl.services.app import App
 from doorctl.services.visits import HOUR, ModeBand, Picture
 from doorctl.store.door_log import HourlyHistory, Slot
 from doorctl.store.visits import VisitStore

@@ -10,8 +10,8 @@ from httpx2 import Response
 from starlette.routing import BaseRoute, Route
 
 from doorctl.accounts.roles import Permission, Role, permits
+from doorctl.lookup.app import App
 from doorctl.services.alarms import StandingAlarms
-from doorctl.services.app import App
 from doorctl.web.frame import Frame, places
 from doorctl.web.staff.accounts import accounts_pages
 from doorctl.web.staff.calendar import CalendarPages

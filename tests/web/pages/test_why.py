@@ -23,9 +23,10 @@ from doorctl.accounts.roles import Role
 from doorctl.core.language import DANISH
 from doorctl.core.masked import IdentifierKind
 from doorctl.core.moments import ClockState, Stamped
+from doorctl.lookup.app import App
+from doorctl.lookup.cards import Reading
+from doorctl.lookup.numbers import DoorsNumbers, Numbers, OwnNumbers, TakenAs, own_sealer
 from doorctl.privacy.audit import Action
-from doorctl.services.app import App
-from doorctl.services.numbers import DoorsNumbers, Numbers, OwnNumbers, Reading, TakenAs, own_sealer
 from doorctl.store.records import AuditRecords
 from doorctl.store.visits import VisitStore
 from doorctl.web.staff.why import why_pages

@@ -27,9 +27,9 @@ from doorctl.access.rights import BanState, PassKind
 from doorctl.accounts.roles import Permission, Role
 from doorctl.core.errors import ConfigError, InputError, StoreError
 from doorctl.core.language import OWN, languages
+from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action
 from doorctl.services.alarms import StandingAlarms
-from doorctl.services.app import App
 from doorctl.services.hours import days
 from doorctl.services.rights import PassState
 from doorctl.web.frame import PLACES

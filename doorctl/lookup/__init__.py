@@ -1,0 +1,1 @@
+"""What door, pages and commands look up alike: a branch's clock, policy, cards and health."""

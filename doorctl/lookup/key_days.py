@@ -1,0 +1,38 @@
+"""Until when keys and certificate are to be used, and where a named file lies."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from doorctl.config import Config
+from doorctl.config.rules import CREDENTIALS, CREDENTIALS_SPELT
+from doorctl.store.keys import Days, days_of, key_days
+
+CERTIFICATE = "certificate"
+
+
+def placed(config: Config, path: Path) -> Path:
+    """Return where a named file lies: what systemd hands over, beside the configuration."""
+    handed = os.environ.get(CREDENTIALS)
+    if {*CREDENTIALS_SPELT} & {*path.parts} or (handed and path.parent == Path(handed)):
+        return config.origin.path.absolute().parent / path.name
+    return path
+
+
+def days_of_keys(config: Config) -> dict[str, Days]:
+    """Return until when each key and the pages' certificate is to be used, as far as is known.
+
+    Of several keys that pushes may be signed with the oldest counts, until it is dropped.
+    """
+    found: dict[str, Days] = {}
+    for name, path, read in (
+        ("installation_key", config.secrets.installation_key_file, key_days),
+        *(("signing_key", path, key_days) for path in config.web.push.public_key_files),
+        (CERTIFICATE, config.web.tls.certificate_file, days_of),
+    ):
+        with suppress(OSError):
+            if days := read(placed(config, path)):
+                found[name] = min(found.get(name, days), days)
+    return found
