@@ -24,7 +24,7 @@ from doorctl.door.leaf import Alarm
 from doorctl.doord.chores import FAULTS
 from doorctl.notices.ways import translated
 from doorctl.sync.guard import Changes, guard
-from doorctl.web.serving import REFUSALS
+from doorctl.web.push_answers import REFUSALS
 
 PACKAGE = Path(__file__).parents[1] / "doorctl"
 SOURCES = {path: path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")}

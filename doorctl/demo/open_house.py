@@ -77,8 +77,10 @@ from doorctl.services.accounts import SigningIn, hashed
 from doorctl.services.branch import BranchThread
 from doorctl.store.door_log import VisitHistory
 from doorctl.web.frame import Aside, Frame, PageRequest, Templates, shared_routes
+from doorctl.web.headers import Headed, SameOrigin
+from doorctl.web.listener import listen
 from doorctl.web.panel import Speaker
-from doorctl.web.serving import Headed, SameOrigin, Server, listen
+from doorctl.web.serving import Server
 from doorctl.web.words import Words
 
 

@@ -34,7 +34,8 @@ from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.language import Language, Languages
 from doorctl.rpc.door import PanelOverSocket
 from doorctl.web.frame import BLANK, Templates, read_form
-from doorctl.web.serving import SCREEN, EventStream
+from doorctl.web.headers import SCREEN
+from doorctl.web.streams import EventStream
 from doorctl.web.words import WEEKDAYS, Words
 
 # The screen's text for each state: a headline, a few lines, a picture.

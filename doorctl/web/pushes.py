@@ -41,15 +41,9 @@ from doorctl.sync.document import SUBJECT, Kind, Manifest
 from doorctl.sync.guard import Changes
 from doorctl.sync.receive import Push, Received, Staged, Staging, Terms, judge
 from doorctl.web.inspection import Inspection
-from doorctl.web.serving import (
-    CERTIFIED,
-    HERE,
-    REFUSALS,
-    REFUSED,
-    BusyError,
-    answer,
-    refusal_of,
-)
+from doorctl.web.listener import HERE
+from doorctl.web.push_answers import REFUSALS, REFUSED, BusyError, answer, refusal_of
+from doorctl.web.tls import CERTIFIED
 
 # One push from its first byte to the commit, on the one thread that owns the patron cache.
 

@@ -35,8 +35,8 @@ from doorctl.services.visits import statistics
 from doorctl.store.door_log import HourlyHistory
 from doorctl.store.keys import days_of
 from doorctl.web.frame import Aside, Turns
-from doorctl.web.serving import refuse_unusable
 from doorctl.web.staff.now import BranchPicture, branch_now
+from doorctl.web.tls import refuse_unusable
 
 HEALTH: Final = "/healthz"
 READY: Final = "/readyz"

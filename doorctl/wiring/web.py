@@ -73,18 +73,13 @@ from doorctl.store.subject import StoredErasures, erase_patron, erase_rights
 from doorctl.sync.delivery import MOST_PATRONS
 from doorctl.sync.guard import guard
 from doorctl.sync.receive import Terms
+from doorctl.web.application import application
 from doorctl.web.frame import Aside, Frame, Templates, shared_routes
 from doorctl.web.inspection import Inspection
+from doorctl.web.listener import Listener, listen
 from doorctl.web.panel import PAGE, Panel
 from doorctl.web.pushes import Pushes, Reception
-from doorctl.web.serving import (
-    Listener,
-    Server,
-    application,
-    authority_of,
-    listen,
-    refuse_unusable,
-)
+from doorctl.web.serving import Server
 from doorctl.web.staff.accounts import Entrance, accounts_pages
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogEvents, log_pages
@@ -93,6 +88,7 @@ from doorctl.web.staff.records import audit_pages, hold_pages, people_pages
 from doorctl.web.staff.rights import BansPages, PassesPages
 from doorctl.web.staff.statistics import Kept, statistics_pages
 from doorctl.web.staff.why import why_pages
+from doorctl.web.tls import authority_of, refuse_unusable
 from doorctl.web.watching import LOOK_S, CertificateWatch, WatchingPages
 
 if TYPE_CHECKING:

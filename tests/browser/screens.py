@@ -18,7 +18,9 @@ from starlette.types import ASGIApp
 
 from doorctl.config.tables import Tls
 from doorctl.core.language import languages
-from doorctl.web.serving import PLAIN, Server, listen
+from doorctl.web.listener import listen
+from doorctl.web.serving import Server
+from doorctl.web.tls import PLAIN
 from tests.browser.visitor import VIEWS, View, Visitor, Visitors
 from tests.fakes.panel import AT_FIRST
 from tests.fakes.waiting import LIMIT_S

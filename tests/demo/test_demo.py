@@ -33,7 +33,7 @@ from doorctl.demo.door import Stage, shipped
 from doorctl.demo.evening import in_both, refuse_wrong_clock, visible
 from doorctl.demo.open_house import ABOUT, NOTICES
 from doorctl.demo.patrons import CAST, EVENING
-from doorctl.web.serving import ALWAYS
+from doorctl.web.headers import ALWAYS
 from tests.e2e.door import LEASH
 from tests.fakes.waiting import until
 

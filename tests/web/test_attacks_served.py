@@ -15,8 +15,10 @@ from contextlib import ExitStack, closing, suppress
 import httpx2
 import pytest
 
+from doorctl.web.headers import ALWAYS
+from doorctl.web.listener import MOST_OF_ONE
 from doorctl.web.pushes import MOST_WAITING
-from doorctl.web.serving import ALWAYS, MOST_OF_ONE, MOST_STRANGERS
+from doorctl.web.serving import MOST_STRANGERS
 from tests.fakes.waiting import LIMIT_S
 from tests.web.branch import CHANGES, EPOCH, SNAPSHOT, Branch, answer_of, drip, rows
 from tests.web.conftest import Branches

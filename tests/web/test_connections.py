@@ -20,16 +20,8 @@ import pytest
 from doorctl.config.tables import Tls
 from doorctl.core.errors import StoreError
 from doorctl.rpc.control import Question, ask
-from doorctl.web.serving import (
-    CROWDED,
-    MOST_ACCEPTED,
-    MOST_OF_ONE,
-    MOST_STRANGERS,
-    TOLD_EVERY_S,
-    Listener,
-    Rationed,
-    listen,
-)
+from doorctl.web.listener import MOST_ACCEPTED, MOST_OF_ONE, Listener, listen
+from doorctl.web.serving import CROWDED, MOST_STRANGERS, TOLD_EVERY_S, Rationed
 from tests.browser.screens import serving
 from tests.fakes.waiting import LIMIT_S
 from tests.web.branch import Branch, answer_of, rows

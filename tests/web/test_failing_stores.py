@@ -42,7 +42,7 @@ from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import create_private
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.subject import StoredErasures
-from doorctl.web.serving import Headed, SameOrigin
+from doorctl.web.headers import Headed, SameOrigin
 from doorctl.wiring.web import pages, webs_answers
 from tests.browser.house import PASSWORD, keep_records, live_through
 from tests.fakes.event_log import FakeEventLog

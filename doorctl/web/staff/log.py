@@ -36,11 +36,11 @@ from doorctl.services import visits
 from doorctl.services.visits import LogView, as_dict
 from doorctl.store.door_log import OPEN, VISIT_COLUMNS, DoorEvent, LogFilter, Visit
 from doorctl.web.frame import Form, Frame, PageRequest
-from doorctl.web.serving import SEND_S, EventStream
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.filled_in import FieldError, of_field
 from doorctl.web.staff.statistics import table_of, timeline
 from doorctl.web.staff.why import aloud, help_with, sentence
+from doorctl.web.streams import SEND_S, EventStream
 from doorctl.web.words import MODES, Words
 
 GRANTED, REFUSED = "granted", "refused"

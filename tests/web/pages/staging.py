@@ -24,7 +24,7 @@ from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action
 from doorctl.store.records import AuditRecords
 from doorctl.web.frame import Aside, Frame, Sessions, Templates, shared_routes
-from doorctl.web.serving import Headed, SameOrigin
+from doorctl.web.headers import Headed, SameOrigin
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.services.branches import configured

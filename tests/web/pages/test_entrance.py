@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyotp
 import pytest
+from doorctl.services.app import App
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
@@ -19,8 +20,8 @@ from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action
 from doorctl.services.accounts import SigningIn
 from doorctl.services.alarms import StandingAlarms
+from doorctl.web.headers import Headed
 from doorctl.web.panel import Panel
-from doorctl.web.serving import Headed
 from doorctl.web.staff import accounts as entrance_words
 from doorctl.web.staff.accounts import KNOWN_S, Entrance
 from doorctl.web.staff.log import LogEvents, log_pages

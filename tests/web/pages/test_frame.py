@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from doorctl.services.app import App
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import TemplateNotFound
@@ -29,6 +30,7 @@ from doorctl.accounts.session import Token
 from doorctl.core.errors import InputError, NotRunningError, StoreError, StuckError
 from doorctl.lookup.app import App
 from doorctl.services.alarms import StandingAlarms
+from doorctl.web.application import application as application_of
 from doorctl.web.controller import GAPS
 from doorctl.web.frame import (
     LONGEST_QUERY,
@@ -46,8 +48,7 @@ from doorctl.web.frame import (
     parsed,
     path_of,
 )
-from doorctl.web.serving import ALWAYS
-from doorctl.web.serving import application as application_of
+from doorctl.web.headers import ALWAYS
 from doorctl.web.staff.now import now_pages
 from tests.docs.handbook import NAMES
 from tests.services.branches import initialised

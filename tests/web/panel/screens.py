@@ -18,8 +18,8 @@ from doorctl.config import Config, load
 from doorctl.core.language import Languages, languages
 from doorctl.demo.door import shipped
 from doorctl.web.frame import StaticPages, Templates
+from doorctl.web.headers import Headed, SameOrigin
 from doorctl.web.panel import Panel
-from doorctl.web.serving import Headed, SameOrigin
 from tests.fakes.panel import FakePanelDoor
 
 PHONE = "12 34 56 78"

@@ -37,7 +37,7 @@ from doorctl.config import load
 from doorctl.core.errors import ConfigError
 from doorctl.core.language import languages
 from doorctl.doord.controller import panel_rules
-from doorctl.web.serving import POLICY
+from doorctl.web.headers import POLICY
 from doorctl.wiring.web import SCREEN, offered, opened_with
 from tests.web.panel.screens import IDLE, PHONE, SHOWING, STATES, Stage, showing
 
