@@ -201,7 +201,7 @@ def export(
         print_json({**about, **held.as_dict(zone)}, ensure_ascii=False)
         return
     # Starlette and Jinja come with these; no other command here needs them.
-    from doorctl.web.frame import Templates
+    from doorctl.web.rendering import Templates
     from doorctl.web.staff.records import letter, objection_letter
 
     page, made = (

@@ -76,11 +76,14 @@ from doorctl.services import deeds
 from doorctl.services.accounts import SigningIn, hashed
 from doorctl.services.branch import BranchThread
 from doorctl.store.door_log import VisitHistory
-from doorctl.web.frame import Aside, Frame, PageRequest, Templates, shared_routes
+from doorctl.web.frame import Frame, PageRequest
 from doorctl.web.headers import Headed, SameOrigin
 from doorctl.web.listener import listen
+from doorctl.web.page_pool import PagePool
 from doorctl.web.panel import Speaker
+from doorctl.web.rendering import Templates
 from doorctl.web.serving import Server
+from doorctl.web.shared_pages import shared_routes
 from doorctl.web.words import Words
 
 
@@ -398,19 +401,19 @@ class DemoPage:
         form = await request.form()
         name = form.text("card")
         if name == WORN:
-            return await request.aside(self._house.hands.swipe, WORN_STRIPE)
+            return await request.in_thread(self._house.hands.swipe, WORN_STRIPE)
         role = next((role for role in CAST if role.name == name), None)
         if role is None:
             raise InputError("nobody in the list has that card")
         if form.text("type"):
-            return await request.aside(self._house.hands.swipe_and_type, role)
-        return await request.aside(self._house.hands.swipe, role.swipe)
+            return await request.in_thread(self._house.hands.swipe_and_type, role)
+        return await request.in_thread(self._house.hands.swipe, role.swipe)
 
     async def _key(self, request: PageRequest) -> Deed:
         key = (await request.form()).text("key")
         if key not in KEYS:
             raise InputError("the keypad has no such key")
-        return await request.aside(self._house.hands.press, key)
+        return await request.in_thread(self._house.hands.press, key)
 
     async def _plug(self, request: PageRequest) -> Deed:
         form = await request.form()
@@ -418,16 +421,16 @@ class DemoPage:
         if what not in PLUGS or state not in {"in", "out"}:
             raise InputError("there is no such plug")
         hands = self._house.hands
-        return await request.aside(hands.plug, what, is_in=state == "in")
+        return await request.in_thread(hands.plug, what, is_in=state == "in")
 
     async def _kill(self, request: PageRequest) -> Deed:
-        return await request.aside(self._house.hands.kill)
+        return await request.in_thread(self._house.hands.kill)
 
     async def _evening(self, request: PageRequest) -> Deed:
         if (await request.form()).text("stop"):
             self._house.programme.stop()
             return Deed.DONE
-        return await request.aside(self._house.programme.begin)
+        return await request.in_thread(self._house.programme.begin)
 
     def _parts(self, sight: Sight, words: Words) -> dict[str, str]:
         """Return the parts that change, each by the id of its element."""
@@ -544,14 +547,14 @@ def _open(house: House, listener: socket.socket, opening: ExitStack) -> str:
     threading.Thread(target=follow_screen, args=screen, name="screen", daemon=True).start()
     token = signed_in(house.config)
     opening.enter_context(staff_pages(house.stage, house.window))
-    aside = opening.enter_context(closing(Aside()))
+    pool = opening.enter_context(closing(PagePool()))
     log = opening.enter_context(closing(JsonLog(sys.stderr.fileno())))
-    page = DemoPage(_frame(house.config, aside, log), Templates(), house, token)
+    page = DemoPage(_frame(house.config, pool, log), Templates(), house, token)
     opening.enter_context(served(page, listener))
     return f"http://{HOST}:{listener.getsockname()[1]}/"
 
 
-def _frame(config: Config, aside: Aside, log: EventLog) -> Frame:
+def _frame(config: Config, pool: PagePool, log: EventLog) -> Frame:
     return Frame(
         app=App.of(config),
         languages=languages(),
@@ -559,7 +562,7 @@ def _frame(config: Config, aside: Aside, log: EventLog) -> Frame:
         # No role is ever refused.
         refused=lambda _account, _page, _needs: None,
         templates=Templates(),
-        aside=aside,
+        pool=pool,
         log=log,
         follows_browser=True,
     )

@@ -33,8 +33,9 @@ from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.language import Language, Languages
 from doorctl.rpc.door import PanelOverSocket
-from doorctl.web.frame import BLANK, Templates, read_form
+from doorctl.web.forms import BLANK, read_form
 from doorctl.web.headers import SCREEN
+from doorctl.web.rendering import Templates
 from doorctl.web.streams import EventStream
 from doorctl.web.words import WEEKDAYS, Words
 

@@ -11,8 +11,6 @@ from typing import Final
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from doorctl.web.frame import STREAM
-
 SEND_S: Final = 10.0
 """The longest that a browser may take for an event."""
 
@@ -59,3 +57,7 @@ class EventStream(StreamingResponse):
 
 def _body(content: bytes, *, more: bool) -> Message:
     return {"type": "http.response.body", "body": content, "more_body": more}
+
+
+STREAM: Final = "text/event-stream"
+"""The type that a stream accepts; `log.js` asks for it to learn whether a stream would begin."""

@@ -34,7 +34,7 @@ from doorctl.services.check import refuse_unready
 from doorctl.services.visits import statistics
 from doorctl.store.door_log import HourlyHistory
 from doorctl.store.keys import days_of
-from doorctl.web.frame import Aside, Turns
+from doorctl.web.page_pool import PagePool, SignInQueue
 from doorctl.web.staff.now import BranchPicture, branch_now
 from doorctl.web.tls import refuse_unusable
 
@@ -123,12 +123,12 @@ class WatchingPages:
     """
 
     app: App
-    aside: Aside
+    pool: PagePool
     alarms: StandingAlarms
     token: str | None
 
     def __post_init__(self) -> None:
-        self._turns = Turns()
+        self._turns = SignInQueue()
         self._began_s = self.app.clock.monotonic_s()
         self._counted: tuple[object, Counts] | None = None
 
@@ -142,8 +142,8 @@ class WatchingPages:
 
     async def _ready(self, _request: Request) -> Response:
         try:
-            async with self._turns.one():
-                to_do = await self.aside.run(refuse_unready, self.app.config, READY_LIMIT_S)
+            async with self._turns.slot():
+                to_do = await self.pool.run(refuse_unready, self.app.config, READY_LIMIT_S)
         except DoorctlError:
             # The error itself names a path of this machine, or what is broken at the door.
             return PlainTextResponse("the door does not answer, or lets no patron in\n", 503)
@@ -157,8 +157,8 @@ class WatchingPages:
             asks = {"WWW-Authenticate": "Bearer"}
             return PlainTextResponse("a token is needed\n", 401, asks)
         try:
-            async with self._turns.one():
-                text = await self.aside.run(self.figures)
+            async with self._turns.slot():
+                text = await self.pool.run(self.figures)
         except DoorctlError:
             return PlainTextResponse("too many ask at once\n", 503)
         return PlainTextResponse(text, headers={"Content-Type": TEXT_FORMAT})

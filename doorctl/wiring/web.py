@@ -74,12 +74,15 @@ from doorctl.sync.delivery import MOST_PATRONS
 from doorctl.sync.guard import guard
 from doorctl.sync.receive import Terms
 from doorctl.web.application import application
-from doorctl.web.frame import Aside, Frame, Templates, shared_routes
+from doorctl.web.frame import Frame
 from doorctl.web.inspection import Inspection
 from doorctl.web.listener import Listener, listen
+from doorctl.web.page_pool import PagePool
 from doorctl.web.panel import PAGE, Panel
 from doorctl.web.pushes import Pushes, Reception
+from doorctl.web.rendering import Templates
 from doorctl.web.serving import Server
+from doorctl.web.shared_pages import shared_routes
 from doorctl.web.staff.accounts import Entrance, accounts_pages
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogEvents, log_pages
@@ -209,7 +212,7 @@ def pages(
         *audit_pages(frame),
         *accounts_pages(frame),
         *panel.routes(),
-        *WatchingPages(app, frame.aside, alarms, token).routes(),
+        *WatchingPages(app, frame.pool, alarms, token).routes(),
     )
     return Pages(routes, frame, panel, events, kept)
 
@@ -218,15 +221,15 @@ def _frame(
     app: App, log: EventLog, signing_in: SigningIn, branch: BranchThread, stack: ExitStack
 ) -> Frame:
     config = app.config
-    aside = Aside()
-    stack.callback(aside.close)
+    pool = PagePool()
+    stack.callback(pool.close)
     return Frame(
         app=app,
         languages=languages(config.branch.language, config.web.catalogues),
         sessions=signing_in,
         refused=Refusals(branch, app.clock).note,
         templates=Templates(),
-        aside=aside,
+        pool=pool,
         log=log,
         encrypted=encrypted(config),
     )

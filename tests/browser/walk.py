@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from doorctl.accounts.roles import Role
-from doorctl.web.frame import PLACES, places
+from doorctl.web.addresses import PLACES, places
 
 
 @dataclass(frozen=True, slots=True)

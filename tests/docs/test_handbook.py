@@ -19,7 +19,7 @@ from doorctl.privacy import audit, retention, subject
 from doorctl.store.accounts import KEPT_DISABLED, KEPT_UNUSED
 from doorctl.store.branch_writer import KEPT_AFTER_END
 from doorctl.store.patrons_changes import WEEK
-from doorctl.web.frame import PLACES
+from doorctl.web.addresses import PLACES
 from tests.docs.handbook import HANDBOOK, LANGUAGES, NAMES, TEXTS, headings, made, parse
 
 ROOT = Path(__file__).parents[2]

@@ -9,8 +9,8 @@ from starlette.requests import Request
 
 from doorctl.config.tables import Push
 from doorctl.core.errors import InputError, PushTooLargeError
-from doorctl.web.frame import MOST_FIELDS, Form, parsed, read_form
-from doorctl.web.frame import MOST_FORM_BYTES as MOST_BYTES
+from doorctl.web.forms import MOST_FIELDS, Form, parsed, read_form
+from doorctl.web.forms import MOST_FORM_BYTES as MOST_BYTES
 from doorctl.web.pushes import Body
 
 SEEDS = (

@@ -693,7 +693,7 @@ FAULTS = (
     ),
     Fault(
         "whoever asks without end keeps the place in line",
-        "Turns._place",
+        "SignInQueue._place",
         "(self._last.get(waiting.host, 0), before, waiting.came)",
         "(0, before, waiting.came)",
         "tests/web/pages/test_frame.py",

@@ -54,7 +54,7 @@ from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.records import AuditRecords, AuditTrail
 from doorctl.store.subject import SubjectReader, find, with_cards, with_erased
 from doorctl.store.tables import TABLES, create_tables, of_database
-from doorctl.web.frame import Templates
+from doorctl.web.rendering import Templates
 from doorctl.web.staff.records import BLOCKS, letter
 from tests.fakes.clock import FakeClock
 from tests.services.branches import configured

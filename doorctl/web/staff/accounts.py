@@ -29,21 +29,10 @@ from doorctl.services import deeds
 from doorctl.services.accounts import SigningIn, every_account, hashed, key_uri, new_secret
 from doorctl.services.branch import change
 from doorctl.services.deeds import Request
-from doorctl.web.frame import (
-    AGAIN,
-    BLANK,
-    ENDED,
-    FACTOR,
-    OWN,
-    SIGN_IN,
-    Form,
-    Frame,
-    PageRequest,
-    Turns,
-    own_path,
-    places,
-    sign_in_at,
-)
+from doorctl.web.addresses import AGAIN, ENDED, FACTOR, OWN, SIGN_IN, own_path, places, sign_in_at
+from doorctl.web.forms import BLANK, Form
+from doorctl.web.frame import Frame, PageRequest
+from doorctl.web.page_pool import SignInQueue
 from doorctl.web.staff import filled_in
 from doorctl.web.words import Words
 
@@ -108,9 +97,9 @@ class Entrance:
     def __init__(self, frame: Frame, signing_in: SigningIn) -> None:
         self._frame = frame
         self._signing_in = signing_in
-        self._turns = {known: Turns() for known in (True, False)}
+        self._turns = {known: SignInQueue() for known in (True, False)}
         """A queue of strangers, and one of browsers that signed in to the account before."""
-        self._leaving = Turns()
+        self._leaving = SignInQueue()
         # A link of another site leads back, with which no browser sends a strict cookie.
         self._lax_cookies = frame.cookies | {"samesite": "lax"}
         self._logged_s = float("-inf")
@@ -142,17 +131,17 @@ class Entrance:
         form = await request.form()
         name, signing_in, frame = form.text("name"), self._signing_in, self._frame
         shown, password = self._shown(request), Password(form.exact("password"))
-        known = bool(shown) and await request.aside(signing_in.knows, name, shown)
+        known = bool(shown) and await request.in_thread(signing_in.knows, name, shown)
         try:
-            async with self._turns[known].one(request.client):
-                token = await request.aside(
+            async with self._turns[known].slot(request.client):
+                token = await request.in_thread(
                     signing_in.sign_in, name, password, request.client, shown, form.text("code")
                 )
         except SignInRefusedError as error:
             return await self._sign_in_page(request, form, error)
         await self._end_session(request)
         response = signed_in(self._frame, request.go(own_path(form.text("next"))), token)
-        cookie = await request.aside(signing_in.cookie, name, shown)
+        cookie = await request.in_thread(signing_in.cookie, name, shown)
         response.set_cookie(frame.cookie("known"), cookie, KNOWN_S, **frame.cookies)
         return response
 
@@ -165,7 +154,7 @@ class Entrance:
         form: Form | None = None,
         error: SignInRefusedError | None = None,
     ) -> Response:
-        codes = await request.aside(self._signing_in.asks_codes)
+        codes = await request.in_thread(self._signing_in.asks_codes)
         if error is not None and not isinstance(error, SignInWaitsError):
             # The page never says which part of a sign-in was wrong.
             any_of = "Wrong name, password or code."
@@ -187,7 +176,7 @@ class Entrance:
     async def _sign_out(self, request: PageRequest) -> Response:
         await self._end_session(request)
         of_provider = request.signed_in and not request.person.account.has_password
-        site = await request.aside(self._signing_in.way_out) if of_provider else ""
+        site = await request.in_thread(self._signing_in.way_out) if of_provider else ""
         if not site:
             return signed_out(self._frame, request.go(f"{SIGN_IN}?done=out"))
         # A page and no redirect: the policy lets no form's answer redirect to another site.
@@ -198,10 +187,10 @@ class Entrance:
     async def _end_session(self, request: PageRequest) -> None:
         token = session_of(self._frame, request)
         if token is not None:
-            await request.aside(self._signing_in.sign_out, token)
+            await request.in_thread(self._signing_in.sign_out, token)
 
     async def _end(self, request: PageRequest, form: Form) -> Response:
-        await request.aside(self._signing_in.end, request.by, form.text("session"))
+        await request.in_thread(self._signing_in.end, request.by, form.text("session"))
         return request.done(OWN, "ended")
 
     async def _own_page(
@@ -215,7 +204,7 @@ class Entrance:
             request,
             "me.html",
             error,
-            sessions=await request.aside(self._signing_in.sessions, request.by),
+            sessions=await request.in_thread(self._signing_in.sessions, request.by),
             ago=lambda seconds: request.now - timedelta(seconds=seconds),
             here="" if own is None else own.digest.hex(),
             tells_time=self._signing_in.tells_time,
@@ -229,7 +218,7 @@ class Entrance:
             return self._factor_page(request, secret)
         token = Token(request.http.cookies[self._frame.cookie()])
         try:
-            renewed, codes = await request.aside(self._signing_in.enrol, token, secret, code)
+            renewed, codes = await request.in_thread(self._signing_in.enrol, token, secret, code)
         except InputError:
             return self._factor_page(request, secret, InputError(OTHER_CODE))
         page = request.page("me_factor.html", codes=[code.reveal() for code in codes])
@@ -257,7 +246,7 @@ class Entrance:
         if form.exact("new") != form.exact("again"):
             raise InputError("The two new passwords differ.")
         try:
-            token = await request.aside(
+            token = await request.in_thread(
                 self._signing_in.change_password,
                 Token(request.http.cookies[self._frame.cookie()]),
                 Password(form.exact("old")),
@@ -276,7 +265,7 @@ class Entrance:
         return signed_in(self._frame, request.done(OWN, "changed"), token)
 
     async def _everywhere(self, request: PageRequest) -> Response:
-        await request.aside(self._signing_in.sign_out_everywhere, request.by)
+        await request.in_thread(self._signing_in.sign_out_everywhere, request.by)
         return signed_out(self._frame, request.go(f"{SIGN_IN}?done=everywhere"))
 
     async def _begin(self, request: PageRequest) -> Response:
@@ -286,8 +275,8 @@ class Entrance:
             return request.go(sign_in_at(back))
         session = session_of(self._frame, request)
         try:
-            async with self._leaving.one(request.client):
-                address, kept = await request.aside(self._signing_in.begin_oidc, back, session)
+            async with self._leaving.slot(request.client):
+                address, kept = await request.in_thread(self._signing_in.begin_oidc, back, session)
         except IdentityProviderError as error:
             return self._unsure(request, back, error)
         response = RedirectResponse(address, 303)
@@ -311,8 +300,8 @@ class Entrance:
         state, code = request.query("state"), request.query("code")
         finish = self._signing_in.finish_oidc
         try:
-            async with self._leaving.one(request.client):
-                token, back = await request.aside(finish, kept, state=state, code=code)
+            async with self._leaving.slot(request.client):
+                token, back = await request.in_thread(finish, kept, state=state, code=code)
         except (SignInRefusedError, InputError) as error:
             status = 422 if isinstance(error, InputError) else 403
             return _refused(request, status, wanted, str(error))
@@ -457,7 +446,7 @@ async def _with_password(
 ) -> Response:
     """Do what is given the hash of a first password, and show the password once."""
     first = first_password()
-    await request.do(change, deed(await request.aside(hashed, Password(first), name)))
+    await request.call(change, deed(await request.in_thread(hashed, Password(first), name)))
     return request.page("account_password.html", account=name, first=first)
 
 
@@ -465,7 +454,7 @@ async def _change(request: PageRequest, form: Form) -> Response:
     what = str(request.http.path_params["change"])
     if what not in CHANGES:
         raise InputError("that can't be done to an account")
-    await request.do(change, CHANGES[what](form.text("name"), form))
+    await request.call(change, CHANGES[what](form.text("name"), form))
     return request.done(ACCOUNTS, what)
 
 
@@ -478,7 +467,7 @@ async def _accounts(
 ) -> Response:
     return request.page(
         "accounts.html",
-        accounts=await request.do(every_account),
+        accounts=await request.call(every_account),
         roles=ROLES,
         choices=[(role.value, request.words.say(name)) for role, (name, _) in ROLES.items()],
         permissions=PERMISSIONS,

@@ -35,7 +35,8 @@ from doorctl.services.hours import (
     usual_week,
     week_of,
 )
-from doorctl.web.frame import Form, Frame, PageRequest
+from doorctl.web.forms import Form
+from doorctl.web.frame import Frame, PageRequest
 from doorctl.web.staff.filled_in import FieldError, Kept, of_field
 from doorctl.web.words import CAUSES, MODES, WEEKDAYS, Words
 
@@ -176,8 +177,8 @@ class CalendarPages:
         asked = request.query("month") if form is None else form.text("month")
         first = (chosen or _first(asked) or request.today).replace(day=1)
         begins = first - timedelta(days=first.weekday())
-        shown = await request.do(days, begins, MOST_DAYS)
-        now, opening = await request.do(hours_now), request.app.config.opening
+        shown = await request.call(days, begins, MOST_DAYS)
+        now, opening = await request.call(hours_now), request.app.config.opening
         told = request.queried.every("day")
         weeks = [shown[at : at + 7] for at in range(0, MOST_DAYS, 7)]
         fields, ticked = {"open": "", "note": "", "self": "", "staffed": ""}, {str(chosen)}
@@ -210,7 +211,7 @@ class CalendarPages:
         shown = {read_day(day): seen for day, _, seen in parted}
         if not shown:
             raise InputError("choose one date or more")
-        await request.do(self._change, shown, form)
+        await request.call(self._change, shown, form)
         done = "cleared" if form.text("open") == USUAL else "set"
         month, dates = _first(form.text("month")) or min(shown), sorted(shown)
         told = "".join(f"&day={day}" for day in dates)
@@ -239,7 +240,7 @@ class CalendarPages:
     async def _week(
         self, request: PageRequest, form: Form | None = None, error: InputError | None = None
     ) -> Response:
-        _, week = await request.do(usual_week)
+        _, week = await request.call(usual_week)
         fields = {
             f"{name}{at}": _typed(day, mode, request.words)
             for at, day in enumerate(week.days)
@@ -256,7 +257,7 @@ class CalendarPages:
         )
 
     async def _week_typed(self, request: PageRequest, form: Form) -> Response:
-        before, _ = await request.do(usual_week)
+        before, _ = await request.call(usual_week)
         spans: list[list[ModeSpan]] = [[] for _ in WEEKDAYS]
         for at, mode, name in ((at, *kind) for at in range(len(WEEKDAYS)) for kind in KINDS):
             with of_field(f"{name}{at}"):
@@ -274,19 +275,19 @@ class CalendarPages:
             "calendar_week.html",
             draft=draft,
             changed=[row for row in rows if row[1] != row[2]],
-            now=await request.do(hours_now),
-            then=await request.do(hours_now, week),
-            own=[day for day in await request.do(days, request.today, MOST_DAYS) if day.by_staff],
+            now=await request.call(hours_now),
+            then=await request.call(hours_now, week),
+            own=[day for day in await request.call(days, request.today, MOST_DAYS) if day.by_staff],
         )
 
     async def _week_set(self, request: PageRequest, draft: WeekDraft) -> Response:
-        await request.do(change, deeds.set_week(*draft))
+        await request.call(change, deeds.set_week(*draft))
         return request.done(PAGE, "week")
 
 
 async def _poster(request: PageRequest) -> Response:
     first = _first(request.query("month")) or request.today.replace(day=1)
-    shown = await request.do(days, first, monthrange(first.year, first.month)[1])
+    shown = await request.call(days, first, monthrange(first.year, first.month)[1])
     usual, other = usual_and_other(shown)
     both = [request.frame.words_of(code) for code in (DANISH, ENGLISH)]
     return request.page("calendar_poster.html", first=first, usual=usual, other=other, both=both)

@@ -22,7 +22,8 @@ from doorctl.core.texts import refuse_purpose
 from doorctl.lookup.numbers import TakenAs
 from doorctl.privacy.subject import may_be_cpr
 from doorctl.services.subject import Named
-from doorctl.web.frame import Form, Page, PageRequest, Take
+from doorctl.web.forms import Form
+from doorctl.web.frame import Page, PageRequest, Take
 from doorctl.web.words import Words
 
 ResultT = TypeVar("ResultT")

@@ -35,7 +35,8 @@ from doorctl.core.texts import refuse_purpose
 from doorctl.services import visits
 from doorctl.services.visits import LogView, as_dict
 from doorctl.store.door_log import OPEN, VISIT_COLUMNS, DoorEvent, LogFilter, Visit
-from doorctl.web.frame import Form, Frame, PageRequest
+from doorctl.web.forms import Form
+from doorctl.web.frame import Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.filled_in import FieldError, of_field
 from doorctl.web.staff.statistics import table_of, timeline
@@ -425,19 +426,19 @@ async def _page(request: PageRequest) -> Response:
 
 async def _search(request: PageRequest, form: Form) -> Response:
     with of_field(filled_in.CARD):
-        found = await request.do(visits.search, filled_in.card(form), MOST_FOUND + 1)
+        found = await request.call(visits.search, filled_in.card(form), MOST_FOUND + 1)
     return request.page(
         "log_found.html",
         rows=[row(request, visit) for visit in found[:MOST_FOUND]],
         heads=further_heads(request.words),
         more=len(found) > MOST_FOUND,
-        hidden=await request.do(visits.hidden),
+        hidden=await request.call(visits.hidden),
     )
 
 
 async def _reveal(reveals: visits.Reveals, request: PageRequest, form: Form) -> Response:
     number = filled_in.number(form.text("attempt"))
-    ref = await request.do(visits.reveal, reveals, number, form.text("purpose"))
+    ref = await request.call(visits.reveal, reveals, number, form.text("purpose"))
     return await _revealed(request, form, ref=ref, asks=False)
 
 
@@ -467,7 +468,7 @@ async def _attempt(request: PageRequest) -> Response:
     unnoted = False
     if links and others:
         try:
-            await request.do(visits.note_seen, visit.attempt)
+            await request.call(visits.note_seen, visit.attempt)
         except DoorctlError:
             others, unnoted = [], True
     reason = Reason(visit.reason) if visit.reason in REASONS else None
@@ -485,7 +486,7 @@ async def _attempt(request: PageRequest) -> Response:
 
 async def _beside(request: PageRequest, form: Form, *, same_day: bool) -> tuple[Visit, ...]:
     number = filled_in.number(form.text("attempt"))
-    return await request.do(visits.beside, number, same_day=same_day)
+    return await request.call(visits.beside, number, same_day=same_day)
 
 
 async def _export(request: PageRequest, form: Form) -> Response:
@@ -497,7 +498,7 @@ async def _export(request: PageRequest, form: Form) -> Response:
     # Fewer days mend whatever else the door log refuses.
     with of_field("last"):
         wanted = spanned(choice.wanted, first, last, zone)
-        found = await request.do(visits.export, wanted, purpose)
+        found = await request.call(visits.export, wanted, purpose)
     named = f"doorctl-log-{first}-{last}"
     if form.text("format") == "json":
         return request.file(f"{named}.json", as_json(found), "application/json")
@@ -525,7 +526,7 @@ async def _shown(
 ) -> Response:
     night, newest = choice.span == TONIGHT, before is None
     limit = ROWS if night or len({*choice.days}) == 1 else ROWS_OF_DAYS
-    view = await request.do(visits.view, choice.wanted, before=before, limit=limit, night=night)
+    view = await request.call(visits.view, choice.wanted, before=before, limit=limit, night=night)
     choice, hidden = replace(choice, wanted=view.chosen), view.hidden
     # A page that goes up to now follows the door.
     follows = newest and view.chosen.since <= request.now < view.chosen.until
@@ -656,7 +657,7 @@ class LogEvents:
         token = Token(request.http.cookies.get(self._frame.cookie(), ""))
         try:
             # It keeps no session alive: an open page does not mean that somebody sits there.
-            person = await request.aside(self._frame.sessions.whose, token, does=False)
+            person = await request.in_thread(self._frame.sessions.whose, token, does=False)
         except StuckError:
             # A full queue is no reason to end the stream of a browser that is signed in already.
             return _time() < before + self.longest_s, before

@@ -35,7 +35,8 @@ from doorctl.services.cards import open_register
 from doorctl.services.hours import Hours, hours_now, open_once
 from doorctl.services.visits import Night, last_night
 from doorctl.store.branch import LastOverride
-from doorctl.web.frame import BLANK, Form, Frame, PageRequest
+from doorctl.web.forms import BLANK, Form
+from doorctl.web.frame import Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.filled_in import FieldError, of_field
 from doorctl.web.staff.log import ending, happened
@@ -287,13 +288,13 @@ async def _open(request: PageRequest, form: Form) -> Response:
     with of_field("reason"):
         refuse_purpose(reason, "reason")
         opens = partial(open_once, reason=reason, limit_s=DEED_LIMIT_S)
-        await request.do(_done_by_door, Deed(Action.OPENED_ONCE, why=reason), opens)
+        await request.call(_done_by_door, Deed(Action.OPENED_ONCE, why=reason), opens)
     return request.done(PAGE, "opened")
 
 
 async def _trust_clock(request: PageRequest) -> Response:
     trusts = partial(trust_clock, limit_s=DEED_LIMIT_S)
-    await request.do(_done_by_door, Deed(Action.CLOCK_TRUSTED), trusts)
+    await request.call(_done_by_door, Deed(Action.CLOCK_TRUSTED), trusts)
     return request.done(PAGE, "clock")
 
 
@@ -317,19 +318,19 @@ async def _changed(request: PageRequest, form: Form, mode: Mode, prefix: str = "
             raise InputError("give the day and time at which it ends")
         override = Override(mode, until.replace(tzinfo=request.words.zone), cause, request.by)
         with _of_others():
-            await request.do(change, deeds.set_mode(override, _version(form)))
+            await request.call(change, deeds.set_mode(override, _version(form)))
     return request.done(PAGE, mode.value)
 
 
 async def _end_mode(request: PageRequest, form: Form) -> Response:
     with _of_others():
-        await request.do(change, deeds.end_mode(request.by, _version(form)))
+        await request.call(change, deeds.end_mode(request.by, _version(form)))
     return request.done(PAGE, "ended")
 
 
 async def _lift(request: PageRequest, form: Form) -> Response:
     with _of_others():
-        await request.do(change, deeds.end_mode(request.by, _version(form), lockdown=True))
+        await request.call(change, deeds.end_mode(request.by, _version(form), lockdown=True))
     return request.done(PAGE, "lifted")
 
 
@@ -356,7 +357,7 @@ def _version(form: Form) -> int:
 
 async def _acknowledge(alarms: StandingAlarms, request: PageRequest) -> Response:
     form = await request.form()
-    await request.aside(alarms.acknowledge, form.text("kind"), request.by)
+    await request.in_thread(alarms.acknowledge, form.text("kind"), request.by)
     return request.done(PAGE, "acknowledged")
 
 
@@ -367,7 +368,7 @@ async def _shown(
     error: InputError | None = None,
 ) -> Response:
     wrong = filled_in.wrongs(request, error, "mode")
-    picture, night, standing, lifted = await request.do(_looked, alarms)
+    picture, night, standing, lifted = await request.call(_looked, alarms)
     context = _context(request, picture, night, standing)
     return request.page("now.html", form=form, wrong=wrong, lifted=lifted, **context)
 

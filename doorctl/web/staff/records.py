@@ -49,8 +49,10 @@ from doorctl.services.branch import as_dict, audit_entries, verify_audit
 from doorctl.services.subject import Named
 from doorctl.store.door_log import CARD_HEX_DIGITS
 from doorctl.store.tables import ATTEMPTS, OBJECTIONS, from_ms
+from doorctl.web.addresses import PLACES
 from doorctl.web.controller import basis, processors
-from doorctl.web.frame import BLANK, PLACES, Form, Frame, PageRequest
+from doorctl.web.forms import BLANK, Form
+from doorctl.web.frame import Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.staff.accounts import PERMISSIONS, ROLES
 from doorctl.web.staff.log import REASONS, row
@@ -149,7 +151,7 @@ async def _audit(request: PageRequest) -> Response:
 
 
 async def _verify(request: PageRequest) -> Response:
-    verdict = await request.do(verify_audit)
+    verdict = await request.call(verify_audit)
     return request.page("audit_verdict.html", verdict=verdict)
 
 
@@ -174,7 +176,7 @@ async def _entries(request: PageRequest, form: Form) -> tuple[Entry, ...]:
             and (not action or entry.deed.action.value in action)
         )
 
-    return await request.do(fitting)
+    return await request.call(fitting)
 
 
 def _shown_audit(request: PageRequest, entries: tuple[Entry, ...], wrong: str = "") -> Response:
@@ -255,19 +257,19 @@ def hold_pages(frame: Frame) -> tuple[BaseRoute, ...]:
 
 
 async def _add_hold(request: PageRequest, form: Form) -> Response:
-    await request.do(purging.add_hold, _wanted(form, request.words, request.today, request.by))
+    await request.call(purging.add_hold, _wanted(form, request.words, request.today, request.by))
     return request.done(HOLDS, "added")
 
 
 async def _lift_hold(request: PageRequest) -> Response:
-    await request.do(purging.lift_hold, filled_in.row_number(request))
+    await request.call(purging.lift_hold, filled_in.row_number(request))
     return request.done(HOLDS, "lifted")
 
 
 async def _visits(request: PageRequest) -> Response:
     """Show one page of a hold's attempts, oldest first, and where it is among all."""
     number = filled_in.row_number(request)
-    visits = (await request.do(purging.show_hold, number)).visits
+    visits = (await request.call(purging.show_hold, number)).visits
     pages = max(1, -(-len(visits) // HOLD_ROWS))
     page = 1
     with suppress(InputError):
@@ -287,7 +289,7 @@ async def _visits(request: PageRequest) -> Response:
 async def _holds(
     request: PageRequest, form: Form | None = None, error: InputError | None = None
 ) -> Response:
-    holds, moment = await request.do(purging.stored_holds)
+    holds, moment = await request.call(purging.stored_holds)
     return request.page(
         "holds.html",
         holds=[(hold, hold.in_force(moment)) for hold in holds],
@@ -593,7 +595,7 @@ def people_pages(frame: Frame) -> tuple[BaseRoute, ...]:
 
 async def _find(request: PageRequest, form: Form) -> Response:
     named, why = _about(form)
-    export = await request.do(subject.export, named, why)
+    export = await request.call(subject.export, named, why)
     held: dict[str, Any] = {
         **told(request.words, export, request.app.config.branch),
         "empty": export.empty,
@@ -603,7 +605,7 @@ async def _find(request: PageRequest, form: Form) -> Response:
 
 
 async def _export_person(request: PageRequest, form: Form) -> Response:
-    export = await request.do(subject.export, *_about(form))
+    export = await request.call(subject.export, *_about(form))
     now = request.now
     if form.text("as") == "json":
         # As `doorctl subject export --json` writes it.
@@ -623,17 +625,17 @@ async def _export_person(request: PageRequest, form: Form) -> Response:
 
 
 async def _restrict(request: PageRequest, form: Form) -> Response:
-    known = await request.do(subject.restrict, *_about(form))
+    known = await request.call(subject.restrict, *_about(form))
     return request.done(PEOPLE, "restricted" if known else "not_yet")
 
 
 async def _unrestrict(request: PageRequest, form: Form) -> Response:
-    await request.do(subject.unrestrict, *_about(form))
+    await request.call(subject.unrestrict, *_about(form))
     return request.done(PEOPLE, "unrestricted")
 
 
 async def _object(request: PageRequest, form: Form) -> Response:
-    known = await request.do(subject.object_to, *_about(form))
+    known = await request.call(subject.object_to, *_about(form))
     return request.done(PEOPLE, "objected" if known else "not_yet")
 
 
@@ -642,7 +644,7 @@ async def _decide(request: PageRequest, form: Form) -> Response:
     wanted = form.text("decision")
     if wanted not in DECISIONS:
         raise InputError("an objection is upheld or rejected")
-    await request.do(subject.decide, named, Decision(wanted), why)
+    await request.call(subject.decide, named, Decision(wanted), why)
     return request.done(PEOPLE, wanted)
 
 
@@ -650,7 +652,7 @@ async def _erase(request: PageRequest, form: Form) -> Response:
     about = _about(form)
     if not form.ticked("understood"):
         raise InputError("tick that you understand; nothing was erased")
-    done = await request.do(subject.erase, *about)
+    done = await request.call(subject.erase, *about)
     # No redirect: what is left, and why, would have to stand in an address.
     return request.page("people_erased.html", 503 if done.left else None, done=done)
 

@@ -34,7 +34,8 @@ from doorctl.core.texts import LETTER_TEXT, SHORT_TEXT, refuse_text
 from doorctl.services import deeds, rights
 from doorctl.services.branch import change
 from doorctl.services.rights import PassState, Reach, pass_state
-from doorctl.web.frame import BLANK, Form, Frame, PageRequest
+from doorctl.web.forms import BLANK, Form
+from doorctl.web.frame import Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.words import Words
 
@@ -129,10 +130,10 @@ class BansPages:
         attempt, say = form.text("attempt"), request.words.say
         with filled_in.of_field(filled_in.CARD):
             if attempt:
-                cards = await request.do(rights.whose, filled_in.number(attempt))
+                cards = await request.call(rights.whose, filled_in.number(attempt))
                 return Whom(say("whoever came by attempt {number}", number=attempt), cards)
             named = filled_in.named(form)
-            cards = await request.do(rights.whose, named)
+            cards = await request.call(rights.whose, named)
         if named.typed is None:
             return Whom(say("patron {number}", number=named.patron_ref), cards)
         return Whom(say("number ending in {digits}", digits=filled_in.ending(named.typed)), cards)
@@ -153,7 +154,7 @@ class BansPages:
             if not whom.number:
                 since = ban_since(first, moment)
                 return Ban(0, reason, since, until, app.by, branches, note)
-            old = await request.do(rights.ban_to_write_of, whom.number, "number")
+            old = await request.call(rights.ban_to_write_of, whom.number, "number")
             return replace(old, reason=reason, until=until, branches=branches, note=note)
 
     async def _check(self, request: PageRequest, draft: Draft) -> Response:
@@ -168,14 +169,14 @@ class BansPages:
 
     async def _confirmed(self, request: PageRequest, draft: Draft) -> Response:
         if draft.whom.number:
-            await request.do(change, deeds.change_ban(draft.ban))
+            await request.call(change, deeds.change_ban(draft.ban))
             return request.done(BANS, "changed")
-        made = {reach for _, reach in await request.do(rights.ban, draft.whom.cards, draft.ban)}
+        made = {reach for _, reach in await request.call(rights.ban, draft.whom.cards, draft.ban)}
         return request.done(BANS, next(reach for reach in Reach if reach in made).value)
 
     async def _one(self, request: PageRequest) -> Response:
         number, words = filled_in.row_number(request), request.frame.words_of(None)
-        ban = await request.do(rights.ban_to_write_of, number, "number")
+        ban = await request.call(rights.ban_to_write_of, number, "number")
         _, last = ban.days(request.app.clock.moment())
         whom = Whom(request.words.say("ban {number}", number=number), number=number)
         form = {
@@ -187,12 +188,12 @@ class BansPages:
         return await self._shown(request, Form(form), whom=whom)
 
     async def _lift(self, request: PageRequest) -> Response:
-        others = await request.do(rights.lift, filled_in.row_number(request))
+        others = await request.call(rights.lift, filled_in.row_number(request))
         return request.done(BANS, "still_banned" if others else "lifted")
 
     async def _letter(self, request: PageRequest) -> Response:
         number = filled_in.row_number(request)
-        ban = await request.do(rights.ban_to_write_of, number)
+        ban = await request.call(rights.ban_to_write_of, number)
         texts = _letters(request, ban)
         return request.page("ban_letter.html", number=number, texts=texts)
 
@@ -205,7 +206,7 @@ class BansPages:
     ) -> Response:
         if whom is None and request.query("attempt"):
             whom = await self._named(request, request.queried)
-        bans = await request.do(rights.every_ban)
+        bans = await request.call(rights.every_ban)
         moment, here = request.app.clock.moment(), request.app.config.branch.id
         return request.page(
             "bans.html",
@@ -440,11 +441,11 @@ class PassesPages:
             with filled_in.of_field("own_pin"):
                 rights.refuse_pin(pin, request.app.config.policy.pin_length)
         typed, taken_as = filled_in.card(form), filled_in.taken_as(form)
-        new, key = await request.do(rights.for_card, typed, taken_as, new, pin)
+        new, key = await request.call(rights.for_card, typed, taken_as, new, pin)
         return PassDraft(new, key, kept)
 
     async def _changed(self, request: PageRequest, form: Form, number: int) -> PassDraft:
-        old = await request.do(rights.pass_to_change, number)
+        old = await request.call(rights.pass_to_change, number)
         new = new_pass(form, old.first_day, by_code=False)
         stays = {name: getattr(old, name) for name in ("kind", "needs_pin", "pin_check")}
         with filled_in.of_field("last"):
@@ -458,12 +459,12 @@ class PassesPages:
 
     async def _confirmed(self, request: PageRequest, draft: PassDraft) -> Response:
         if draft.held.number:
-            await request.do(change, deeds.change_pass(draft.held))
+            await request.call(change, deeds.change_pass(draft.held))
             return request.done(PASSES, "changed")
         if draft.key is None:
-            made = await request.do(rights.issue_for_code, draft.held)
+            made = await request.call(rights.issue_for_code, draft.held)
         else:
-            made = await request.do(change, deeds.issue_pass(draft.held, draft.key)), ""
+            made = await request.call(change, deeds.issue_pass(draft.held, draft.key)), ""
         by_card = f"?by={BY_CARD}" if draft.key else ""
         return request.go(f"{PASSES}/slip/{self._slips.keep(request, made)}{by_card}")
 
@@ -480,11 +481,11 @@ class PassesPages:
 
     async def _one(self, request: PageRequest) -> Response:
         number = filled_in.row_number(request)
-        held = await request.do(rights.pass_to_change, number)
+        held = await request.call(rights.pass_to_change, number)
         return await self._shown(request, _filled(request.words, held), number=number)
 
     async def _revoke(self, request: PageRequest) -> Response:
-        await request.do(change, deeds.revoke_pass(filled_in.row_number(request)))
+        await request.call(change, deeds.revoke_pass(filled_in.row_number(request)))
         return request.done(PASSES, "revoked")
 
     async def _shown(
@@ -497,7 +498,7 @@ class PassesPages:
         words = request.words
         if form.text("number").isdecimal():
             number = filled_in.number(form.text("number"))
-        passes = await request.do(rights.every_pass)
+        passes = await request.call(rights.every_pass)
         return request.page(
             "passes.html",
             **self._form_of(request, form, number, error),

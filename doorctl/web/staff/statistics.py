@@ -33,7 +33,8 @@ from doorctl.services import visits
 from doorctl.services.hours import hours_now
 from doorctl.services.visits import ModeBand, Picture
 from doorctl.store.door_log import Slot
-from doorctl.web.frame import Form, Frame, PageRequest
+from doorctl.web.forms import Form
+from doorctl.web.frame import Frame, PageRequest
 from doorctl.web.staff.filled_in import day
 from doorctl.web.words import MODES, Words
 from doorctl.web.words import WEEKDAYS as WEEKDAY_NAMES
@@ -378,7 +379,7 @@ async def _page(kept: Kept, request: PageRequest) -> Response:
         period = _period(request)
     except InputError as error:
         wrong = request.words.refusal(error)
-    drawn = {} if wrong else await request.do(_pictures, kept, request.words, period)
+    drawn = {} if wrong else await request.call(_pictures, kept, request.words, period)
     return request.page(
         "statistics.html",
         **({"charts": (), "week": None, "staffed": ()} | drawn),
@@ -393,7 +394,7 @@ async def _page(kept: Kept, request: PageRequest) -> Response:
 async def _csv(request: PageRequest) -> Response:
     period, name = _period(request), request.query("by")
     by = next((by for by, _ in TITLES if by.value == name), By.HOUR)
-    written = await request.do(_written, period, by)
+    written = await request.call(_written, period, by)
     return request.file(f"doorctl-{by.value}.csv", written, "text/csv")
 
 

@@ -20,7 +20,8 @@ from doorctl.core.texts import SHORT_TEXT
 from doorctl.services import cards
 from doorctl.services.cards import Explanation
 from doorctl.store.door_log import Visit
-from doorctl.web.frame import BLANK, Form, Frame, PageRequest
+from doorctl.web.forms import BLANK, Form
+from doorctl.web.frame import Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.words import MODES, Words
 
@@ -307,7 +308,7 @@ async def _explain(request: PageRequest, form: Form) -> Response:
     why = filled_in.reason(form, REASONS, request.frame.words_of(None))
     at = filled_in.moment(form, "at", request.today)
     try:
-        answer = await request.do(cards.explain, typed, at, why, taken_as=taken_as)
+        answer = await request.call(cards.explain, typed, at, why, taken_as=taken_as)
     except NotRunningError:
         # Only the door process has the key that finds a card.
         return await _shown(request, form, status=503, silent=True)
@@ -317,7 +318,7 @@ async def _explain(request: PageRequest, form: Form) -> Response:
 
 async def _unlock(request: PageRequest, form: Form) -> Response:
     typed, taken_as = filled_in.card(form), filled_in.taken_as(form)
-    await request.do(cards.unlock, typed, taken_as=taken_as)
+    await request.call(cards.unlock, typed, taken_as=taken_as)
     return request.done(PAGE, "unlocked")
 
 

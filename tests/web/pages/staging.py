@@ -23,8 +23,11 @@ from doorctl.core.language import languages
 from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action
 from doorctl.store.records import AuditRecords
-from doorctl.web.frame import Aside, Frame, Sessions, Templates, shared_routes
+from doorctl.web.frame import Frame, Sessions
 from doorctl.web.headers import Headed, SameOrigin
+from doorctl.web.page_pool import PagePool
+from doorctl.web.rendering import Templates
+from doorctl.web.shared_pages import shared_routes
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.services.branches import configured
@@ -89,7 +92,7 @@ def frame(
         sessions=sessions or everybody(),
         refused=(refused or FakeRefused()).note,
         templates=TEMPLATES,
-        aside=Aside(),
+        pool=PagePool(),
         log=FakeEventLog(),
     )
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pyotp
 import pytest
-from doorctl.services.app import App
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from doorctl.services.app import App
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import TemplateNotFound
@@ -30,25 +29,15 @@ from doorctl.accounts.session import Token
 from doorctl.core.errors import InputError, NotRunningError, StoreError, StuckError
 from doorctl.lookup.app import App
 from doorctl.services.alarms import StandingAlarms
+from doorctl.web.addresses import LONGEST_QUERY, own_path, page_of, path_of
 from doorctl.web.application import application as application_of
 from doorctl.web.controller import GAPS
-from doorctl.web.frame import (
-    LONGEST_QUERY,
-    MOST_AT_ONCE,
-    MOST_IN_LINE,
-    STATIC,
-    WEB,
-    Frame,
-    PageRequest,
-    Templates,
-    Turns,
-    handbook,
-    own_path,
-    page_of,
-    parsed,
-    path_of,
-)
+from doorctl.web.forms import parsed
+from doorctl.web.frame import Frame, PageRequest
 from doorctl.web.headers import ALWAYS
+from doorctl.web.page_pool import MOST_AT_ONCE, MOST_IN_LINE, SignInQueue
+from doorctl.web.rendering import STATIC, WEB, Templates
+from doorctl.web.shared_pages import handbook
 from doorctl.web.staff.now import now_pages
 from tests.docs.handbook import NAMES
 from tests.services.branches import initialised
@@ -539,11 +528,11 @@ def test_a_line_that_is_too_long_is_refused() -> None:
 
     async def play() -> None:
         """Fill the line, and empty it."""
-        turns, over = Turns(), asyncio.Event()
+        turns, over = SignInQueue(), asyncio.Event()
 
         async def hold() -> None:
             """Have a turn until all is over."""
-            async with turns.one():
+            async with turns.slot():
                 await over.wait()
 
         held = [asyncio.create_task(hold()) for _ in range(MOST_AT_ONCE + MOST_IN_LINE)]
@@ -552,7 +541,7 @@ def test_a_line_that_is_too_long_is_refused() -> None:
             await hold()
         over.set()
         await asyncio.gather(*held)
-        async with turns.one():
+        async with turns.slot():
             pass
 
     asyncio.run(play())
@@ -562,7 +551,7 @@ def test_a_line_that_is_too_long_is_refused() -> None:
 class Crowd:
     """Requests that each keep a turn until it is ended; `served` had one, in order."""
 
-    turns: Turns = field(default_factory=Turns)
+    turns: SignInQueue = field(default_factory=SignInQueue)
     served: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     _over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -586,7 +575,7 @@ class Crowd:
 
     async def _ask(self, host: str) -> None:
         try:
-            async with self.turns.one(host):
+            async with self.turns.slot(host):
                 self.served.append(host)
                 self._over.clear()
                 await self._over.wait()

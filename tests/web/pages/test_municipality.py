@@ -20,7 +20,7 @@ from doorctl.core.errors import IdentityProviderError
 from doorctl.lookup.app import App
 from doorctl.services.accounts import SigningIn, every_account
 from doorctl.services.branch import BranchThread
-from doorctl.web.frame import THREADS
+from doorctl.web.page_pool import THREADS
 from doorctl.web.staff.accounts import BACK, Entrance
 from doorctl.web.staff.accounts import MUNICIPALITY as PAGE
 from tests.fakes.clock import FakeClock

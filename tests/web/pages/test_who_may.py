@@ -12,7 +12,8 @@ from starlette.routing import BaseRoute, Route
 from doorctl.accounts.roles import Permission, Role, permits
 from doorctl.lookup.app import App
 from doorctl.services.alarms import StandingAlarms
-from doorctl.web.frame import Frame, places
+from doorctl.web.addresses import places
+from doorctl.web.frame import Frame
 from doorctl.web.staff.accounts import accounts_pages
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogEvents, log_pages

@@ -32,8 +32,8 @@ from doorctl.privacy.audit import Action
 from doorctl.services.alarms import StandingAlarms
 from doorctl.services.hours import days
 from doorctl.services.rights import PassState
-from doorctl.web.frame import PLACES
-from doorctl.web.frame import WEB as HERE
+from doorctl.web.addresses import PLACES
+from doorctl.web.rendering import WEB as HERE
 from doorctl.web.staff import accounts, rights, why
 from doorctl.web.staff.calendar import CalendarPages, version
 from doorctl.web.staff.log import log_pages

@@ -17,9 +17,9 @@ from doorctl.access.panel import OURS, Keys, Kind, Opens, PanelState, Staffed
 from doorctl.config import Config, load
 from doorctl.core.language import Languages, languages
 from doorctl.demo.door import shipped
-from doorctl.web.frame import StaticPages, Templates
 from doorctl.web.headers import Headed, SameOrigin
 from doorctl.web.panel import Panel
+from doorctl.web.rendering import StaticPages, Templates
 from tests.fakes.panel import FakePanelDoor
 
 PHONE = "12 34 56 78"
