@@ -315,15 +315,6 @@ def share_one_heap() -> None:
     _of_glibc("mallopt", M_ARENA_MAX, 1)
 
 
-def do_without_tls() -> None:
-    """Keep TLS out of a process that has no network; call it before asyncio is imported.
-
-    APScheduler and structlog bring asyncio, which takes TLS along where there is any: 1.2 MB
-    (measured). Does nothing where it is loaded already; an import of it fails from then on.
-    """
-    sys.modules.setdefault("ssl", None)  # type: ignore[arg-type]
-
-
 def spare_the_collector() -> None:
     """Collect now, and exempt all that is alive from later collections: some 40 000 objects.
 
