@@ -21,6 +21,8 @@ from tests.benchmark.lanes import busy, door, replug, starts
 from tests.benchmark.pages import PAGES, pages
 from tests.benchmark.push import changes, purge_of_a_month, push
 from tests.benchmark.pushing import pushing, receiving
+from tests.benchmark.regular import PART as REGULAR
+from tests.benchmark.regular import regular
 
 PARTS: MappingProxyType[str, Callable[[Plan, Path], Iterator[Figure]]] = MappingProxyType(
     {
@@ -36,6 +38,7 @@ PARTS: MappingProxyType[str, Callable[[Plan, Path], Iterator[Figure]]] = Mapping
         "changes": changes,
         "receiving": receiving,
         "purge": purge_of_a_month,
+        "regular": regular,
     }
 )
 
@@ -54,6 +57,8 @@ ROWS = Counter(
         "page": 3 * len(PAGES) + 1,
         "web process": 5,
         "purge of 30 days": 1,
+        f"{REGULAR} that reads": 2 * 3,
+        REGULAR: 2 * 14,
     }
 )
 """How the heading of a part begins -> how many rows stand under such headings, of two sizes."""
@@ -94,7 +99,7 @@ def measured(
 @click.command()
 @click.option("--quick", is_flag=True, help="Under a minute, for each commit; fewer repeats.")
 @click.option(
-    "--million", is_flag=True, help="Also time grants at a register of 1,000,000, and push one."
+    "--million", is_flag=True, help="Also time grants and work at 1,000,000 patrons, and push them."
 )
 @click.option("--part", type=click.Choice(list(PARTS)), multiple=True, help="Measure that alone.")
 def benchmark(quick: bool, million: bool, part: tuple[str, ...]) -> None:
@@ -104,7 +109,8 @@ def benchmark(quick: bool, million: bool, part: tuple[str, ...]) -> None:
     """
     plan = QUICK if quick else FULL
     if million:
-        plan = replace(plan, sizes=(*plan.sizes, MILLION), received=MILLION)
+        sizes, branches = (*plan.sizes, MILLION), (plan.regular[0], MILLION)
+        plan = replace(plan, sizes=sizes, received=MILLION, regular=branches)
     # As pip leaves it. A process that may not write its bytecode compiles doorctl at each start,
     # which takes time and leaves 0.6 MB behind (measured).
     compileall.compile_dir(Path(doorctl.__file__).parent, quiet=1)

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
@@ -48,6 +47,8 @@ class Plan:
         visits_per_day: rows of the door log for each of 30 days, and for one that has expired.
         visits_per_month: rows of the door log behind the pages that are timed.
         page_repeats: times that each page is asked for.
+        regular: patrons at a small branch and at a large one, whose regular work is compared.
+        exported: patrons in a small export and in a large one, of senders that are compared.
     """
 
     sizes: tuple[int, ...] = (1_000, 100_000)
@@ -67,6 +68,8 @@ class Plan:
     visits_per_day: int = 300
     visits_per_month: int = 15_000
     page_repeats: int = 40
+    regular: tuple[int, int] = (10_000, 200_000)
+    exported: tuple[int, int] = (2_000, 20_000)
 
 
 FULL = Plan()
@@ -81,6 +84,8 @@ QUICK = Plan(
     busy_rounds=15,
     feed=5_000,
     page_repeats=8,
+    regular=(1_000, 20_000),
+    exported=(1_000, 5_000),
 )
 
 
@@ -216,14 +221,7 @@ def described() -> dict[str, str]:
         "commit": _commit(),
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "SQLite": sqlite3.sqlite_version,
-        "packages": _packages(),
     }
-
-
-def _packages() -> str:
-    if find_spec("rich") is None:
-        return "as on a door"
-    return "more than on a door: structlog finds rich and imports it (slower start, more memory)"
 
 
 def _processor() -> str:
@@ -252,10 +250,7 @@ def _git(*words: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-PACKAGES = (
-    "apscheduler.schedulers.background, argon2.low_level, click, gpiozero.pins.mock, msgspec, "
-    "orjson, serial, sqlite_utils, structlog"
-)
+PACKAGES = "argon2.low_level, click, gpiozero.pins.mock, msgspec, orjson, serial"
 """What the door process imports that is not ours."""
 
 

@@ -48,11 +48,13 @@ OFTEN = 8
 """How many times as often as any refusal somebody comes in."""
 
 
-def live_through(config: Config, visits_per_day: int, cards: Sequence[bytes]) -> None:
-    """Fill the door log and its counts with a month of visits up to now; the door must not run.
+def live_through(
+    config: Config, visits_per_day: int, cards: Sequence[bytes], days: int = DAYS
+) -> None:
+    """Fill the door log and its counts with visits up to now; the door must not run.
 
-    `config`: the branch's, whose databases are there; `visits_per_day`: as many on each of
-    :data:`DAYS` days; `cards`: row keys of those who come, beside some whom nobody knows.
+    `config`: the branch's, whose databases are there; `visits_per_day`: as many on each of the
+    `days`; `cards`: row keys of those who come, beside some whom the register lacks.
     """
     chance = random.Random(SEED)  # noqa: S311 - the same month each time
     reasons = [Reason.OK] * OFTEN * len(Reason) + list(Reason) * 2
@@ -60,7 +62,7 @@ def live_through(config: Config, visits_per_day: int, cards: Sequence[bytes]) ->
     now = datetime.now().astimezone()
     times = sorted(
         now - timedelta(days=day, seconds=chance.randrange(60, 86_000))
-        for day in range(DAYS - 1)
+        for day in range(max(1, days - 1))
         for _ in range(visits_per_day)
     )
     counts = []
