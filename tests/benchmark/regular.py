@@ -21,7 +21,7 @@ import httpx2
 import orjson
 
 from doorctl.access.throttle import TOLD_FROM
-from doorctl.accounts.account import Role
+from doorctl.accounts.roles import Role
 from doorctl.config import load
 from doorctl.core.moments import BootTime, ClockState
 from doorctl.demo.patrons import write_feed
