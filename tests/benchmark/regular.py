@@ -25,12 +25,13 @@ from doorctl.accounts.roles import Role
 from doorctl.config import load
 from doorctl.core.moments import BootTime, ClockState
 from doorctl.demo.patrons import write_feed
+from doorctl.lookup.app import App
+from doorctl.lookup.configured import retention, system_clock
+from doorctl.lookup.health import alarms_standing
 from doorctl.ops.clock import SystemClock, utc_now
 from doorctl.privacy.audit import Action
 from doorctl.privacy.retention import PatronsRound
 from doorctl.rpc.control import Question, ask
-from doorctl.services.app import App, retention, system_clock
-from doorctl.services.check import alarms_standing
 from doorctl.services.visits import version
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.patrons import PatronCache
