@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -190,12 +190,9 @@ class PurgedVisits(ABC):
             self._now_ms = to_ms(now)
             times = _times(self._now_ms, boot)
             connection.execute(_KEEP_TIME, {"high_water": to_ms(high_water or now)})
-            for table in _DATED:
-                connection.execute(_DATE_THIS_BOOT.format(table), times)
-                connection.execute(_DATE_EARLIER_BOOTS.format(table), times)
+            _redate(connection, (_DATE_THIS_BOOT, _DATE_EARLIER_BOOTS), times)
             connection.execute(_DATE_EARLIER_THROTTLES, times)
             connection.execute(_DATE_THROTTLES_OF_THIS_BOOT, times)
-            connection.execute(_DATE_WRONG_PINS)
 
     def keep_carried(self, carried: CarriedTime) -> None:
         """Store the carried time for the next process, and date rows that were written without it.
@@ -213,9 +210,7 @@ class PurgedVisits(ABC):
                 times = _times(to_ms(carried.now), boot)
                 span = {"gap": to_ms(carried.now) - to_ms(carried.now - gap)}
                 span["believed"] = to_ms(before.believed)
-                for table in _DATED:
-                    connection.execute(_DATE_THIS_BOOT.format(table), times)
-                    connection.execute(_DATE_UNBELIEVED.format(table), times | span)
+                _redate(connection, (_DATE_THIS_BOOT, _DATE_UNBELIEVED), times | span)
             times_ms = to_ms(carried.believed), to_ms(carried.now)
             connection.execute(_KEEP_CARRIED, (*times_ms, boot.boot_id, boot.ms))
 
@@ -429,6 +424,15 @@ def _date(
             visits.settle(moment.local.astimezone(UTC), boot)
     elif carried is not None and carried.now - carried.believed >= retention:
         visits.date_ahead(carried.now, boot)
+
+
+def _redate(
+    connection: sqlite3.Connection, statements: Iterable[str], times: Mapping[str, int | str]
+) -> None:
+    """Date rows of both tables, and the wrong PINs of attempts, which have the attempts' days."""
+    dated = (statement.format(table) for table in _DATED for statement in statements)
+    if sum(connection.execute(statement, times).rowcount for statement in dated):
+        connection.execute(_DATE_WRONG_PINS)
 
 
 def _times(now_ms: int, boot: BootTime) -> dict[str, int | str]:

@@ -26,7 +26,7 @@ from doorctl.access.messages import Closed, Opened
 from doorctl.access.patron import Reason
 from doorctl.access.throttle import CardThrottle
 from doorctl.core.errors import StoreBusyError, StoreDamagedError, StoreError
-from doorctl.core.moments import BootTime, ClockState, KeptReadings, Moment
+from doorctl.core.moments import BootTime, CarriedTime, ClockState, KeptReadings, Moment
 from doorctl.privacy.retention import Hold
 from doorctl.privacy.statistics import ATTEMPT, LEAF, OPENED, HourCount
 from doorctl.privacy.subject import VISITS
@@ -114,6 +114,14 @@ def _fill(log: Log, count: int) -> None:
                 VALUES (?, 'trusted', 'boot-1', ?, {values})
             """  # noqa: S608 -- names only
             connection.executemany(statement, rows)
+        wrong = ((number, f"p-{number % 9}") for number in range(0, count, 20))
+        connection.executemany(_WRONG_PIN, wrong)
+
+
+_WRONG_PIN = """
+    INSERT OR IGNORE INTO wrong_pins (attempt, day, patron_ref, answered)
+    VALUES (?, '2026-05-04', ?, 0)
+"""
 
 
 def test_what_is_done_each_minute_takes_no_more_steps_in_a_full_log(log: Log) -> None:
@@ -131,6 +139,25 @@ def test_what_is_done_each_minute_takes_no_more_steps_in_a_full_log(log: Log) ->
     (kept, looked), (kept_full, looked_full) = steps
     assert kept_full <= 1.2 * kept
     assert looked_full <= 1.2 * looked
+
+
+def test_a_wrong_pin_has_the_day_of_its_attempt(log: Log) -> None:
+    """Whatever dates the attempt anew: a time that is kept, or one that is believed again."""
+    boot = BootTime("boot-1", 3_600_000)
+    log.open(1, NOON - 9 * DAY, 1, None, "p-1", boot=boot, state=ClockState.UNTRUSTED)
+    log.store.keep_time(NOON, BootTime("boot-1", 7_200_000))
+    assert _days_of_wrong_pins(log) == ["2026-05-04"]
+
+    earlier = BootTime("boot-2", 0)
+    log.store.keep_carried(CarriedTime(NOON - 5 * DAY, NOON - 5 * DAY, earlier))
+    log.open(2, NOON - 5 * DAY, 1, None, "p-1", boot=earlier, state=ClockState.UNTRUSTED)
+    log.store.keep_carried(CarriedTime(NOON + DAY, NOON + DAY, BootTime("boot-2", 60_000)))
+    assert _days_of_wrong_pins(log) == ["2026-05-04", "2026-05-05"]
+
+
+def _days_of_wrong_pins(log: Log) -> list[str]:
+    rows = log.store.database.execute("SELECT day FROM wrong_pins ORDER BY attempt")
+    return [day for (day,) in rows]
 
 
 def test_the_oldest_row_is_found_without_a_look_at_those_under_a_hold(log: Log) -> None:
