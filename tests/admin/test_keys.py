@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import date, timedelta
+from itertools import count
 from pathlib import Path
 from types import FrameType
 
@@ -39,6 +40,7 @@ from tests.fakes.cards import hold
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.services.branches import initialised
+from tests.slices import every
 
 PIN = Pin("4711")
 ENTITLED, LEARNT, BANNED, GUESSED, STRANGER = (
@@ -170,6 +172,7 @@ def killed_at(point: int, config: Config, new: Path) -> bool:
     return code == KILLED
 
 
+@pytest.mark.sliced
 def test_killed_at_every_write(config: Config, tmp_path: Path) -> None:
     """At each point the door finds everybody, and the same command ends what it began.
 
@@ -180,9 +183,7 @@ def test_killed_at_every_write(config: Config, tmp_path: Path) -> None:
     directory = config.storage.directory
     template = shutil.copytree(directory, tmp_path.with_name("template"))
     before = read_key(config.secrets.installation_key_file)
-    point, came_through = 0, False
-    while not came_through:
-        point += 1
+    for point in every(4, count(1)):
         shutil.rmtree(directory)
         shutil.copytree(template, directory)
         came_through = not killed_at(point, config, next_key)
@@ -198,6 +199,8 @@ def test_killed_at_every_write(config: Config, tmp_path: Path) -> None:
             key = row_key(own_sealer(config).stretch(STRANGER))
             assert len(branch.bans(key, None)) == 1
         assert Action.KEY_ADOPTED in {one.deed.action for one in entries(App.of(config), None)}
+        if came_through:
+            break
     assert point > len(WRITES)
 
 

@@ -17,6 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 import httpx2
@@ -52,6 +53,7 @@ from doorctl.store.keys import (
 )
 from doorctl.store.records import AuditRecords
 from tests.fakes.strikes import OVER, struck
+from tests.slices import WHOLE, every
 from tests.web.certificates import Authority, shaken_hands
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -724,6 +726,7 @@ def stopped_at(number: int, part: Callable[[], object]) -> bool:
     return not said
 
 
+@pytest.mark.sliced
 @pytest.mark.parametrize("part", ["answer", "finish"])
 def test_it_can_be_stopped_anywhere(tmp_path: Path, part: str) -> None:
     """A kill at any touch of a file leaves a machine paired or not, and the same again pairs it.
@@ -731,7 +734,7 @@ def test_it_can_be_stopped_anywhere(tmp_path: Path, part: str) -> None:
     Bug (a second reading): where the branch had the new key already, but its audit log did not say
     so yet, it never said so.
     """
-    number, states, base = 0, set(), tmp_path / "machines"
+    states, base = set(), tmp_path / "machines"
     base.mkdir()
     pair = laid_out(base)
     if part == "finish":
@@ -740,8 +743,7 @@ def test_it_can_be_stopped_anywhere(tmp_path: Path, part: str) -> None:
     if part == "finish":
         pair.answer()
     template = base.rename(tmp_path / "template")
-    while True:
-        number += 1
+    for number in every(3, count(1)):
         shutil.copytree(template, base)
         if not stopped_at(number, getattr(pair, part)):
             break
@@ -757,9 +759,9 @@ def test_it_can_be_stopped_anywhere(tmp_path: Path, part: str) -> None:
         shutil.rmtree(pair.base)
 
     assert number > 10
-    assert states == (
-        {(False, False), (True, False)} if part == "answer" else {(True, False), (True, True)}
-    )
+    ends = {(False, False), (True, False)} if part == "answer" else {(True, False), (True, True)}
+    assert states <= ends
+    assert states == ends or not WHOLE
 
 
 def test_a_key_with_earlier_ones_is_laid_over(pair: Pair) -> None:

@@ -25,6 +25,7 @@ from doorctl.core.errors import DoorctlError, InputError
 from doorctl.store.connection import whole_copy
 from doorctl.store.keys import key_days
 from tests.fakes.strikes import OVER, broken, full, struck
+from tests.slices import every, least
 
 CONFIGURATION = """
 [branch]
@@ -314,9 +315,10 @@ def putting_back(files: Files, root: Path, *, replace: bool = False) -> Callable
     return partial(put_back, manifest_of(files), files, path, replace=replace)
 
 
+@pytest.mark.sliced
 def test_killed_at_any_step_it_is_nothing_or_all_and_goes_on(files: Files, tmp_path: Path) -> None:
     """Without its configuration nothing starts; with it all is there. The same call ends it."""
-    for nth in range(1, MOST):
+    for nth in every(3, range(1, MOST)):
         root = tmp_path / str(nth)
         root.mkdir()
         if struck(do := putting_back(files, root), nth, below=root) == OVER:
@@ -330,10 +332,11 @@ def test_killed_at_any_step_it_is_nothing_or_all_and_goes_on(files: Files, tmp_p
     assert 12 < nth < MOST - 1
 
 
+@pytest.mark.sliced
 def test_a_full_disk_at_any_step_changes_nothing(files: Files, tmp_path: Path) -> None:
     """What was laid beside the places is taken away again."""
     refused = 0
-    for nth in range(1, MOST):
+    for nth in every(3, range(1, MOST)):
         root = tmp_path / str(nth)
         root.mkdir()
         if (said := struck(putting_back(files, root), nth, full, root)) == OVER:
@@ -341,15 +344,16 @@ def test_a_full_disk_at_any_step_changes_nothing(files: Files, tmp_path: Path) -
         if said != "done" and "it is done" not in said:
             refused += 1
             assert content(root) == {}, said
-    assert 5 < refused < nth < MOST - 1
+    assert least(5, 3) < refused < nth < MOST - 1
 
 
+@pytest.mark.sliced
 def test_killed_over_a_living_branch_each_file_is_the_old_or_the_new(
     files: Files, tmp_path: Path
 ) -> None:
     """So that the door opens, of the same key, at every step."""
     config = CONFIGURATION.replace("Prøve", "Ny").encode()
-    for nth in range(1, MOST):
+    for nth in every(3, range(1, MOST)):
         root = tmp_path / str(nth)
         path = installed(root)
         (root / "etc" / "the.key").chmod(0o600)
@@ -375,6 +379,7 @@ def living(files: Files, root: Path) -> tuple[Files, Files]:
     return new | {"beside/tls/more.pem": b"more"}, content(root)
 
 
+@pytest.mark.sliced
 @pytest.mark.parametrize("is_living", [False, True])
 def test_a_disk_that_fails_once_at_any_step_changes_nothing_or_all_is_done(
     files: Files, tmp_path: Path, *, is_living: bool
@@ -384,7 +389,7 @@ def test_a_disk_that_fails_once_at_any_step_changes_nothing_or_all_is_done(
     Bug (second penetration test, S4): from the first name on, half of a backup stayed in place.
     """
     refused = 0
-    for nth in range(1, MOST):
+    for nth in every(4, range(1, MOST)):
         root = tmp_path / str(nth)
         root.mkdir()
         new, before = living(files, root) if is_living else (files, {})
@@ -402,12 +407,13 @@ def test_a_disk_that_fails_once_at_any_step_changes_nothing_or_all_is_done(
         refused += 1
         assert whole == before, said
         assert not left
-    assert 20 < refused < nth < MOST - 1
+    assert least(20, 4) < refused < nth < MOST - 1
 
 
+@pytest.mark.sliced
 def test_a_disk_that_fails_for_ever_loses_nothing(files: Files, tmp_path: Path) -> None:
     """What can't be given back is there under a second name, which is told."""
-    for nth in range(1, MOST):
+    for nth in every(4, range(1, MOST)):
         root = tmp_path / str(nth)
         root.mkdir()
         new, before = living(files, root)
@@ -424,13 +430,14 @@ def test_a_disk_that_fails_for_ever_loses_nothing(files: Files, tmp_path: Path) 
     assert 20 < nth < MOST - 1
 
 
+@pytest.mark.sliced
 def test_what_was_checked_is_what_is_put_there(files: Files, tmp_path: Path) -> None:
     """Whoever may write in a folder changes what waits there, at any time: it is refused.
 
     Bug (second penetration test, S4): what had been checked was not looked at again.
     """
     refused = 0
-    for nth in range(1, MOST):
+    for nth in every(3, range(1, MOST)):
         root = tmp_path / str(nth)
         root.mkdir()
 
@@ -447,7 +454,7 @@ def test_what_was_checked_is_what_is_put_there(files: Files, tmp_path: Path) -> 
         else:
             refused += 1
             assert content(root) == {}, said
-    assert 3 < refused < nth < MOST - 1
+    assert least(3, 3) < refused < nth < MOST - 1
 
 
 def test_a_key_is_as_old_as_it_was(files: Files, tmp_path: Path) -> None:

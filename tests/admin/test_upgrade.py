@@ -21,6 +21,7 @@ from doorctl.store.branch_writer import create_branch
 from doorctl.store.kept import STRANGE
 from doorctl.store.patrons_writer import create_patrons
 from doorctl.store.visits import create_visits
+from tests.slices import every
 from tests.store.samples import SEAL
 
 CONFIG = """
@@ -404,12 +405,13 @@ def test_a_release_that_is_not_there_is_refused(house: House) -> None:
     assert "this doorctl is not the package's" in typed.stderr
 
 
+@pytest.mark.sliced
 @pytest.mark.parametrize("failing", [[], ["register", "card"]], ids=["well", "fails"])
 def test_killed_at_any_step_it_ends_with_one_of_the_two(house: House, failing: list[str]) -> None:
     """After the next run the release in use has files of its own layout, and both units run."""
     house.failing = failing
     ended = set()
-    for step in range(1, 200):
+    for step in every(5, range(1, 200)):
         code, _ = house.run("new", kill_at=step, trial_s=0.0)
         house.run("-")
         layout = {"old": OLD, "new": NEW}[house.used]
@@ -424,6 +426,7 @@ def test_killed_at_any_step_it_ends_with_one_of_the_two(house: House, failing: l
     assert ended == ({"old"} if failing else {"old", "new"})
 
 
+@pytest.mark.sliced
 @pytest.mark.parametrize("phase", ["keeping", "trying", "returning"])
 def test_a_way_back_that_is_killed_is_gone_again(house: House, phase: str) -> None:
     """However often the power is cut meanwhile.
@@ -434,7 +437,7 @@ def test_a_way_back_that_is_killed_is_gone_again(house: House, phase: str) -> No
     Bug (this test): killed while the copies were deleted, each later run looked for them in vain.
     """
     house.failing = ["register", "card"]
-    for step in range(1, 200):
+    for step in every(5, range(1, 200)):
         house.start_anew()
         assert house.run("new", 4, trial_s=0.0, counted=phase)[0] == -signal.SIGKILL
         code, _ = house.run("-", kill_at=step)
@@ -623,13 +626,14 @@ def test_a_database_that_needs_no_step_is_not_written(house: House) -> None:
     assert (house.used, house.left(), house.running()) == ("new", [], UNITS)
 
 
+@pytest.mark.sliced
 @pytest.mark.parametrize("failing", [[], ["register", "card"]], ids=["well", "fails"])
 def test_a_disk_that_is_full_from_a_step_on_ends_with_one_of_the_two(
     house: House, failing: list[str]
 ) -> None:
     """Told in one line; what could not be put back is not forgotten, and is once there is room."""
     house.failing = failing
-    for step in range(1, 50):
+    for step in every(3, range(1, 50)):
         code, told = house.run("new", kill_at=step, trial_s=0.0, counted="full")
         assert "Traceback" not in told, (step, told)
         assert (code, told.count("\n")) in {(0, 0), (1, 1)}, (step, told)

@@ -83,10 +83,13 @@ def test_the_overview_in_need(visitors: Visitors, house: House) -> None:
             assert visitor.violations() == [], view
             page.fill("#lock-cause", "Prøve")
             page.click("form[action='/now/lock'] button")
+            # A click does not wait for the page that it leads to.
+            expect(page.locator("#lift > summary")).to_be_visible()
             assert visitor.violations() == [], view
             page.click("#lift > summary")
             assert visitor.violations() == [], view
             page.click("#lift-button")
+            expect(page.locator("#lift")).to_have_count(0)
     house.branch.stage.cut()
     try:
         for view in SCHEMES:

@@ -41,6 +41,7 @@ from tests.doord.fake_door import CARD, UNKNOWN_CARD, Books, identifier, key_of,
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.memory_store import MemoryVisits
+from tests.slices import every
 from tests.sync.senders import TERMS
 
 PINS = 10_000
@@ -147,10 +148,11 @@ def test_a_stolen_card_is_guessed_in_3_of_1000_years_at_three_branches_too(
     assert 20 <= guesses <= 30 == 0.003 * PINS
 
 
+@pytest.mark.sliced
 def test_no_owner_is_turned_away_for_what_branches_tell_each_other() -> None:
     """Four clumsy ones, each day at one of three branches: their own slips stay far from 20."""
     most = 0
-    for owner in range(4):
+    for owner in every(2, range(4)):
         visits = [MemoryVisits() for _ in range(3)]
         rng = Random(owner)  # noqa: S311 -- a simulation
         branches = [Year(visits=log, rng=rng) for log in visits]
@@ -182,10 +184,11 @@ def test_a_copied_card_is_guessed_in_25_of_1000_years_at_most(tmp_path: Path, da
     assert {line["kind"] for line in copied.log.lines} == {"card_guessed"}
 
 
+@pytest.mark.sliced
 def test_owners_who_mistype_are_turned_away_once_in_10000_visits_at_most() -> None:
     """Ten owners who come daily for a year, 3 % of whose tries are wrong, and one's 6 %."""
     turned_away = 0
-    for owner in range(10):
+    for owner in every(3, range(10)):
         days = Year(visits=MemoryVisits(), rng=Random(owner))  # noqa: S311 -- a simulation
         for _ in range(365):
             turned_away += days.come(TYPO if owner % 10 else CLUMSY)

@@ -16,8 +16,10 @@ import pytest
 
 from doorctl.cli.app import app
 from tests.rootplay.play import ASKED, NOT_ASKED
+from tests.slices import WHOLE
 
 LOCK = r"^root: .*; \w+/(branch|visits)\.db\.lock is link$"
+LOCKED, DRAWN = ((), "60") if WHOLE else (("--some", "20"), "20")
 MOVES = r"^root: (upgrade|backup|restore|setup|(sync )?pair\b.*);"
 
 
@@ -45,8 +47,11 @@ def test_every_command_is_played_against() -> None:
 
 
 @pytest.mark.skipif(not permitted(), reason="only root, with mounts of its own, can be lured")
+@pytest.mark.sliced
 @pytest.mark.parametrize(
-    "plays", [("--of", LOCK), ("--some", "60"), ("--of", MOVES, "--some", "60")]
+    "plays",
+    [("--of", LOCK, *LOCKED), ("--some", DRAWN), ("--of", MOVES, "--some", DRAWN)],
+    ids=["lock", "drawn", "moves"],
 )
 def test_nothing_of_roots_is_given_away(plays: tuple[str, ...]) -> None:
     """Whatever a service user lays at a name: root's files stay as they are, and unread.

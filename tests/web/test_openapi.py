@@ -26,6 +26,7 @@ import doorctl
 from doorctl.accounts.roles import Role
 from tests.browser.house import PASSWORD, keep_records, live_through
 from tests.fakes.waiting import LIMIT_S
+from tests.slices import WHOLE
 from tests.web.addresses import addresses
 from tests.web.branch import Branch, row, rows
 from tests.web.conftest import Branches
@@ -60,7 +61,7 @@ MACHINES: Final = frozenset(
     }
 )
 
-QUESTIONS: Final = 5
+QUESTIONS: Final = 5 if WHOLE else 2
 """For each operation and way of asking."""
 
 ASKS: Final = MappingProxyType({"/people": Role.DPO, "/me": Role.VIEWER, "/sign-out": Role.VIEWER})
@@ -121,6 +122,7 @@ def test_every_address_is_described(branches: Branches, operations: dict[str, An
     assert {*described()} == {*operations}
 
 
+@pytest.mark.sliced
 @pytest.mark.parametrize("label", sorted({*described()} - ENDLESS))
 def test_whatever_is_asked_is_answered_as_described(
     branch: Branch, sessions: dict[Role, str], operations: dict[str, Any], label: str
