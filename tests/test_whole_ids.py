@@ -42,7 +42,6 @@ from tests.fakes.memory_store import MemoryPatrons
 from tests.fakes.waiting import LIMIT_S
 from tests.rpc.serving import serving as serving_socket
 from tests.services.branches import ban_patron, initialised, key, register
-from tests.services.test_signing_in import CLAIMS, HERE, RIGHT, House
 from tests.sources import fbs_server, oidc_server
 from tests.sources.stages import CARD, PIN, fbs_stage, row_of, sip2_stage
 from tests.sources.test_oidc import asking
@@ -51,6 +50,7 @@ from tests.sync import pushes
 from tests.sync.senders import TERMS, Town, patron
 from tests.sync.test_document import NONCE, heard
 from tests.web.addresses import built
+from tests.web.test_signing_in import CLAIMS, HERE, RIGHT, House
 
 MONDAY = date(2026, 3, 9)
 

@@ -73,9 +73,9 @@ from doorctl.ops.clock import utc_now
 from doorctl.ops.logs import JsonLog
 from doorctl.rpc.door import PanelOverSocket
 from doorctl.services import deeds
-from doorctl.services.accounts import SigningIn, hashed
-from doorctl.services.branch import BranchThread
+from doorctl.services.accounts import hashed
 from doorctl.store.door_log import VisitHistory
+from doorctl.web.branch_thread import BranchThread
 from doorctl.web.frame import Frame, PageRequest
 from doorctl.web.headers import Headed, SameOrigin
 from doorctl.web.listener import listen
@@ -84,6 +84,7 @@ from doorctl.web.panel import Speaker
 from doorctl.web.rendering import Templates
 from doorctl.web.serving import Server
 from doorctl.web.shared_pages import shared_routes
+from doorctl.web.signing_in import SigningIn
 from doorctl.web.words import Words
 
 

@@ -1,11 +1,10 @@
-"""Both ends of ``branch.db`` and its audit log: its writer, and those that ask it or only read."""
+"""``branch.db`` changed by the web process, which owns it, or here; and its audit log."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from datetime import UTC, date, datetime, time
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from doorctl.core.errors import (
@@ -16,19 +15,17 @@ from doorctl.core.errors import (
     StoreError,
     StuckError,
 )
-from doorctl.core.moments import Moment
 from doorctl.core.texts import refuse_purpose
 from doorctl.lookup.app import App
 from doorctl.lookup.configured import local
 from doorctl.privacy.audit import Action, Deed, Entry, Head, Verdict, erased_before
 from doorctl.privacy.audit import verify as verify_chain
-from doorctl.rpc.control import Answers
 from doorctl.services import deeds
-from doorctl.services.deeds import OpenBranch, Request, ask_web, branch_answers
+from doorctl.services.deeds import OpenBranch, Request, ask_web
 from doorctl.services.owner import by_the_owner
 from doorctl.store.accounts import Books
 from doorctl.store.branch import BranchRecords
-from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
+from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.store.door_log import CARD_HEX_DIGITS
 from doorctl.store.records import AuditRecords, AuditTrail
 
@@ -52,7 +49,7 @@ def change(app: App, request: Request[ResultT]) -> ResultT:
 
     def alone() -> ResultT:
         with ExitStack() as stack:
-            return request.run(_opened(app, stack), app.by, app.clock.bounded())
+            return request.run(opened_branch(app, stack), app.by, app.clock.bounded())
 
     try:
         return by_the_owner(by_web, alone, absent=NotRunningError)
@@ -65,80 +62,12 @@ def change(app: App, request: Request[ResultT]) -> ResultT:
         ) from err
 
 
-class BranchThread:
-    """The web process's ``branch.db``, on a thread of its own: a push keeps no lockdown waiting.
-
-    The file is opened at the first use, and where that fails again at the next. Each use waits
-    `limit_s` seconds at most. Thread-safe.
-    """
-
-    def __init__(self, app: App, limit_s: float = WRITE_LIMIT_S) -> None:
-        self._app = app
-        self._limit_s = limit_s
-        self._stack = ExitStack()
-        self._branch: OpenBranch | None = None
-        self._worker = ThreadPoolExecutor(1, "branch")
-
-    def run(self, use: Callable[[OpenBranch, Moment], ResultT]) -> ResultT:
-        """Call `use` on the file's thread, with the moment of the call, and return its result.
-
-        Raises StuckError: it did not end in time; if it had not begun, it is dropped. StoreError:
-        the file can't be opened, or whatever `use` raises.
-        """
-        return result_of(self._worker.submit(self._used, use), self._limit_s)
-
-    def change(self, request: Request[ResultT], by: str) -> ResultT:
-        """Do a deed of the login or account `by`; see :meth:`run`."""
-        return self.run(lambda branch, moment: request.run(branch, by, moment))
-
-    def write(self, job: Callable[[BranchRecordsWriter], object]) -> None:
-        """Do a job with the file's writer; see :meth:`run`."""
-        self.run(lambda branch, _moment: job(branch.writer))
-
-    def open(self) -> None:
-        """Open the file now, so that a fault shows early.
-
-        Raises StoreError: it can't be opened; the next use tries again.
-        """
-        self.run(lambda _branch, _moment: None)
-
-    def answers(self) -> Answers:
-        """Return what the web process answers on its socket."""
-        return branch_answers(self.run, self._app.clock.monotonic_s)
-
-    def close(self) -> None:
-        """Finish what is under way and let the next writer in; nothing can be used after it."""
-        # On the thread that opened the file, for SQLite takes it from no other.
-        self._worker.submit(self._stack.close).result()
-        self._worker.shutdown()
-
-    def _used(self, use: Callable[[OpenBranch, Moment], ResultT]) -> ResultT:
-        if self._branch is None:
-            self._branch = _opened(self._app, self._stack)
-        return use(self._branch, self._app.clock.bounded())
-
-
-def result_of(job: Future[ResultT], limit_s: float = WRITE_LIMIT_S) -> ResultT:
-    """Return the result of a job on a thread of web's own that writes to a disk.
-
-    A job that has not begun after `limit_s` seconds is dropped. Raises StuckError: it did not end
-    in time; says whether it may be done all the same.
-    """
-    if wait([job], limit_s).done:
-        return job.result()
-    if job.cancel():
-        raise StuckError("the disk is busy and nothing was changed; try again in a minute")
-    raise StuckError("the disk does not answer; it may be done yet, so look before you try again")
-
-
-def _opened(app: App, stack: ExitStack) -> OpenBranch:
+def opened_branch(app: App, stack: ExitStack) -> OpenBranch:
+    """Return ``branch.db`` open for its one writer, until the stack is closed."""
     path = app.storage.branch_db
     writer = stack.enter_context(closing(open_or_create_branch(path)))
     book = stack.enter_context(closing(BranchRecords(path)))
     return OpenBranch(book, writer, AuditTrail(writer), Books(writer))
-
-
-# Builds both ends of the audit log: commands that write it, and questions to it.
 
 
 def note(app: App, deed: Deed) -> None:
@@ -227,40 +156,3 @@ def audit_head(app: App) -> Head:
     """Return the chain's end."""
     with closing(AuditRecords(app.storage.branch_db)) as records:
         return records.head()
-
-
-class WebsAudit:
-    """The web process's audit log. Thread-safe; each call may wait for a disk."""
-
-    def __init__(self, thread: BranchThread) -> None:
-        self._thread = thread
-
-    def note(self, deed: Deed, by: str) -> None:
-        """Put a deed on record, durably."""
-        self._thread.run(lambda branch, moment: branch.audit.append(deed, by, moment))
-
-    def head(self) -> str:
-        """Return the chain's end."""
-        return str(self._thread.run(lambda branch, _moment: branch.audit.head()))
-
-    def first_held(self, heads: Iterable[str]) -> str | None:
-        """Return the first of some heads that is in the chain, None for none."""
-        read = {text: Head.read(text) for text in heads}
-        return self._thread.run(
-            lambda branch, _moment: next(
-                (t for t, h in read.items() if branch.audit.holds(h)), None
-            )
-        )
-
-    def last_before(self, day: date) -> tuple[int, str]:
-        """Return the number and the day of the last entry before a local day; 0 for none."""
-
-        def look(branch: OpenBranch, moment: Moment) -> tuple[int, str]:
-            zone = moment.local.tzinfo
-            found = branch.audit.last_before(datetime.combine(day, time(), zone))
-            return (found[0], found[1].astimezone(zone).date().isoformat()) if found else (0, "")
-
-        return self._thread.run(look)
-
-
-# A copy of branch.db, to be kept elsewhere.

@@ -32,7 +32,6 @@ from doorctl.core.errors import (
 )
 from doorctl.core.ports import WELL, AlarmOnce, Clock, EventLog
 from doorctl.privacy.audit import SYNC, Action, Deed, Details
-from doorctl.services.branch import WebsAudit
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, applied_anew
 from doorctl.store.push_journal import Applying, PushJournal
@@ -40,6 +39,7 @@ from doorctl.sync.delivery import MOST_BYTES, Exchange, is_senders, number_of, r
 from doorctl.sync.document import SUBJECT, Kind, Manifest
 from doorctl.sync.guard import Changes
 from doorctl.sync.receive import Push, Received, Staged, Staging, Terms, judge
+from doorctl.web.branch_thread import WebsAudit
 from doorctl.web.inspection import Inspection
 from doorctl.web.listener import HERE
 from doorctl.web.push_answers import REFUSALS, REFUSED, BusyError, answer, refusal_of

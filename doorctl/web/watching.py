@@ -29,11 +29,11 @@ from doorctl.lookup.health import MISSING, nobody_enters
 from doorctl.lookup.release import Release
 from doorctl.privacy.statistics import ATTEMPT, LET_IN, By, moments
 from doorctl.rpc.control import Answer, Question, ask
-from doorctl.services.alarms import StandingAlarms
 from doorctl.services.check import refuse_unready
 from doorctl.services.visits import statistics
 from doorctl.store.door_log import HourlyHistory
 from doorctl.store.keys import days_of
+from doorctl.web.alarms import StandingAlarms
 from doorctl.web.page_pool import PagePool, SignInQueue
 from doorctl.web.staff.now import BranchPicture, branch_now
 from doorctl.web.tls import refuse_unusable

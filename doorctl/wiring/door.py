@@ -36,6 +36,7 @@ from doorctl.devices.pins import (
 )
 from doorctl.devices.serial_line import SerialLine
 from doorctl.door.inputs import Input
+from doorctl.doord.alarms import DoorsAlarms
 from doorctl.doord.answers import DoorAnswers, check_answers
 from doorctl.doord.chores import Chores, Housekeeping, Lookout
 from doorctl.doord.controller import KEYPAD, READER, Controller, panel_rules, press
@@ -69,7 +70,6 @@ from doorctl.ops.process import (
 from doorctl.privacy.statistics import Passages
 from doorctl.rpc.control import Answers, ControlServer
 from doorctl.rpc.door import LibraryOverSocket, PanelBoard, panel_answers
-from doorctl.services.alarms import DoorsAlarms
 from doorctl.services.purging import Purging, doors_answers, forget_left, hold_answers
 
 ASKING_STOP_S = 4.0

@@ -56,9 +56,7 @@ from doorctl.rpc.door import (
     SubjectRequest,
     library_answers,
 )
-from doorctl.services.accounts import Refusals, SigningIn
-from doorctl.services.alarms import TABLE, StandingAlarms, WebsAlarms
-from doorctl.services.branch import WRITE_LIMIT_S, BranchThread, WebsAudit, result_of
+from doorctl.services.branch import WRITE_LIMIT_S
 from doorctl.services.visits import statistics
 from doorctl.store.branch import BranchRecords
 from doorctl.store.connection import create_private
@@ -73,16 +71,20 @@ from doorctl.store.subject import StoredErasures, erase_patron, erase_rights
 from doorctl.sync.delivery import MOST_PATRONS
 from doorctl.sync.guard import guard
 from doorctl.sync.receive import Terms
+from doorctl.web.alarms import TABLE, StandingAlarms, WebsAlarms
 from doorctl.web.application import application
+from doorctl.web.branch_thread import BranchThread, WebsAudit, result_of
 from doorctl.web.frame import Frame
 from doorctl.web.inspection import Inspection
 from doorctl.web.listener import Listener, listen
 from doorctl.web.page_pool import PagePool
 from doorctl.web.panel import PAGE, Panel
 from doorctl.web.pushes import Pushes, Reception
+from doorctl.web.refusals import Refusals
 from doorctl.web.rendering import Templates
 from doorctl.web.serving import Server
 from doorctl.web.shared_pages import shared_routes
+from doorctl.web.signing_in import SigningIn
 from doorctl.web.staff.accounts import Entrance, accounts_pages
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogEvents, log_pages

@@ -39,7 +39,6 @@ from doorctl.doord.stores import DoorStores
 from doorctl.lookup.app import App
 from doorctl.lookup.calendar import calendar_of
 from doorctl.privacy.subject import Subject
-from doorctl.services.branch import BranchThread
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.mending import mended
 from doorctl.store.patrons import PatronCache
@@ -52,6 +51,7 @@ from doorctl.store.subject import StoredErasures, restrict
 from doorctl.store.visits import VisitStore
 from doorctl.sync.guard import unguarded
 from doorctl.sync.receive import Push
+from doorctl.web.branch_thread import BranchThread
 from doorctl.web.inspection import Inspection
 from tests.doord.fake_door import FakeDoor
 from tests.fakes.cards import hold, plastic, sealed

@@ -24,11 +24,11 @@ from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.statistics import ATTEMPT, LEAF, HourCount
 from doorctl.services import deeds
-from doorctl.services.branch import BranchThread
 from doorctl.services.deeds import Request
 from doorctl.store.accounts import ArgonPasswords
 from doorctl.store.tables import to_ms
 from doorctl.store.visits import VisitStore
+from doorctl.web.branch_thread import BranchThread
 from tests.fakes.cards import plastic, sealed
 from tests.web.branch import Branch, row
 

@@ -13,11 +13,11 @@ from doorctl.core.errors import StoreError
 from doorctl.core.moments import Moment
 from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action
-from doorctl.services.accounts import SigningIn
-from doorctl.services.branch import BranchThread
 from doorctl.services.deeds import OpenBranch, Request
 from doorctl.store.accounts import AccountRecords, Books
 from doorctl.store.branch import FACTOR_KEY
+from doorctl.web.branch_thread import BranchThread
+from doorctl.web.signing_in import SigningIn
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_store import MemoryAudit, MemoryBranch
 from tests.services.branches import configured

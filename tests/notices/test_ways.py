@@ -23,7 +23,7 @@ from doorctl.core.masked import Masked
 from doorctl.core.moments import ClockState
 from doorctl.core.ports import Notice, NotSentError
 from doorctl.notices.ways import DeadMansSwitch, MailSink, WebhookSink, lines, written
-from doorctl.services.alarms import BEAT_AFTER_S, BEAT_EVERY_S, BEAT_TURN_S, Heartbeat
+from doorctl.web.heartbeat import BEAT_AFTER_S, BEAT_EVERY_S, BEAT_TURN_S, Heartbeat
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.notices.mail_server import PASSWORD, USER, Mailroom, mail_server, speaking

@@ -22,12 +22,13 @@ from doorctl.privacy.audit import KEPT, Action, Deed
 from doorctl.privacy.retention import Hold
 from doorctl.rpc.control import ControlServer, Question
 from doorctl.services import branch as audit
-from doorctl.services.branch import BranchThread
 from doorctl.services.cards import unlock
 from doorctl.services.purging import Purging, add_hold, lift_hold, purge_now
 from doorctl.services.status import status
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.records import AuditTrail
+from doorctl.web import branch_thread
+from doorctl.web.branch_thread import BranchThread
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.memory_store import MemoryVisits
 from tests.services.branches import initialised
@@ -46,7 +47,7 @@ def test_the_web_process_writes_and_reads_it(config: Config) -> None:
     """From whatever thread, with the account that it has seen log in."""
     desk = BranchThread(App.of(config))
     try:
-        record = audit.WebsAudit(desk)
+        record = branch_thread.WebsAudit(desk)
         record.note(LOOK, "account-7")
         head = record.head()
     finally:

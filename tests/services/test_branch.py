@@ -26,9 +26,10 @@ from doorctl.lookup.app import App, open_book
 from doorctl.lookup.configured import system_clock
 from doorctl.rpc.control import ControlServer
 from doorctl.services import deeds
-from doorctl.services.branch import BranchThread, change
+from doorctl.services.branch import change
 from doorctl.services.deeds import OpenBranch
 from doorctl.store.branch_writer import open_or_create_branch
+from doorctl.web.branch_thread import BranchThread
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.waiting import LIMIT_S
 from tests.services.branches import configured, initialised

@@ -37,7 +37,7 @@ from doorctl.services import branch as book
 from doorctl.services import cards as command_desk
 from doorctl.services import deeds
 from doorctl.services import subject as rights
-from doorctl.services.branch import BranchThread, change
+from doorctl.services.branch import change
 from doorctl.services.purging import doors_answers, purge_now
 from doorctl.services.subject import Named
 from doorctl.store.patrons import PatronCache
@@ -47,6 +47,7 @@ from doorctl.store.subject import StoredErasures
 from doorctl.store.visits import VisitStore
 from doorctl.sync.guard import unguarded
 from doorctl.sync.receive import Push
+from doorctl.web.branch_thread import BranchThread
 from doorctl.wiring.web import webs_answers
 from tests.services.branches import ban_card, initialised
 from tests.store.samples import files_of

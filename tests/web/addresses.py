@@ -12,8 +12,8 @@ from doorctl.config import Config
 from doorctl.lookup.app import App
 from doorctl.lookup.configured import system_clock
 from doorctl.lookup.numbers import DoorsNumbers
-from doorctl.services.alarms import WebsAlarms
-from doorctl.services.branch import BranchThread
+from doorctl.web.alarms import WebsAlarms
+from doorctl.web.branch_thread import BranchThread
 from doorctl.wiring.web import Pages, pages
 from tests.fakes.event_log import FakeEventLog
 

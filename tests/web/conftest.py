@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from doorctl.lookup.app import App
-from doorctl.services.alarms import StandingAlarms
-from doorctl.services.branch import BranchThread
 from doorctl.store.records import AlarmRecords
+from doorctl.web.alarms import StandingAlarms
+from doorctl.web.branch_thread import BranchThread
 from tests.e2e.door import Staged
 from tests.fakes.clock import FakeClock
 from tests.services.branches import configured, initialised

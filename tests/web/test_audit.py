@@ -34,11 +34,11 @@ from doorctl.lookup.witness import SAID, TRUST_CLOCK
 from doorctl.ops.clock import BOOT_ID, text_of
 from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc.control import ControlServer, Question
-from doorctl.services.branch import BranchThread, WebsAudit
 from doorctl.store.records import AuditRecords
 from doorctl.sync.delivery import MOST_BYTES, signed
 from doorctl.sync.receive import Push
 from doorctl.sync.signing import SigningKey
+from doorctl.web.branch_thread import BranchThread, WebsAudit
 from doorctl.web.pushes import NONCE_S, Noting, Pushes
 from doorctl.web.serving import STOP_LIMIT_S
 from tests.fakes.clock import START, FakeClock

@@ -35,13 +35,13 @@ from doorctl.lookup.configured import system_clock
 from doorctl.lookup.numbers import DoorsNumbers, OwnNumbers, own_sealer
 from doorctl.lookup.witness import TRUST_CLOCK, believes
 from doorctl.rpc.control import ControlServer
-from doorctl.services.alarms import WebsAlarms
-from doorctl.services.branch import BranchThread
 from doorctl.services.deeds import OpenBranch
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import create_private
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.subject import StoredErasures
+from doorctl.web.alarms import WebsAlarms
+from doorctl.web.branch_thread import BranchThread
 from doorctl.web.headers import Headed, SameOrigin
 from doorctl.wiring.web import pages, webs_answers
 from tests.browser.house import PASSWORD, keep_records, live_through

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute
 from doorctl.accounts.account import LONGEST_NAME, Account, own_name, refuse_account
 from doorctl.accounts.password import Password
 from doorctl.accounts.roles import PERMITS, Permission, Role
+from doorctl.accounts.second_factor import key_uri, new_secret
 from doorctl.accounts.session import Token
 from doorctl.core.errors import (
     DoorctlError,
@@ -26,13 +27,14 @@ from doorctl.core.errors import (
 )
 from doorctl.core.masked import Masked
 from doorctl.services import deeds
-from doorctl.services.accounts import SigningIn, every_account, hashed, key_uri, new_secret
+from doorctl.services.accounts import every_account, hashed
 from doorctl.services.branch import change
 from doorctl.services.deeds import Request
 from doorctl.web.addresses import AGAIN, ENDED, FACTOR, OWN, SIGN_IN, own_path, places, sign_in_at
 from doorctl.web.forms import BLANK, Form
 from doorctl.web.frame import Frame, PageRequest
 from doorctl.web.page_pool import SignInQueue
+from doorctl.web.signing_in import SigningIn
 from doorctl.web.staff import filled_in
 from doorctl.web.words import Words
 
@@ -228,7 +230,7 @@ class Entrance:
         self, request: PageRequest, secret: Masked[str], error: InputError | None = None
     ) -> Response:
         # Imported here to save memory: only this page needs it.
-        import segno  # noqa: PLC0415 - as said
+        import segno
 
         uri = key_uri(secret, request.by, self._frame.app.config.branch.name)
         return _page(

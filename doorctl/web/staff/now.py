@@ -29,12 +29,12 @@ from doorctl.ops.process import DataDisk
 from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc.control import ask_whether_there
 from doorctl.services import deeds
-from doorctl.services.alarms import StandingAlarms
 from doorctl.services.branch import change, noted
 from doorctl.services.cards import open_register
 from doorctl.services.hours import Hours, hours_now, open_once
 from doorctl.services.visits import Night, last_night
 from doorctl.store.branch import LastOverride
+from doorctl.web.alarms import StandingAlarms
 from doorctl.web.forms import BLANK, Form
 from doorctl.web.frame import Frame, PageRequest
 from doorctl.web.staff import filled_in

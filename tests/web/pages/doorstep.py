@@ -9,8 +9,8 @@ from starlette.testclient import TestClient
 
 from doorctl.accounts.account import Account
 from doorctl.accounts.roles import Permission, Role
-from doorctl.services.accounts import SigningIn
 from doorctl.web.frame import Frame, PageRequest
+from doorctl.web.signing_in import SigningIn
 from doorctl.web.staff.accounts import Entrance
 from tests.fakes.accounts import MemoryThread
 from tests.web.pages.staging import browser_of

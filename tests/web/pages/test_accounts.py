@@ -11,13 +11,16 @@ from starlette.testclient import TestClient
 from doorctl.accounts.account import Account, Origin, SecondFactor
 from doorctl.accounts.password import Password, refuse_password
 from doorctl.accounts.roles import Role
+from doorctl.accounts.second_factor import new_secret
 from doorctl.core.moments import Moment
 from doorctl.lookup.app import App
 from doorctl.services import deeds
-from doorctl.services.accounts import SigningIn, every_account, new_secret
-from doorctl.services.branch import BranchThread, change
+from doorctl.services.accounts import every_account
+from doorctl.services.branch import change
 from doorctl.services.deeds import OpenBranch
 from doorctl.store.records import AuditRecords
+from doorctl.web.branch_thread import BranchThread
+from doorctl.web.signing_in import SigningIn
 from doorctl.web.staff.accounts import accounts_pages, first_password
 from tests.fakes.accounts import QuickHasher
 from tests.web.pages.staging import FakeSessions, browser, person

@@ -13,9 +13,9 @@ from doorctl.access.calendar import WEEKDAYS, Day, Mode, ModeSpan, StoredDay, St
 from doorctl.accounts.roles import Role
 from doorctl.lookup.app import App, open_book
 from doorctl.services import deeds
-from doorctl.services.alarms import StandingAlarms
 from doorctl.services.branch import change
 from doorctl.services.hours import days
+from doorctl.web.alarms import StandingAlarms
 from doorctl.web.staff.calendar import CalendarPages, version
 from doorctl.web.staff.now import now_pages
 from doorctl.web.staff.records import audit_pages

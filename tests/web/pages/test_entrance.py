@@ -17,10 +17,10 @@ from doorctl.accounts.session import FRESH_MS, IDLE_MS, Token
 from doorctl.core.errors import SignInWaitsError
 from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action
-from doorctl.services.accounts import SigningIn
-from doorctl.services.alarms import StandingAlarms
+from doorctl.web.alarms import StandingAlarms
 from doorctl.web.headers import Headed
 from doorctl.web.panel import Panel
+from doorctl.web.signing_in import SigningIn
 from doorctl.web.staff import accounts as entrance_words
 from doorctl.web.staff.accounts import KNOWN_S, Entrance
 from doorctl.web.staff.log import LogEvents, log_pages

@@ -28,8 +28,8 @@ from doorctl.accounts.roles import Permission, Role
 from doorctl.accounts.session import Token
 from doorctl.core.errors import InputError, NotRunningError, StoreError, StuckError
 from doorctl.lookup.app import App
-from doorctl.services.alarms import StandingAlarms
 from doorctl.web.addresses import LONGEST_QUERY, own_path, page_of, path_of
+from doorctl.web.alarms import StandingAlarms
 from doorctl.web.application import application as application_of
 from doorctl.web.controller import GAPS
 from doorctl.web.forms import parsed

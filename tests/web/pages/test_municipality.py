@@ -18,9 +18,10 @@ from starlette.testclient import TestClient
 
 from doorctl.core.errors import IdentityProviderError
 from doorctl.lookup.app import App
-from doorctl.services.accounts import SigningIn, every_account
-from doorctl.services.branch import BranchThread
+from doorctl.services.accounts import every_account
+from doorctl.web.branch_thread import BranchThread
 from doorctl.web.page_pool import THREADS
+from doorctl.web.signing_in import SigningIn
 from doorctl.web.staff.accounts import BACK, Entrance
 from doorctl.web.staff.accounts import MUNICIPALITY as PAGE
 from tests.fakes.clock import FakeClock

@@ -29,10 +29,11 @@ from doorctl.lookup.app import App, open_book
 from doorctl.privacy.audit import Action
 from doorctl.rpc.control import Answer, Answers, ControlServer, Question
 from doorctl.services import deeds
-from doorctl.services.alarms import StandingAlarms
-from doorctl.services.branch import BranchThread, change
+from doorctl.services.branch import change
 from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.store.records import AlarmRecords, AuditRecords, StoredAlarms
+from doorctl.web.alarms import StandingAlarms
+from doorctl.web.branch_thread import BranchThread
 from doorctl.web.staff.now import branch_now, faults, now_pages
 from tests.fakes.clock import FakeClock
 from tests.services.branches import register

@@ -11,8 +11,8 @@ from starlette.routing import BaseRoute, Route
 
 from doorctl.accounts.roles import Permission, Role, permits
 from doorctl.lookup.app import App
-from doorctl.services.alarms import StandingAlarms
 from doorctl.web.addresses import places
+from doorctl.web.alarms import StandingAlarms
 from doorctl.web.frame import Frame
 from doorctl.web.staff.accounts import accounts_pages
 from doorctl.web.staff.calendar import CalendarPages

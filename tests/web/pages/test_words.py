@@ -29,10 +29,10 @@ from doorctl.core.errors import ConfigError, InputError, StoreError
 from doorctl.core.language import OWN, languages
 from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action
-from doorctl.services.alarms import StandingAlarms
 from doorctl.services.hours import days
 from doorctl.services.rights import PassState
 from doorctl.web.addresses import PLACES
+from doorctl.web.alarms import StandingAlarms
 from doorctl.web.rendering import WEB as HERE
 from doorctl.web.staff import accounts, rights, why
 from doorctl.web.staff.calendar import CalendarPages, version

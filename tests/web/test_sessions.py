@@ -16,6 +16,9 @@ from hypothesis import strategies as st
 from doorctl.accounts.account import Account, Pending, Refusal, SecondFactor
 from doorctl.accounts.password import Password
 from doorctl.accounts.roles import Permission, Role
+from doorctl.accounts.second_factor import RECOVERY_CODES, key_uri, new_secret
+from doorctl.accounts.second_factor import factor_begun as begun
+from doorctl.accounts.second_factor import factor_used as used_up
 from doorctl.accounts.session import IDLE_MS, LONGEST_MS, TOUCH_MS, Session, Token, new_token
 from doorctl.accounts.throttle import WAIT_AFTER_S
 from doorctl.config import Config
@@ -24,27 +27,13 @@ from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.privacy.audit import Action
 from doorctl.services import deeds
-from doorctl.services.accounts import (
-    AT_ONCE,
-    KEPT_S,
-    LONGEST_BACK,
-    MOST_COUNTED,
-    MOST_TAKEN,
-    RECOVERY_CODES,
-    REFILL_S,
-    Begun,
-    PendingSignIns,
-    Refusals,
-    SigningIn,
-    key_uri,
-    new_secret,
-)
-from doorctl.services.accounts import factor_begun as begun
-from doorctl.services.accounts import factor_used as used_up
+from doorctl.web.refusals import AT_ONCE, MOST_COUNTED, REFILL_S, Refusals
+from doorctl.web.sign_ins_pending import KEPT_S, LONGEST_BACK, MOST_TAKEN, Begun, PendingSignIns
+from doorctl.web.signing_in import SigningIn
 from tests.e2e.door import COMMANDS
 from tests.fakes.accounts import MemoryThread, refused
 from tests.services.branches import initialised
-from tests.services.test_signing_in import CLAIMS, HERE, NEW, RIGHT, ROLES, WRONG, House
+from tests.web.test_signing_in import CLAIMS, HERE, NEW, RIGHT, ROLES, WRONG, House
 
 BEGAN = BootTime("boot-1", 1_000_000)
 SESSION = Session("grethe", BEGAN, BEGAN)

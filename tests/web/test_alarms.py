@@ -20,16 +20,19 @@ from doorctl.config import Config, load
 from doorctl.core.alarms import AlarmRecord, RaisedAlarm, Source
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.ports import AlarmOnce, EventLog
+from doorctl.doord.alarms import DoorsAlarms
 from doorctl.lookup.app import App
 from doorctl.notices.sending import Notifier
 from doorctl.privacy.audit import Action
 from doorctl.rpc.control import Answers, ControlServer
 from doorctl.rpc.door import alarm_answers
-from doorctl.services.alarms import DoorsAlarms, StandingAlarms, WebsAlarms, send_now
-from doorctl.services.branch import BranchThread, change
+from doorctl.services.alarms import send_now
+from doorctl.services.branch import change
 from doorctl.services.deeds import end_alarm
 from doorctl.services.status import status
 from doorctl.store.records import AuditRecords
+from doorctl.web.alarms import StandingAlarms, WebsAlarms
+from doorctl.web.branch_thread import BranchThread
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.waiting import LIMIT_S, until
@@ -352,7 +355,7 @@ def test_an_alarm_of_the_door_leaves_the_house(house: House) -> None:
         log.emit("alarm", kind="push_guarded", why="it removes 40 %")
         second = house.room.arrived.get(timeout=LIMIT_S)
 
-    assert arrived == "NOW: Langå: The door was opened and nobody had been let in."
+    assert arrived == "NOW: Langå: The door was opened without a card or button."
     assert second.startswith("Today: Langå: A push would shut out too many patrons")
     assert [line["event"] for line in doors_log.lines] == ["ready", "alarm"]
     assert [line["kind"] for line in webs_log.lines] == ["push_guarded"]
