@@ -17,7 +17,7 @@ from pyotp import TOTP
 from doorctl.accounts.roles import Role
 from tests.browser.house import CARD, PIN, House
 from tests.browser.screens import STATES, panel_of
-from tests.browser.visitor import LANGUAGES, VIEWS, View, Visitors, sign_in
+from tests.browser.visitor import LANGUAGES, VIEWS, View, Visitors, in_sight, sign_in
 from tests.browser.walk import BESIDE, WALKS, Stop
 
 WIDTHS = {"da": (1280, 640, 320), "en": (320,)}
@@ -84,7 +84,7 @@ def test_the_overview_in_need(visitors: Visitors, house: House) -> None:
             page.fill("#lock-cause", "Prøve")
             page.click("form[action='/now/lock'] button")
             # A click does not wait for the page that it leads to.
-            expect(page.locator("#lift > summary")).to_be_visible()
+            in_sight(page.locator("#lift > summary"))
             assert visitor.violations() == [], view
             page.click("#lift > summary")
             assert visitor.violations() == [], view
