@@ -54,6 +54,10 @@ class Patron:
     pushed: bool = True
 
 
+DATED = ("enter_from", "valid_until", "hold_from", "hold_until")
+"""The days of a row: on one of them, or the day after, what the row says can change."""
+
+
 def may_be_one(patron: Patron | None, other: Patron | None) -> bool:
     """Tell whether two readings of a card may mean the same person; in doubt they do."""
     return other is None or patron is None or other.patron_ref == patron.patron_ref

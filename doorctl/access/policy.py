@@ -135,10 +135,17 @@ JudgedT = TypeVar("JudgedT", Patron, Pass)
 
 @dataclass(frozen=True, slots=True)
 class Check(Generic[JudgedT]):
-    """One row of a table: a name for people, and a function that returns its refusal or None."""
+    """One row of a table: a name for people, and a function that returns its refusal or None.
+
+    `by_row` says that the row alone decides it, and under which name the guard of a push counts the
+    cards that it newly refuses: no more than the policy, the day, and what stands in the row, but
+    for its number and its PIN check. The answer changes on a day of :data:`DATED` or the day after.
+    Empty where more than the row decides.
+    """
 
     name: str
     refuses: Callable[[Policy, Case, JudgedT], Reason | None]
+    by_row: str = ""
 
 
 def _pin(policy: Policy, case: Case, _patron: Patron) -> Reason | None:
@@ -300,18 +307,18 @@ CHECKS: tuple[Check[Patron], ...] = (
     # The throttle comes before the PIN: while the card waits, even the right PIN proves nothing.
     Check("throttle", _throttled),
     Check("pin", _pin),
-    Check("restricted", _restricted),
+    Check("restricted", _restricted, "newly_restricted"),
     Check("banned", _banned),
-    Check("blocked", _blocked),
-    Check("resident", _resident),
-    Check("age", _age),
-    Check("expired", _expired),
-    Check("tags", _tagged),
+    Check("blocked", _blocked, "newly_blocked"),
+    Check("resident", _resident, "newly_non_resident"),
+    Check("age", _age, "newly_under_age"),
+    Check("expired", _expired, "newly_expired"),
+    Check("tags", _tagged, "newly_untagged"),
     Check("hours", _hours),
     Check("first_card", _first_card),
     Check("cache_age", _cache_age),
     # The last check: its refusal tells the patron that only a new PIN is missing.
-    Check("weak_pin", _weak_pin),
+    Check("weak_pin", _weak_pin, "newly_weak"),
 )
 """The checks of a known card, in this order."""
 

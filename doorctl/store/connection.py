@@ -11,7 +11,7 @@ import fcntl
 import os
 import sqlite3
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from contextlib import closing, contextmanager, suppress
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
@@ -326,15 +326,51 @@ COMPACT_WAIT_MS = 200
 """How long a purge waits for readers; the door's own writes wait behind it."""
 
 
-def compact(connection: sqlite3.Connection) -> tuple[int, int, int]:
-    """Run VACUUM and ``wal_checkpoint(TRUNCATE)``; return the latter's busy, log, checkpointed."""
+def compact(connection: sqlite3.Connection, directory: Path | None = None) -> tuple[int, int, int]:
+    """Run VACUUM and ``wal_checkpoint(TRUNCATE)``; return the latter's busy, log, checkpointed.
+
+    The new file is made in memory, or in one without a name in a `directory`.
+    """
+    with _impatient(connection):
+        with _temporary_in(connection, directory):
+            connection.execute("VACUUM")
+        return _truncated(connection)
+
+
+def empty_log(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """Leave no byte in the WAL; return as :func:`compact`. It costs what was written since."""
+    with _impatient(connection):
+        return _truncated(connection)
+
+
+def _truncated(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    busy, log, done = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return busy, log, done
+
+
+@contextmanager
+def _impatient(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute(f"PRAGMA busy_timeout={COMPACT_WAIT_MS}")
     try:
-        connection.execute("VACUUM")
-        busy, log, done = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        yield
     finally:
         connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-    return busy, log, done
+
+
+@contextmanager
+def _temporary_in(connection: sqlite3.Connection, directory: Path | None) -> Iterator[None]:
+    if directory is None:
+        yield
+        return
+    quoted = str(directory.absolute()).replace("'", "''")
+    # Of the whole process, but no other connection has temporary files.
+    connection.execute(f"PRAGMA temp_store_directory='{quoted}'")
+    connection.execute("PRAGMA temp_store=FILE")
+    try:
+        yield
+    finally:
+        connection.execute("PRAGMA temp_store=MEMORY")
+        connection.execute("PRAGMA temp_store_directory=''")
 
 
 def _reader(patience_ms: int) -> tuple[str, ...]:
@@ -667,3 +703,8 @@ def batches(things: Iterable[T]) -> Iterator[list[T]]:
     remaining = iter(things)
     while batch := list(islice(remaining, BATCH_ROWS)):
         yield batch
+
+
+def marks(values: Sized) -> str:
+    """Return the places of a list of values in a statement."""
+    return ", ".join("?" * len(values))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from msgspec.structs import astuple
@@ -20,10 +20,11 @@ from doorctl.core.errors import (
 )
 from doorctl.core.ports import Seal
 from doorctl.privacy.subject import Tombstones
-from doorctl.store import patrons_changes
-from doorctl.store.connection import Writer, batches, create_file, translated
+from doorctl.store import patrons_guard
+from doorctl.store.connection import Writer, compact, create_file, empty_log, translated
 from doorctl.store.patrons import migrations, to_record
-from doorctl.store.patrons_changes import Leaving
+from doorctl.store.patrons_changes import PushedRows
+from doorctl.store.patrons_guard import WeekOfPushes
 from doorctl.store.residue import discard_set_aside, set_aside, set_aside_if_damaged
 from doorctl.store.salvage import Salvage, salvaged
 from doorctl.store.subject import StoredErasures, forget_restored
@@ -32,32 +33,20 @@ from doorctl.store.tables import (
     CACHE,
     LEARNT,
     REGISTER,
-    TWICE,
     key_sum,
-    second_copy,
     select,
     whole,
 )
 from doorctl.sync.guard import Guard
 from doorctl.sync.receive import Push
 
-_PLACES = {name: f"?{n}" for n, name in enumerate(REGISTER.but().split(", "), 1)}
-_SECOND_COPY = second_copy(REGISTER, _PLACES.__getitem__)
-_CHANGES = ", ".join(f"{name} = excluded.{name}" for name in [*list(_PLACES)[1:], TWICE])
-# The constants above are all that these are made of; values are always bound.
-_PUT = f"""
-    INSERT INTO patrons ({", ".join(_PLACES)}, {TWICE})
-    VALUES ({", ".join(_PLACES.values())}, {_SECOND_COPY})
-    ON CONFLICT (row_key) DO UPDATE SET {_CHANGES} WHERE patrons.epoch < excluded.epoch
-"""  # noqa: S608 -- as said
+# Constants of ours are all that statements are made of; values are always bound.
 _STAMP = """
-    UPDATE cache SET epoch = ?, digest = ?, applied_at = ?, minimum_age = ?,
-    patrons = (SELECT count(*) FROM patrons), key_id = ?, memory_kib = ?, iterations = ?,
+    UPDATE cache SET epoch = ?, digest = ?, patrons = ?, applied_at = ?, minimum_age = ?,
+    key_id = ?, memory_kib = ?, iterations = ?,
     incomplete = CASE WHEN ? THEN 0 ELSE incomplete END
 """
-_STAMP_ROWS = """
-    UPDATE cache SET epoch = ?, digest = ?, patrons = (SELECT count(*) FROM patrons)
-"""
+_STAMP_ROWS = "UPDATE cache SET epoch = ?, digest = ?, patrons = ?"
 """For a feed of some rows: it says nothing of the others, so the cache's age stays."""
 _PUSHED = "SELECT pin_check FROM patrons WHERE row_key = ?"
 _KEEP_ROW = f"""
@@ -88,6 +77,9 @@ _WRONG_BITS = 2
 _NOTE_WRONG_BITS = "UPDATE cache SET incomplete = ?"
 _TAKEN_OVER = "UPDATE cache SET epoch = ?, applied_at = ?, minimum_age = ?, patrons = ?"
 _IS_INCOMPLETE = select(f"incomplete OR NOT {whole(CACHE)}", "cache")
+COMPACT_EVERY = timedelta(days=1)
+"""How often the file is rewritten at the most because changes removed rows: that wears the card."""
+
 HIGHEST = 2**63 - 1
 """The highest number that SQLite keeps."""
 
@@ -108,6 +100,12 @@ class PatronCacheWriter(Writer):
     be used.
     """
 
+    # Since this process began: all notes of shut out cards were judged by its rules; rows were
+    # removed that may have left bytes; when that was last seen to.
+    _judged = False
+    _to_compact = False
+    _compacted_at = datetime.min.replace(tzinfo=UTC)
+
     def __init__(
         self,
         path: Path,
@@ -116,6 +114,7 @@ class PatronCacheWriter(Writer):
         policy: Policy = Policy(),  # noqa: B008 - frozen
     ) -> None:
         self.seal, self.erasures, self.policy = seal, erasures, policy
+        self._judged = self._to_compact = False
         before = path.with_name(f"{path.name}.lock").exists()
         super().__init__(path, migrations, checkpoints=True)
         try:
@@ -214,21 +213,22 @@ class PatronCacheWriter(Writer):
             is_whole = full or push is not None or epoch == 0
             push = push or Push(_following(epoch))
             gone = self._forget_other_seal(connection)
-            patrons_changes.watch(connection, self.policy, at)
-            leaving = Leaving(connection, push.epoch, full=full)
-            _put(connection, erased.against(push.epoch).without_erased(rows), push.epoch, leaving)
-            patrons_changes.give_way(connection, push.epoch, at, full=full)
-            removed = gone + leaving.remove(removals)
-            guard(patrons_changes.counted(connection))
-            patrons_changes.stop(connection, forgets=approved)
+            week = WeekOfPushes(connection, self.policy, at, anew=not self._judged)
+            pushed = PushedRows(connection, week, push.epoch, full=full)
+            pushed.put(erased.against(push.epoch).without_erased(rows))
+            pushed.finish(at)
+            pushed.remove(removals)
+            (before,) = connection.execute("SELECT patrons FROM cache").fetchone()
+            held = before + pushed.added - pushed.removed
+            guard(week.changes(held))
+            if approved:
+                patrons_guard.forget_all(connection)
             more = (at.isoformat(), minimum_age, *astuple(self.seal), full) if is_whole else ()
             stamp = _STAMP if is_whole else _STAMP_ROWS
-            connection.execute(stamp, (push.epoch, push.digest, *more))
-            held = connection.execute("SELECT patrons FROM cache").fetchone()[0]
-        if removed:
-            # The push is durable; what a busy reader or a full disk leaves, the next one removes.
-            with suppress(StoreError):
-                self.compact()
+            connection.execute(stamp, (push.epoch, push.digest, held, *more))
+        self._judged = True
+        removed = gone + pushed.removed
+        self._compact_after(removed, full=full)
         return Applied(push.epoch, held, removed)
 
     def keep(
@@ -275,6 +275,7 @@ class PatronCacheWriter(Writer):
             if applied_at is not None and datetime.fromisoformat(applied_at) < at:
                 pushed = connection.execute(_FORGET_PUSHED).rowcount
                 if pushed:
+                    self._judged = False
                     connection.execute(_STAMP_EXPIRED)
                 gone += pushed
         if gone:
@@ -284,12 +285,17 @@ class PatronCacheWriter(Writer):
     def forget(self, now: datetime) -> int:
         """Forget whom pushes shut out more than a week ago, durably; return how many cards.
 
-        Damaged copies in this directory that were set aside over a day ago are deleted too. `now`
-        is aware, and by a clock that can be trusted.
+        Damaged copies in this directory that were set aside over a day ago are deleted too. Once a
+        day the file is rewritten if changes have removed rows: free space of its pages may hold
+        bytes of them. `now` is aware, and by a clock that can be trusted.
         """
         discard_set_aside(self.path.parent, now)
         with self.transaction() as connection:
-            return patrons_changes.forget(connection, now.astimezone(UTC))
+            gone = patrons_guard.forget(connection, now.astimezone(UTC))
+        if self._to_compact and not timedelta() <= now - self._compacted_at < COMPACT_EVERY:
+            self.compact()
+            self._compacted_at = now
+        return gone
 
     def renumber(self, epoch: int) -> None:
         """Lower the number of the push that is held to `epoch`, so that a snapshot can follow.
@@ -299,6 +305,26 @@ class PatronCacheWriter(Writer):
         with self.transaction() as connection:
             connection.execute("UPDATE patrons SET epoch = min(epoch, ?)", (epoch,))
             connection.execute("UPDATE cache SET epoch = min(epoch, ?), digest = ''", (epoch,))
+
+    def compact(self) -> tuple[int, int, int]:
+        """Rewrite the file without what was deleted; memory stays flat, however large it is."""
+        with translated(self.path):
+            found = compact(self.database, self.path.parent)
+        self._to_compact = False
+        return found
+
+    def _compact_after(self, removed: int, *, full: bool) -> None:
+        """Rewrite the file after a snapshot; changes cost what they change, and empty the WAL."""
+        self._to_compact = self._to_compact or removed > 0
+        if not self._to_compact:
+            return
+        # The push is durable; what a busy reader or a full disk leaves, a later look removes.
+        with suppress(StoreError):
+            if full:
+                self.compact()
+            elif removed:
+                with translated(self.path):
+                    empty_log(self.database)
 
     def _start_empty(self, *, incomplete: bool) -> None:
         with self.transaction() as connection:
@@ -412,18 +438,6 @@ def applied_anew(
         if not full:
             raise
         return apply()
-
-
-def _put(
-    connection: sqlite3.Connection, rows: Iterable[SealedRow], epoch: int, leaving: Leaving
-) -> None:
-    for batch in batches(rows):
-        leaving.note(batch)
-        records = [to_record(row, epoch) for row in batch]
-        # A row of this epoch is not overwritten, so a second one changes nothing.
-        if connection.executemany(_PUT, records).rowcount != len(batch):
-            raise RowsClashError("two rows are of the same identifier; nothing was changed")
-        patrons_changes.forget_changed(connection, batch)
 
 
 def _following(epoch: int) -> int:

@@ -150,7 +150,15 @@ ASKED = Table(
     "What the library system said when the card was used at the door",
     beside=("CREATE INDEX asked_by_ref ON asked (patron_ref)",),
 )
-# Rows as they were before a push of the last week shut them out: see `patrons_changes`. Bit n of
+_ONE_MORE = """
+    INSERT INTO shut_out_counts VALUES (coalesce(new.reasons, ''), 1)
+    ON CONFLICT (reasons) DO UPDATE SET cards = cards + 1
+"""
+_ONE_LESS = """
+    UPDATE shut_out_counts SET cards = cards - 1 WHERE reasons = coalesce(old.reasons, '');
+    DELETE FROM shut_out_counts WHERE reasons = coalesce(old.reasons, '') AND cards = 0
+"""
+# Rows as they were before a push of the last week shut them out: see `patrons_guard`. Bit n of
 # `days` says that the row opened n days after `at`.
 SHUT_OUT = Table(
     PATRONS,
@@ -160,9 +168,30 @@ SHUT_OUT = Table(
         Column("at", _TEXT, "Hvornår", "When"),
         Column("days", _INT, "De dage, kortet ville have virket", "The days it would work on"),
         _PIN,
+        Column("reasons", "TEXT", "Hvad der lukker det ude", "What shuts it out", since=(0, 3)),
+        Column("until", "TEXT", "Til og med", "Until", since=(0, 3)),
     ),
     "Kort, som en opdatering inden for de sidste syv dage lukker ude nu eller inden for 60 dage",
     "Cards that an update within the last seven days shuts out now or within 60 days",
+)
+# How many of those cards there are, so that no push counts them.
+SHUT_OUT_COUNTS = _apart(
+    PATRONS,
+    "shut_out_counts",
+    "counts",
+    f"reasons TEXT NOT NULL PRIMARY KEY, cards {_INT}",
+    since=(0, 3),
+    beside=(
+        "CREATE INDEX shut_out_by_time ON shut_out (at, reasons)",
+        "CREATE INDEX shut_out_by_end ON shut_out (until)",
+        "CREATE INDEX asked_by_end ON asked (asked_until)",
+        f"CREATE TRIGGER shut_out_noted AFTER INSERT ON shut_out BEGIN {_ONE_MORE}; END",
+        f"CREATE TRIGGER shut_out_forgotten AFTER DELETE ON shut_out BEGIN {_ONE_LESS}; END",
+        f"""
+        CREATE TRIGGER shut_out_judged AFTER UPDATE OF reasons ON shut_out
+        WHEN new.reasons IS NOT old.reasons BEGIN {_ONE_LESS}; {_ONE_MORE}; END
+        """,
+    ),
 )
 # `digest` is of the push that is held: the same one is answered and not applied again. Rows that
 # were lost by damage make it `incomplete`, until a whole register comes.
@@ -542,7 +571,7 @@ _OF_VISITS = (
 )
 
 TABLES = (
-    *(REGISTER, LEARNT, ASKED, SHUT_OUT, CACHE),
+    *(REGISTER, LEARNT, ASKED, SHUT_OUT, SHUT_OUT_COUNTS, CACHE),
     *(BANS, PASSES, RESTRICTIONS, OBJECTIONS, WRONG_PINS_ELSEWHERE),
     *(OVERRIDES, DAYS, DAY_SOURCES, WEEK),
     *(ACCOUNTS, SESSIONS, ALARMS, AUDIT, *_OF_BRANCH),

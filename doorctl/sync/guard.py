@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
 
+from doorctl.access.outlook import PIN_CHANGED, PIN_LOST, REMOVED, SOON
 from doorctl.core.errors import PushGuardedError
 
 FLOOR = 10
@@ -14,9 +14,6 @@ than half of the register, so that no push empties a branch of a few cards."""
 
 SHARE_PERCENT = 5.0
 """A larger share of the register is shut out in a week only by mistake (design)."""
-
-SOON = timedelta(days=60)
-"""How far ahead staff hear of cards that newly end: time for the library to mend them."""
 
 MOST_CARDS = 8
 """A person has a CPR number and some cards, old ones too; only an institution has more."""
@@ -85,20 +82,28 @@ def _unusual(changes: Changes, *, ends: bool, moves: bool) -> Iterator[str]:
         )
 
 
+_WORDS = {
+    REMOVED: "removed",
+    "newly_blocked": "blocked",
+    "newly_non_resident": "not resident",
+    "newly_expired": "expired, inactive or on hold, now or within a week",
+    "newly_under_age": "too young",
+    "newly_untagged": "without a tag that is required",
+    "newly_restricted": "restricted",
+    "newly_weak": "with a weak PIN",
+    PIN_LOST: "without a PIN",
+    PIN_CHANGED: "with another PIN",
+}
+"""What a refusal says first, and in which words; a check that is not here is told by its name."""
+
+
 def _reasons(changes: Changes) -> str:
-    reasons = (
-        (changes.removed, "removed"),
-        (changes.newly_blocked, "blocked"),
-        (changes.newly_non_resident, "not resident"),
-        (changes.newly_expired, "expired, inactive or on hold, now or within a week"),
-        (changes.newly_under_age, "too young"),
-        (changes.newly_untagged, "without a tag that is required"),
-        (changes.newly_restricted, "restricted"),
-        (changes.newly_weak, "with a weak PIN"),
-        (changes.pins_lost, "without a PIN"),
-        (changes.pins_changed, "with another PIN"),
+    others = [reason for reason in changes.reasons if reason not in _WORDS]
+    return "; ".join(
+        f"{changes.reasons[reason]} {_WORDS.get(reason, reason.replace('_', ' '))}"
+        for reason in (*_WORDS, *others)
+        if changes.reasons.get(reason)
     )
-    return "; ".join(f"{count} {what}" for count, what in reasons if count)
 
 
 def unguarded(_changes: Changes) -> None:
@@ -117,8 +122,8 @@ class Changes:
     Args:
         held: how many were held, with those that were removed within the week; if none, how many
             it brings.
-        shut_out: how many opened before and don't, are not held, or ask for another PIN; the
-            others say how many of them for which reason.
+        shut_out: how many opened before and don't, are not held, or ask for another PIN.
+        reasons: how many of them for which reason: `Check.by_row`, or one of `outlook`.
         let_in: how many were held and did not open, and do so by this push alone.
         ending: how many are not shut out, and by the pushes of seven days end or are on hold on a
             day of the next 60 on which they opened; `ending_now` of them by this one first.
@@ -130,16 +135,7 @@ class Changes:
     held: int
     shut_out: int = 0
     let_in: int = 0
-    removed: int = 0
-    newly_blocked: int = 0
-    newly_non_resident: int = 0
-    newly_expired: int = 0
-    newly_under_age: int = 0
-    newly_untagged: int = 0
-    newly_restricted: int = 0
-    newly_weak: int = 0
-    pins_lost: int = 0
-    pins_changed: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
     ending: int = 0
     ending_now: int = 0
     moved: int = 0

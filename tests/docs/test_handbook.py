@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from doorctl.access.outlook import WEEK
 from doorctl.access.panel import CODES
 from doorctl.access.patron import Reason
 from doorctl.access.throttle import WRONG_PIN_DAYS
@@ -18,7 +19,6 @@ from doorctl.core.alarms import KINDS
 from doorctl.privacy import audit, retention, subject
 from doorctl.store.accounts import KEPT_DISABLED, KEPT_UNUSED
 from doorctl.store.branch_writer import KEPT_AFTER_END
-from doorctl.store.patrons_changes import WEEK
 from doorctl.web.addresses import PLACES
 from tests.docs.handbook import HANDBOOK, LANGUAGES, NAMES, TEXTS, headings, made, parse
 

@@ -60,8 +60,8 @@ ROOMS = (
     ),
     Room(
         "policy",
-        _access("policy"),
-        _asks("policy", "attempt_asking"),
+        _access("outlook", "policy"),
+        _asks("outlook", "policy", "attempt_asking"),
         ("tests/access/test_policy_passes.py::test_every_pass_with_every_patron",),
     ),
     Room(
@@ -112,7 +112,13 @@ ROOMS = (
     ),
     Room(
         "push",
-        ("doorctl/store/patrons_writer.py", "doorctl/sync/receive.py"),
+        (
+            "doorctl/store/patrons_changes.py",
+            "doorctl/store/patrons_guard.py",
+            "doorctl/store/patrons_writer.py",
+            "doorctl/sync/guard.py",
+            "doorctl/sync/receive.py",
+        ),
         (
             "tests/sync/test_guard.py",
             "tests/sync/test_receive.py",

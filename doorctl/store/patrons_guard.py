@@ -1,0 +1,283 @@
+"""What the guard of a push is told: whom the pushes of a week shut out, let in, and put together.
+
+A note keeps how a card was before the first push that shut it out: to compare whole registers would
+read everything twice, and a copy of one would double the file. What a card has lost is decided by
+`doorctl.access.outlook`, for the rows that a push changes or removes and for notes whose last day
+is over. How many cards lost what is kept as a figure, so no push looks at all notes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from doorctl.access.outlook import ENDING, REMOVED, WEEK, Before, Loss, Outlook, loss, outlook
+from doorctl.access.policy import Policy
+from doorctl.store.connection import batches, marks
+from doorctl.store.patrons import COLUMNS, to_patron
+from doorctl.store.tables import select
+from doorctl.sync.guard import MOST_CARDS, Changes
+
+Record = tuple[Any, ...]
+"""A row as it is stored: ``row_key`` and `COLUMNS`, and of a new one more behind them."""
+
+PIN_CHECK, PATRON_REF, RIGHTS, WIDTH = 1, 2, 3, 1 + len(COLUMNS.split(", "))
+"""Where they stand in a record: what says who comes in when is behind the first three."""
+
+MOST_KEPT = 10_000
+"""Patrons of changes who are kept in memory. For more of them the whole table is looked through
+once: that takes no memory, and then hardly more time."""
+
+_MOST_OUTLOOKS = 1024
+_SLICE = 1000
+_NOTE_WIDTH = 4
+_NOTES = select("row_key, at, days, pin_check", "shut_out WHERE row_key IN ({marks})")
+_PUT_NOTE = """
+    INSERT INTO shut_out (row_key, at, days, pin_check, reasons, until) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (row_key) DO UPDATE SET reasons = excluded.reasons, until = excluded.until
+"""
+_FORGET_NOTE = "DELETE FROM shut_out WHERE row_key = ?"
+_ANY_NOTES = "SELECT EXISTS (SELECT 1 FROM shut_out)"
+_DUE = f"""
+    SELECT noted.row_key, noted.at, noted.days, noted.pin_check, now.row_key,
+    {", ".join(f"now.{name}" for name in COLUMNS.split(", "))}
+    FROM shut_out AS noted LEFT JOIN patrons AS now ON now.row_key = noted.row_key
+    WHERE noted.until < ? LIMIT {_SLICE}
+"""  # noqa: S608 -- constants of ours
+_COUNTED_ANEW = (
+    "UPDATE shut_out SET until = ''",
+    "DELETE FROM shut_out_counts",
+    "INSERT INTO shut_out_counts SELECT coalesce(reasons, ''), count(*) FROM shut_out GROUP BY 1",
+)
+_COUNTS = "SELECT reasons, cards FROM shut_out_counts"
+_ENDING_NOW = "SELECT count(*) FROM shut_out WHERE at = ? AND reasons = ?"
+_FORGET_OLD = "DELETE FROM shut_out WHERE at <= ?"
+# What stands more than a day ahead was dated by a clock that was wrong.
+_FORGET_AHEAD = "DELETE FROM shut_out WHERE at > ?"
+
+
+class WeekOfPushes:
+    """Learn what a push changes, in its transaction, beside what the pushes of a week changed.
+
+    Args:
+        at: when the push is applied, UTC.
+        anew: the branch's rules, or the rows, may be others than at the last push: all notes are
+            looked at.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, policy: Policy, at: datetime, *, anew: bool
+    ) -> None:
+        self._connection = connection
+        self._policy = policy
+        self._at, self._today = _text(at), at.date()
+        self._outlooks: dict[Record, Outlook | None] = {}
+        self._crowds = _Crowds(connection)
+        self._let_in = self._moved = 0
+        forget(connection, at)
+        for statement in _COUNTED_ANEW if anew else ():
+            connection.execute(statement)
+        self._judge_due()
+        self._any_notes = bool(connection.execute(_ANY_NOTES).fetchone()[0])
+        (self._held,) = connection.execute("SELECT patrons FROM cache").fetchone()
+        self._held += sum(cards for reasons, cards in self._counts() if reasons == REMOVED)
+
+    def put(self, records: Iterable[Record], held: Mapping[bytes, Record]) -> None:
+        """Learn of rows that are about to be put, and of those that are held in their places."""
+        changed, patrons = dict[bytes, tuple[Record | None, Record | None]](), set[str]()
+        for record in records:
+            before = held.get(record[0])
+            if before is None:
+                patrons.add(record[PATRON_REF])
+                changed[record[0]] = (None, record)
+            elif before != record[:WIDTH]:
+                changed[record[0]] = (before, record)
+                if before[PATRON_REF] != record[PATRON_REF]:
+                    self._moved += 1
+                    patrons |= {before[PATRON_REF], record[PATRON_REF]}
+                self._let_in += not self._opens_now(before) and self._opens_now(record)
+        self._crowds.note(patrons)
+        self._note(changed)
+
+    def removed(self, records: Iterable[Record]) -> None:
+        """Learn of rows that are about to be removed."""
+        self._note({record[0]: (record, None) for record in records})
+
+    def changes(self, held_after: int) -> Changes:
+        """Return what the guard is told, once all rows are put and removed."""
+        shut_out, ending, reasons = 0, 0, dict[str, int]()
+        for written, cards in self._counts():
+            if written == ENDING:
+                ending = cards
+                continue
+            shut_out += cards
+            for reason in written.split():
+                reasons[reason] = reasons.get(reason, 0) + cards
+        crowded, largest = self._crowds.grown()
+        return Changes(
+            held=self._held or held_after,
+            shut_out=shut_out,
+            let_in=self._let_in,
+            reasons=reasons,
+            ending=ending,
+            ending_now=self._ending_now() if ending else 0,
+            moved=self._moved,
+            crowded=crowded,
+            largest=largest,
+        )
+
+    def _counts(self) -> list[tuple[str, int]]:
+        return self._connection.execute(_COUNTS).fetchall()
+
+    def _ending_now(self) -> int:
+        counted = self._connection.execute(_ENDING_NOW, (self._at, ENDING)).fetchone()
+        return int(counted[0])
+
+    def _opens_now(self, record: Record) -> bool:
+        found = self._outlook(record)
+        return found is not None and found.opens_now
+
+    def _outlook(self, record: Record) -> Outlook | None:
+        """Return what a row says of the days ahead; None where a wrong bit makes it no row."""
+        rights = record[RIGHTS:WIDTH]
+        try:
+            return self._outlooks[rights]
+        except KeyError:
+            pass
+        try:
+            # Most rows say the same as others: each saying is asked about once.
+            patron = to_patron((None, "", *rights, None, True))
+            found = outlook(self._policy, patron, self._today)
+        except (TypeError, ValueError):
+            found = None
+        if len(self._outlooks) >= _MOST_OUTLOOKS:
+            self._outlooks.clear()
+        self._outlooks[rights] = found
+        return found
+
+    def _note(self, changed: Mapping[bytes, tuple[Record | None, Record | None]]) -> None:
+        notes = self._notes(changed)
+        for key, (before, after) in changed.items():
+            note = notes.get(key) or self._new_note(before)
+            if note is not None:
+                self._write(note, self._loss(note, after), known=key in notes)
+
+    def _notes(self, keys: Iterable[bytes]) -> dict[bytes, Record]:
+        found = dict[bytes, Record]()
+        for some in batches(keys if self._any_notes else ()):
+            rows = self._connection.execute(_NOTES.format(marks=marks(some)), some)
+            found.update((row[0], row) for row in rows)
+        return found
+
+    def _new_note(self, before: Record | None) -> Record | None:
+        if before is None:
+            return None
+        found = self._outlook(before)
+        if found is None or not found.opens_soon:
+            return None
+        return (before[0], self._at, found.opens, before[PIN_CHECK])
+
+    def _loss(self, note: Record, after: Record | None) -> Loss:
+        _, at, opened, pin_check = note
+        before = Before(date.fromisoformat(at[:10]), opened, pin_check)
+        now = None if after is None else self._outlook(after)
+        now_check = None if after is None else after[PIN_CHECK]
+        return loss(self._policy, before, now, now_check, self._today)
+
+    def _write(self, note: Record, lost: Loss, *, known: bool) -> None:
+        if lost.reasons:
+            row = (*note, " ".join(lost.reasons), lost.until.isoformat())
+            self._connection.execute(_PUT_NOTE, row)
+            self._any_notes = True
+        elif known:
+            self._connection.execute(_FORGET_NOTE, note[:1])
+
+    def _judge_due(self) -> None:
+        today = self._today.isoformat()
+        while due := self._connection.execute(_DUE, (today,)).fetchall():
+            for record in due:
+                note, now = record[:_NOTE_WIDTH], record[_NOTE_WIDTH:]
+                self._write(note, self._loss(note, now if now[0] else None), known=True)
+
+
+def forget(connection: sqlite3.Connection, at: datetime) -> int:
+    """Forget notes older than a week, in the caller's transaction; return how many cards."""
+    old = connection.execute(_FORGET_OLD, (_text(at - WEEK),)).rowcount
+    return old + connection.execute(_FORGET_AHEAD, (_text(at + timedelta(days=1)),)).rowcount
+
+
+def forget_all(connection: sqlite3.Connection) -> None:
+    """Forget all notes: staff have approved of whom pushes shut out."""
+    connection.execute("DELETE FROM shut_out")
+
+
+def _text(at: datetime) -> str:
+    return at.isoformat(timespec="seconds")
+
+
+_CARDS_OF = select(
+    "patron_ref, count(*)", "patrons WHERE patron_ref IN ({marks}) GROUP BY patron_ref"
+)
+_CROWDED = f"""
+    SELECT patron_ref, count(*) AS cards FROM patrons
+    GROUP BY patron_ref HAVING count(*) > {MOST_CARDS}
+"""  # noqa: S608 -- as said
+_COUNT_CROWDED = f"""
+    SELECT total(cards - before), coalesce(max(cards), 0) FROM (
+        SELECT now.cards, coalesce(crowds.cards, 0) AS before
+        FROM ({_CROWDED}) AS now LEFT JOIN crowds USING (patron_ref)
+    ) WHERE cards > before
+"""  # noqa: S608 -- as said
+_LOOK_AT_ALL = (
+    "CREATE TEMP TABLE IF NOT EXISTS crowds (patron_ref TEXT PRIMARY KEY, cards) WITHOUT ROWID",
+    "DELETE FROM crowds",
+    f"INSERT INTO crowds {_CROWDED}",
+)
+
+
+class _Crowds:
+    """How many cards the patrons had whom a push gives a card, or takes one from."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._before: dict[str, int] | None = {}
+
+    def note(self, patrons: Collection[str]) -> None:
+        """Count the cards of patrons; call it before the rows are put that change how many."""
+        if self._before is None:
+            return
+        unknown = [ref for ref in patrons if ref not in self._before]
+        self._before.update(dict.fromkeys(unknown, 0))
+        self._before.update(self._cards_of(unknown))
+        if len(self._before) > MOST_KEPT:
+            self._note_all(self._before)
+            self._before = None
+
+    def grown(self) -> tuple[int, int]:
+        """Return how many cards more patrons of more than 8 have, and the most that one has."""
+        if self._before is None:
+            crowded, largest = self._connection.execute(_COUNT_CROWDED).fetchone()
+            return int(crowded), int(largest)
+        grown = [
+            (cards - before, cards)
+            for ref, cards in self._cards_of(sorted(self._before))
+            if cards > MOST_CARDS and cards > (before := _if_crowd(self._before[ref]))
+        ]
+        return sum(more for more, _ in grown), max((cards for _, cards in grown), default=0)
+
+    def _cards_of(self, patrons: Iterable[str]) -> Iterator[tuple[str, int]]:
+        for refs in batches(patrons):
+            yield from self._connection.execute(_CARDS_OF.format(marks=marks(refs)), refs)
+
+    def _note_all(self, before: Mapping[str, int]) -> None:
+        # Whom the push has not touched yet has as many cards now as before it.
+        for statement in _LOOK_AT_ALL:
+            self._connection.execute(statement)
+        known = [(ref, _if_crowd(cards)) for ref, cards in before.items()]
+        self._connection.executemany("INSERT OR REPLACE INTO crowds VALUES (?, ?)", known)
+
+
+def _if_crowd(cards: int) -> int:
+    return cards if cards > MOST_CARDS else 0
