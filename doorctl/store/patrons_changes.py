@@ -24,8 +24,24 @@ _PUT = f"""
     ON CONFLICT (row_key) DO UPDATE SET {_CHANGES} WHERE patrons.epoch < excluded.epoch
 """  # noqa: S608 -- as said
 _ROW = f"row_key, {COLUMNS}"
-_FIND = select(_ROW, "patrons WHERE row_key IN ({marks})")
-_ANY_HELD = "SELECT EXISTS (SELECT 1 FROM patrons)"
+_NAMES = _ROW.split(", ")
+_DIFFERS = " OR ".join(f"old.{name} IS NOT new.{name}" for name in _NAMES)
+# Most rows of a push are as they were; to look each up first would take as long as to put it.
+_WATCH_REPLACED = (
+    f"CREATE TEMP TABLE IF NOT EXISTS replaced ({_ROW})",
+    f"""
+    CREATE TEMP TRIGGER IF NOT EXISTS note_replaced AFTER UPDATE ON patrons WHEN {_DIFFERS}
+    BEGIN INSERT INTO replaced VALUES ({", ".join(f"old.{name}" for name in _NAMES)}); END
+    """,  # noqa: S608 -- as said
+)
+_WATCH_ADDED = (
+    "CREATE TEMP TABLE IF NOT EXISTS added (row_key)",
+    """
+    CREATE TEMP TRIGGER IF NOT EXISTS note_added AFTER INSERT ON patrons
+    BEGIN INSERT INTO added VALUES (new.row_key); END
+    """,
+)
+_IGNORE_ADDED = ("DROP TRIGGER IF EXISTS note_added",)
 _IS_BROUGHT = "SELECT EXISTS (SELECT 1 FROM patrons WHERE patron_ref = ? AND epoch = ?)"
 _REMOVE = "DELETE FROM patrons WHERE row_key = ?"
 _OF_PATRONS = select(_ROW, "patrons WHERE patron_ref IN ({marks})")
@@ -70,23 +86,48 @@ class PushedRows:
         self._epoch = epoch
         self._full = full
         self._learnt = LearntRows(connection, full=full)
-        self._any_held = bool(connection.execute(_ANY_HELD).fetchone()[0])
+        watch = _WATCH_ADDED if week.any_held else _IGNORE_ADDED
+        for statement in (*_WATCH_REPLACED, *watch):
+            connection.execute(statement)
         self._brought: set[str] = set()
         self._robbed: set[str] = set()
 
     def put(self, rows: Iterable[SealedRow]) -> None:
         """Put the push's rows, read once; RowsClashError: two are of the same identifier."""
         for batch in batches(rows):
-            records = [to_record(row, self._epoch) for row in batch]
-            held = self._held([row.row_key for row in batch])
-            if not self._full:
-                self._note_patrons(records, held)
-            self._week.put(records, held)
+            records = {row.row_key: to_record(row, self._epoch) for row in batch}
+            if not self._full and len(self._brought) <= MOST_KEPT:
+                self._brought.update(row.patron.patron_ref for row in batch)
+            put = self._connection.executemany(_PUT, records.values())
             # A row of this epoch is not overwritten, so a second one changes nothing.
-            if self._connection.executemany(_PUT, records).rowcount != len(batch):
+            if put.rowcount != len(batch):
                 raise RowsClashError("two rows are of the same identifier; nothing was changed")
-            self.added += len(records) - len(held)
+            self._compare(records)
             self._learnt.give_way(batch)
+
+    def _compare(self, records: dict[bytes, Record]) -> None:
+        """Learn what rows that were just put have replaced, and which were not held before."""
+        if not self._week.any_held:
+            self.added += len(records)
+            if self._week.any_notes:
+                self._week.put(records, {})
+            return
+        replaced = {row[0]: row for row in self._taken("replaced")}
+        added = [key for (key,) in self._taken("added")]
+        self.added += len(added)
+        if not self._full:
+            for key, before in replaced.items():
+                if before[PATRON_REF] != records[key][PATRON_REF]:
+                    self._robbed.add(before[PATRON_REF])
+        if replaced or added:
+            self._week.put({key: records[key] for key in (*replaced, *added)}, replaced)
+
+    def _taken(self, table: str) -> list[Record]:
+        """Return the rows of a temporary table, and empty it."""
+        rows = self._connection.execute(select("*", table)).fetchall()
+        if rows:
+            self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 -- as said
+        return rows
 
     def remove(self, removals: Iterable[str]) -> None:
         """Remove rows, once all of the push's are put.
@@ -107,21 +148,9 @@ class PushedRows:
         """Forget what was learnt and counts no more; between :meth:`put` and :meth:`remove`."""
         self._learnt.finish(at)
 
-    def _held(self, keys: list[bytes]) -> dict[bytes, Record]:
-        found = self._found(_FIND, keys) if self._any_held else []
-        return {record[0]: record for record in found}
-
     def _found(self, sql: str, listed: Collection[object], *more: object) -> list[Record]:
         find = sql.format(marks=marks(listed))
         return self._connection.execute(find, (*listed, *more)).fetchall()
-
-    def _note_patrons(self, records: Iterable[Record], held: dict[bytes, Record]) -> None:
-        for record in records:
-            before = held.get(record[0])
-            if before is not None and before[PATRON_REF] != record[PATRON_REF]:
-                self._robbed.add(before[PATRON_REF])
-            if len(self._brought) <= MOST_KEPT:
-                self._brought.add(record[PATRON_REF])
 
     def _refuse_robbery(self) -> None:
         for patron_ref in self._robbed:

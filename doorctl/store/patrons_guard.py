@@ -9,7 +9,8 @@ is over. How many cards lost what is kept as a figure, so no push looks at all n
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -39,6 +40,7 @@ _PUT_NOTE = """
     ON CONFLICT (row_key) DO UPDATE SET reasons = excluded.reasons, until = excluded.until
 """
 _FORGET_NOTE = "DELETE FROM shut_out WHERE row_key = ?"
+_ANY_HELD = "SELECT EXISTS (SELECT 1 FROM patrons)"
 _ANY_NOTES = "SELECT EXISTS (SELECT 1 FROM shut_out)"
 _DUE = f"""
     SELECT noted.row_key, noted.at, noted.days, noted.pin_check, now.row_key,
@@ -51,7 +53,7 @@ _COUNTED_ANEW = (
     "DELETE FROM shut_out_counts",
     "INSERT INTO shut_out_counts SELECT coalesce(reasons, ''), count(*) FROM shut_out GROUP BY 1",
 )
-_COUNTS = "SELECT reasons, cards FROM shut_out_counts"
+_COUNTS = "SELECT lost, cards FROM shut_out_counts"
 _ENDING_NOW = "SELECT count(*) FROM shut_out WHERE at = ? AND reasons = ?"
 _FORGET_OLD = "DELETE FROM shut_out WHERE at <= ?"
 # What stands more than a day ahead was dated by a clock that was wrong.
@@ -65,41 +67,50 @@ class WeekOfPushes:
         at: when the push is applied, UTC.
         anew: the branch's rules, or the rows, may be others than at the last push: all notes are
             looked at.
+
+    Attributes:
+        any_held: whether a row was held before.
+        any_notes: whether a card is noted as shut out.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, policy: Policy, at: datetime, *, anew: bool
+        self,
+        connection: sqlite3.Connection,
+        policy: Policy,
+        at: datetime,
+        *,
+        anew: bool,
     ) -> None:
         self._connection = connection
         self._policy = policy
         self._at, self._today = _text(at), at.date()
         self._outlooks: dict[Record, Outlook | None] = {}
-        self._crowds = _Crowds(connection)
+        self.any_held = bool(connection.execute(_ANY_HELD).fetchone()[0])
+        self._crowds = _Crowds(connection, any_held=self.any_held)
         self._let_in = self._moved = 0
         forget(connection, at)
         for statement in _COUNTED_ANEW if anew else ():
             connection.execute(statement)
         self._judge_due()
-        self._any_notes = bool(connection.execute(_ANY_NOTES).fetchone()[0])
+        self.any_notes = bool(connection.execute(_ANY_NOTES).fetchone()[0])
         (self._held,) = connection.execute("SELECT patrons FROM cache").fetchone()
         self._held += sum(cards for reasons, cards in self._counts() if reasons == REMOVED)
 
-    def put(self, records: Iterable[Record], held: Mapping[bytes, Record]) -> None:
-        """Learn of rows that are about to be put, and of those that are held in their places."""
-        changed, patrons = dict[bytes, tuple[Record | None, Record | None]](), set[str]()
-        for record in records:
-            before = held.get(record[0])
-            if before is None:
-                patrons.add(record[PATRON_REF])
-                changed[record[0]] = (None, record)
-            elif before != record[:WIDTH]:
-                changed[record[0]] = (before, record)
-                if before[PATRON_REF] != record[PATRON_REF]:
-                    self._moved += 1
-                    patrons |= {before[PATRON_REF], record[PATRON_REF]}
-                self._let_in += not self._opens_now(before) and self._opens_now(record)
-        self._crowds.note(patrons)
-        self._note(changed)
+    def put(self, after: Mapping[bytes, Record], before: Mapping[bytes, Record]) -> None:
+        """Learn of rows that were just put, and of those that they have replaced by others."""
+        cards = Counter[str]()
+        for key, new in after.items():
+            old = before.get(key)
+            if old is None:
+                cards[new[PATRON_REF]] += 1
+                continue
+            if old[PATRON_REF] != new[PATRON_REF]:
+                self._moved += 1
+                cards.update({old[PATRON_REF]: -1, new[PATRON_REF]: 1})
+            self._let_in += not self._opens_now(old) and self._opens_now(new)
+        self._crowds.note(cards)
+        if before or self.any_notes:
+            self._note({key: (before.get(key), new) for key, new in after.items()})
 
     def removed(self, records: Iterable[Record]) -> None:
         """Learn of rows that are about to be removed."""
@@ -166,7 +177,7 @@ class WeekOfPushes:
 
     def _notes(self, keys: Iterable[bytes]) -> dict[bytes, Record]:
         found = dict[bytes, Record]()
-        for some in batches(keys if self._any_notes else ()):
+        for some in batches(keys if self.any_notes else ()):
             rows = self._connection.execute(_NOTES.format(marks=marks(some)), some)
             found.update((row[0], row) for row in rows)
         return found
@@ -190,7 +201,7 @@ class WeekOfPushes:
         if lost.reasons:
             row = (*note, " ".join(lost.reasons), lost.until.isoformat())
             self._connection.execute(_PUT_NOTE, row)
-            self._any_notes = True
+            self.any_notes = True
         elif known:
             self._connection.execute(_FORGET_NOTE, note[:1])
 
@@ -240,20 +251,22 @@ _LOOK_AT_ALL = (
 class _Crowds:
     """How many cards the patrons had whom a push gives a card, or takes one from."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, any_held: bool) -> None:
         self._connection = connection
         self._before: dict[str, int] | None = {}
+        if not any_held:
+            self._note_all({})
 
-    def note(self, patrons: Collection[str]) -> None:
-        """Count the cards of patrons; call it before the rows are put that change how many."""
+    def note(self, more: Mapping[str, int]) -> None:
+        """Learn how many cards more patrons have by rows that were just put."""
         if self._before is None:
             return
-        unknown = [ref for ref in patrons if ref not in self._before]
-        self._before.update(dict.fromkeys(unknown, 0))
-        self._before.update(self._cards_of(unknown))
+        unknown = [ref for ref in more if ref not in self._before]
+        self._before.update((ref, now - more[ref]) for ref, now in self._cards_of(unknown))
+        # Who has none left had as many as were taken.
+        self._before.update((ref, -more[ref]) for ref in unknown if ref not in self._before)
         if len(self._before) > MOST_KEPT:
             self._note_all(self._before)
-            self._before = None
 
     def grown(self) -> tuple[int, int]:
         """Return how many cards more patrons of more than 8 have, and the most that one has."""
@@ -272,6 +285,7 @@ class _Crowds:
             yield from self._connection.execute(_CARDS_OF.format(marks=marks(refs)), refs)
 
     def _note_all(self, before: Mapping[str, int]) -> None:
+        self._before = None
         # Whom the push has not touched yet has as many cards now as before it.
         for statement in _LOOK_AT_ALL:
             self._connection.execute(statement)

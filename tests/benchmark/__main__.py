@@ -52,7 +52,7 @@ ROWS = Counter(
         "reader unplugged and back": 1,
         "swipe": 1,
         "push of": 4,
-        "changes of": 2,
+        "changes of": 6,
         "last digit -> relay beside 25 staff pages": 3,
         "page": 3 * len(PAGES) + 1,
         "web process": 5,

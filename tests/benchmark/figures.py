@@ -40,6 +40,7 @@ class Plan:
         swipes: grants between the two looks at the memory.
         rows: identifiers in one push.
         changed: rows of a document of changes.
+        grown: identifiers of the large register that a few changes go into.
         received: identifiers in a push whose memory is looked at.
         pairs: times that a piece of work and its floor are timed, one after the other.
         busy_rounds: grants timed at each door while its machine is busy.
@@ -61,6 +62,7 @@ class Plan:
     swipes: int = 200
     rows: int = 100_000
     changed: int = 1_000
+    grown: int = MILLION
     received: int = 100_000
     pairs: int = 3
     busy_rounds: int = 100
@@ -81,6 +83,7 @@ QUICK = Plan(
     replugs=5,
     swipes=50,
     rows=30_000,
+    grown=100_000,
     busy_rounds=15,
     feed=5_000,
     page_repeats=8,

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import sqlite3
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import BinaryIO
 
-from doorctl.access.patron import SealedRow
+from doorctl.access.patron import PIN_CHECK_BYTES, ROW_KEY_BYTES, Patron, SealedRow
 from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.ops.clock import utc_now
 from doorctl.store.connection import open_writer, transaction
@@ -25,6 +27,7 @@ from doorctl.store.visit_purge import purge
 from doorctl.store.visits import VisitStore, create_visits
 from doorctl.sync.document import Kind
 from doorctl.sync.receive import Staged, Staging
+from doorctl.sync.rows import Line, Removal
 from tests.benchmark.figures import Figure, Plan, Spread
 from tests.benchmark.register import MINIMUM_AGE, random_rows
 from tests.fakes.cards import hold
@@ -59,7 +62,7 @@ def push(plan: Plan, work: Path) -> Iterator[Figure]:
         yield Figure(part, f"{what}, of the floor", ratio, "x", plan.pairs, budget=OF_RAW)
 
 
-def document(rows: Sequence[SealedRow], kind: Kind, epoch: int) -> bytes:
+def document(rows: Sequence[Line], kind: Kind, epoch: int) -> bytes:
     """Return the bytes of a push that follows on the one before."""
     return Document(rows, kind, epoch=epoch, previous_epoch=epoch - 1).data()
 
@@ -122,50 +125,110 @@ def _check_same(ours: Path, raw: Path) -> None:
     assert contents[0] == contents[1], "both ways must leave the same rows"
 
 
-COMMITTED_MS = 50.0
-"""From the last byte to the commit, for 1 000 rows among 100 000."""
+CHANGES_OF_RAW = 2.5
+"""The design's budget for changes, of 1 000 rows among 100 000."""
+
+GROWTH = 1.5
+"""The design's budget: times the processor's time, among 1 000 000 rows of that among 10 000."""
 
 TIMES = 5
 """Documents for each of the plan's pairs."""
+
+FEW = 10
+"""Lines of a document of a few changes: rows that change, a new card and a removal."""
 
 NS_PER_S = 1_000_000_000
 
 
 def changes(plan: Plan, work: Path) -> Iterator[Figure]:
-    """Time documents that renew the same rows, in pairs with raw puts of them into a copy."""
+    """Time documents that change the same rows, in pairs with raw puts of them into a copy."""
     work.mkdir(parents=True)
+    yield from _many_changes(plan, work)
+    yield from _few_changes(plan, work)
+
+
+def _many_changes(plan: Plan, work: Path) -> Iterator[Figure]:
     ours, raw = work / "ours.db", work / "raw.db"
     for path in (ours, raw):
         _fill(path, plan.rows)
-    rows = list(islice(random_rows(plan.rows), plan.changed))
     taken, floor = [], []
     # Both stay open, as in the web process: now and then a commit has to empty its WAL, too.
     with closing(PatronCacheWriter(ours, SEAL)) as writer, closing(open_writer(raw)) as database:
         for epoch in range(2, 2 + TIMES * plan.pairs):
+            rows = _changed(plan.rows, plan.changed, epoch)
             taken.append(_receive_ns(writer, document(rows, "changes", epoch)))
             records = [to_record(row, epoch) for row in rows]
             floor.append(round(insert_s(database, records) * NS_PER_S))
     part = f"changes of {plan.changed:,} rows into {plan.rows:,}; floor: executemany"
     what, below = Spread.of_ns(taken), Spread.of_ns(floor)
-    yield Figure(part, "last byte -> commit, p50", what.p50, "ms", what.n, below.p50, COMMITTED_MS)
+    ratio = statistics.median(one / other for one, other in zip(taken, floor, strict=True))
+    yield Figure(part, "last byte -> commit, p50", what.p50, "ms", what.n, below.p50)
     yield Figure(part, "last byte -> commit, max", what.longest, "ms", what.n, below.longest)
+    yield Figure(part, "of the floor", ratio, "x", what.n, budget=CHANGES_OF_RAW)
 
 
-def _fill(path: Path, count: int) -> None:
+def _few_changes(plan: Plan, work: Path) -> Iterator[Figure]:
+    """Time the processor alone, among few rows and among many, which take turns."""
+    sizes = (plan.rows // 10, plan.grown)
+    pairs = [_few_of(work / f"{size}", size) for size in sizes]
+    times = [next(pair) for _ in range(2 * TIMES * plan.pairs) for pair in pairs]
+    part = f"changes of {FEW} rows, the processor's time; floor: executemany"
+    medians = []
+    for size, some in zip(sizes, (times[::2], times[1::2]), strict=True):
+        taken, floor = zip(*some, strict=True)
+        what, below = Spread.of_ns(taken), Spread.of_ns(floor)
+        medians.append(what.p50)
+        yield Figure(part, f"into {size:,}, p50", what.p50, "ms", what.n, below.p50)
+    ratio = medians[1] / medians[0]
+    yield Figure(part, "into many, of into few", ratio, "x", len(times), budget=GROWTH)
+
+
+def _few_of(directory: Path, size: int) -> Iterator[tuple[int, int]]:
+    """Yield what documents take among so many rows, one after the other, and their raw puts."""
+    directory.mkdir()
+    ours, raw = directory / "ours.db", directory / "raw.db"
+    _fill(ours, size)
+    shutil.copy(ours, raw)
+    with closing(PatronCacheWriter(ours, SEAL)) as writer, closing(open_writer(raw)) as database:
+        for epoch in count(2):
+            rows = [*_changed(size, FEW - 2, epoch), _newcomer(epoch)]
+            before = _newcomer(epoch - 1).patron.patron_ref
+            data = document([*rows, Removal(before)], "changes", epoch)
+            taken = _receive_ns(writer, data, time.process_time_ns)
+            began = time.process_time_ns()
+            insert_s(database, [to_record(row, epoch) for row in rows])
+            yield taken, time.process_time_ns() - began
+
+
+def _changed(size: int, many: int, epoch: int) -> list[SealedRow]:
+    """Return the first of a register's rows, each otherwise than in the epoch before."""
+    blocks = frozenset("W" if epoch % 2 else "")
+    rows = islice(random_rows(size), many)
+    return [replace(row, patron=replace(row.patron, blocks=blocks)) for row in rows]
+
+
+def _newcomer(epoch: int) -> SealedRow:
+    patron = Patron(f"new-{epoch}", pin_check=bytes(PIN_CHECK_BYTES), resident=True)
+    return SealedRow(epoch.to_bytes(ROW_KEY_BYTES), patron)
+
+
+def _fill(path: Path, size: int) -> None:
     create_patrons(path, SEAL)
     with closing(PatronCacheWriter(path, SEAL)) as writer:
-        hold(writer, random_rows(count), utc_now(), MINIMUM_AGE)
+        hold(writer, random_rows(size), utc_now(), MINIMUM_AGE)
 
 
-def _receive_ns(writer: PatronCacheWriter, data: bytes) -> int:
+def _receive_ns(
+    writer: PatronCacheWriter, data: bytes, now_ns: Callable[[], int] = time.monotonic_ns
+) -> int:
     # As the web process does: what has come is checked while the rest is on its way.
     last = (len(data) - 1) // CHUNK_BYTES * CHUNK_BYTES
     with tempfile.TemporaryFile(dir=writer.path.parent) as spool:
         taking = fed(staging(spool), data[:last], CHUNK_BYTES)
-        before = time.monotonic_ns()
+        before = now_ns()
         taking.feed(data[last:])
         apply(writer, taking.finish())
-        return time.monotonic_ns() - before
+        return now_ns() - before
 
 
 DAYS = 30

@@ -609,12 +609,13 @@ def test_no_statement_of_changes_looks_at_all_rows(cache: Cache) -> None:
     assert scanned == set()
 
 
+_SMALL = ("SCAN cache", "SCAN shut_out_counts", "SCAN replaced", "SCAN added", "SCAN CONSTANT ROW")
 _PLANNED = {"SELECT", "INSERT", "UPDATE", "DELETE"}
 
 
 def _is_small(step: str, statement: str) -> bool:
     """Tell whether what is scanned is small whatever is held, or looked at for its first row."""
-    if step in {"SCAN cache", "SCAN shut_out_counts", "SCAN CONSTANT ROW"}:
+    if step in _SMALL:
         return True
     return statement.startswith("SELECT EXISTS (SELECT 1 FROM") and " WHERE " not in statement
 
