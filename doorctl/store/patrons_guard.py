@@ -53,7 +53,7 @@ _COUNTED_ANEW = (
     "DELETE FROM shut_out_counts",
     "INSERT INTO shut_out_counts SELECT coalesce(reasons, ''), count(*) FROM shut_out GROUP BY 1",
 )
-_COUNTS = "SELECT lost, cards FROM shut_out_counts"
+_COUNTS = "SELECT lost, many FROM shut_out_counts"
 _ENDING_NOW = "SELECT count(*) FROM shut_out WHERE at = ? AND reasons = ?"
 _FORGET_OLD = "DELETE FROM shut_out WHERE at <= ?"
 # What stands more than a day ahead was dated by a clock that was wrong.

@@ -152,11 +152,11 @@ ASKED = Table(
 )
 _ONE_MORE = """
     INSERT INTO shut_out_counts VALUES (coalesce(new.reasons, ''), 1)
-    ON CONFLICT (lost) DO UPDATE SET cards = cards + 1
+    ON CONFLICT (lost) DO UPDATE SET many = many + 1
 """
 _ONE_LESS = """
-    UPDATE shut_out_counts SET cards = cards - 1 WHERE lost = coalesce(old.reasons, '');
-    DELETE FROM shut_out_counts WHERE lost = coalesce(old.reasons, '') AND cards = 0
+    UPDATE shut_out_counts SET many = many - 1 WHERE lost = coalesce(old.reasons, '');
+    DELETE FROM shut_out_counts WHERE lost = coalesce(old.reasons, '') AND many = 0
 """
 # Rows as they were before a push of the last week shut them out: see `patrons_guard`. Bit n of
 # `days` says that the row opened n days after `at`.
@@ -179,7 +179,7 @@ SHUT_OUT_COUNTS = _apart(
     PATRONS,
     "shut_out_counts",
     "counts",
-    f"lost TEXT NOT NULL PRIMARY KEY, cards {_INT}",
+    f"lost TEXT NOT NULL PRIMARY KEY, many {_INT}",
     since=(0, 3),
     beside=(
         "CREATE INDEX shut_out_by_time ON shut_out (at, reasons)",
