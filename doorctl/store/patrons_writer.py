@@ -227,9 +227,8 @@ class PatronCacheWriter(Writer):
             stamp = _STAMP if is_whole else _STAMP_ROWS
             connection.execute(stamp, (push.epoch, push.digest, held, *more))
         self._judged = True
-        removed = gone + pushed.removed
-        self._compact_after(removed, full=full)
-        return Applied(push.epoch, held, removed)
+        self._compact_after(gone + pushed.removed, full=full)
+        return Applied(push.epoch, held, gone + pushed.removed)
 
     def keep(
         self, row: SealedRow, *, row_until: date | None, pin_until: date, learnt_on: date = date.min

@@ -582,7 +582,7 @@ def test_nothing_of_a_removed_patron_is_in_any_file(cache: Cache) -> None:
 def test_no_statement_of_changes_looks_at_all_rows(cache: Cache) -> None:
     """Ten rows cost as much in a register of a million; SQLite says how it finds each row.
 
-    Bug (outside look at 0.2, issue 33): 10 changed rows cost 9 ms of the processor among 10 000
+    Bug (outside look at 0.2, architecture): 10 changed rows cost 9 ms of the processor among 10 000
     rows, and 316 ms among 500 000.
     """
     cache.push(*[sealed(number, f"{number}") for number in range(200)], full=True)
