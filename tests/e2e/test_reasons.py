@@ -115,14 +115,8 @@ def assert_told(door: Door, decision: Line, reason: str, clock: str = "trusted")
     assert row.row_key is not None
     listed = json.loads(door.call("visits", "list", "--json").stdout)
     (visit,) = (visit for visit in listed if visit["attempt"] == attempt)
-    assert visit == {
-        "attempt": attempt,
-        "at": visit["at"],
-        "clock": clock,
-        "verdict": verdict,
-        "reason": reason,
-        "card": row.row_key.hex()[:8],
-    }
+    expected = {"clock": clock, "verdict": verdict, "reason": reason}
+    assert visit.items() >= {**expected, "card": row.row_key.hex()[:8]}.items()
     since = datetime.now(UTC) - datetime.fromisoformat(visit["at"])
     assert timedelta() <= since < timedelta(minutes=2)
 

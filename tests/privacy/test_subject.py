@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -364,10 +365,17 @@ BY_NAME = {table.name: table for table in TABLES}
 EVIL = "<script>alert('1')</script>"
 
 
+def held(table: str, **values: Any) -> HeldRow:
+    """Return a row of a table; what is not named is empty."""
+    assert values.keys() <= set(BY_NAME[table].names)
+    return HeldRow(BY_NAME[table], tuple(map(values.get, BY_NAME[table].names)))
+
+
 def ban(reason: str = "noise") -> HeldRow:
     """Return a ban as it is stored."""
-    values = (1, bytes(16), "1001", reason, 1777896000000, None, "eva", '["*"]', "", None, "said")
-    return HeldRow(BY_NAME["bans"], values)
+    whose: dict[str, Any] = {"number": 1, "row_key": bytes(16), "patron_ref": "1001"}
+    said = {"reason": reason, "by": "eva", "branches": '["*"]', "note": "", "twice": "said"}
+    return held("bans", **whose, **said, since_ms=1777896000000)
 
 
 class Text(HTMLParser):
@@ -395,8 +403,9 @@ def visit(number: int, reason: Reason | None, at: datetime = NOON) -> HeldRow:
     verdict = None if reason is None else reason.verdict
     ms = int(at.timestamp() * 1000)
     boot = "8f14e45f-ceea-467f-a8d3-000000000001"
-    values = (number, ms, "trusted", boot, 60_000, bytes(16), verdict, reason and reason.value)
-    return HeldRow(BY_NAME["attempts"], values)
+    when: dict[str, Any] = {"at_ms": ms, "clock": "trusted", "boot_id": boot, "boot_ms": 60_000}
+    ended = {"verdict": verdict, "reason": reason and reason.value}
+    return held("attempts", attempt=number, row_key=bytes(16), **when, **ended)
 
 
 def shown(export: Export, language: str = "da", app: App = NOWHERE) -> str:
@@ -445,9 +454,20 @@ UNREACHED = replace(NOWHERE.config.branch, dpo="")
 
 def test_a_ban_and_a_row_of_the_register_are_told_in_words() -> None:
     """Codes, lists, flags and days are words, empty values are left out; the annex has them all."""
-    blocks = '["E", "X9"]'
-    patron = (bytes(16), None, "1001", 1, 0, blocks, 0, None, "2027-01-31", *[None] * 2, "[]")
-    row = HeldRow(BY_NAME["patrons"], (*patron, 0, 7, "said", None))
+    row = held(
+        "patrons",
+        row_key=bytes(16),
+        patron_ref="1001",
+        resident=1,
+        active=0,
+        blocks='["E", "X9"]',
+        restricted=0,
+        valid_until="2027-01-31",
+        tags="[]",
+        weak_pin=0,
+        epoch=7,
+        twice="said",
+    )
     html = shown(Export((row, ban())), "en")
     danish, english = told(html, "da"), told(html, "en")
 
@@ -461,7 +481,7 @@ def test_a_ban_and_a_row_of_the_register_are_told_in_words() -> None:
         assert absent not in danish
     assert html.index('lang="en"') < html.index('<article lang="da"')
     annex = Text(html.split("</article>")[-1]).seen
-    assert blocks in annex
+    assert '["E", "X9"]' in annex
     assert re.search(r"The card is in force\s*0", annex)
 
 
@@ -604,8 +624,7 @@ def test_days_and_times_of_a_pass_are_read_as_people_do(
     name: str, stored: str | int, danish: str, english: str
 ) -> None:
     """No digit stands for a day and no count of minutes for a time."""
-    values = [stored if one.name == name else None for one in BY_NAME["passes"].columns]
-    html = shown(Export((HeldRow(BY_NAME["passes"], tuple(values)),)))
+    html = shown(Export((held("passes", **{name: stored}),)))
 
     assert danish in told(html, "da")
     assert english in told(html, "en")
