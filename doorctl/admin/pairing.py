@@ -50,7 +50,7 @@ from doorctl.core.masked import InstallationKey
 from doorctl.lookup.app import App
 from doorctl.lookup.key_days import placed
 from doorctl.privacy.audit import KEY, Action, Deed
-from doorctl.privacy.subject import CARD
+from doorctl.privacy.tables import CARD
 from doorctl.services.branch import note
 from doorctl.store import keys
 from doorctl.store.connection import open_reader, translated

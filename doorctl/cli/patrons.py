@@ -27,7 +27,8 @@ from doorctl.cli.options import (
 from doorctl.core.errors import StoreError
 from doorctl.core.identity import owner_of
 from doorctl.lookup.app import App
-from doorctl.privacy.subject import Decision, Erasure
+from doorctl.privacy.erasure import Erasure
+from doorctl.privacy.subject import Decision
 from doorctl.services import cards as on_cards
 from doorctl.services import subject as rights
 from doorctl.services.cards import Explanation

@@ -35,8 +35,10 @@ from doorctl.core.errors import StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.lookup.app import App
 from doorctl.lookup.configured import zone
-from doorctl.privacy.audit import Action, Deed, Entry, Head, Verdict
-from doorctl.privacy.retention import LONGEST, WATCHED_S, Hold
+from doorctl.privacy.audit import Action, Deed, Entry
+from doorctl.privacy.audit_chain import Head, Verdict
+from doorctl.privacy.holds import LONGEST, Hold
+from doorctl.privacy.retention import WATCHED_S
 from doorctl.privacy.statistics import (
     ROUNDED_TO,
     By,

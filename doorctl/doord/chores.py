@@ -27,8 +27,8 @@ from doorctl.lookup.configured import outdated, retention
 from doorctl.lookup.key_days import CERTIFICATE, days_of_keys
 from doorctl.lookup.release import Release
 from doorctl.ops.process import SystemdSupervisor, Turns, disk_low, undervoltage, upgrade_not_begun
+from doorctl.privacy.passages import OPENED, HourCount
 from doorctl.privacy.retention import PurgeReport
-from doorctl.privacy.statistics import OPENED, HourCount
 from doorctl.services.purging import Purging
 from doorctl.store.records import AuditRecords, LastBackup
 

@@ -69,7 +69,7 @@ from doorctl.doord.jobs import (
     StopRequested,
     ThreadFailed,
 )
-from doorctl.privacy.statistics import counted_as
+from doorctl.privacy.passages import counted_as
 from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
 

@@ -19,7 +19,8 @@ from doorctl.core.errors import DoorctlError, LibrarySystemError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.core.ports import AlarmOnce, Clock, EventLog, NotSentError, Unshown
 from doorctl.core.raised import Raised
-from doorctl.privacy.subject import PartErased, Subject
+from doorctl.privacy.erasure import PartErased
+from doorctl.privacy.subject import Subject
 from doorctl.rpc.control import Answers, Call, Done, Nothing
 from doorctl.sync.rows import decode_row, encode
 

@@ -18,8 +18,9 @@ from doorctl.core.errors import (
 from doorctl.core.texts import refuse_purpose
 from doorctl.lookup.app import App
 from doorctl.lookup.configured import local
-from doorctl.privacy.audit import Action, Deed, Entry, Head, Verdict, erased_before
-from doorctl.privacy.audit import verify as verify_chain
+from doorctl.privacy.audit import Action, Deed, Entry, erased_before
+from doorctl.privacy.audit_chain import Head, Verdict
+from doorctl.privacy.audit_chain import verify as verify_chain
 from doorctl.services import deeds
 from doorctl.services.deeds import OpenBranch, Request, ask_web
 from doorctl.services.owner import by_the_owner
@@ -145,7 +146,7 @@ def pseudonyms(entry: Entry) -> list[str]:
 
 
 def verify_audit(app: App, anchors: Collection[Head] = ()) -> Verdict:
-    """Check the whole chain; see `doorctl.privacy.audit.verify`."""
+    """Check the whole chain; see `doorctl.privacy.audit_chain.verify`."""
     with closing(AuditRecords(app.storage.branch_db)) as records:
         # Asked before the links: what is added in between is no break.
         last_number = records.last_number()

@@ -24,20 +24,11 @@ from doorctl.core.moments import SMALL, Moment
 from doorctl.lookup.app import App
 from doorctl.lookup.configured import retention
 from doorctl.privacy.audit import Action, Deed, Details
-from doorctl.privacy.retention import (
-    Canaries,
-    Hold,
-    Proof,
-    PurgeReport,
-    ReportSigner,
-    Trim,
-    WatchedTime,
-    accepted,
-    chosen,
-    prove,
-    readable_since,
-)
-from doorctl.privacy.subject import PartErased, Subject
+from doorctl.privacy.erasure import PartErased
+from doorctl.privacy.holds import Hold, accepted, chosen, readable_since
+from doorctl.privacy.purge_proof import Canaries, Proof, ReportSigner, Trim, prove
+from doorctl.privacy.retention import PurgeReport, WatchedTime
+from doorctl.privacy.subject import Subject
 from doorctl.rpc.control import Answer, Answers, Done, Question, ask
 from doorctl.rpc.door import ERASE_VISITS
 from doorctl.services.owner import by_the_owner

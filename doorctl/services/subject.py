@@ -12,23 +12,12 @@ from doorctl.lookup.app import App, shown_since
 from doorctl.lookup.cards import Reading, keys_of
 from doorctl.lookup.numbers import TakenAs, own_sealer
 from doorctl.privacy.audit import Action, Deed
-from doorctl.privacy.subject import (
-    ALL_GONE,
-    BRANCH,
-    PATRONS,
-    UNIX_EPOCH,
-    VISITS,
-    Decision,
-    Erasure,
-    Export,
-    Keeper,
-    PartErased,
-    Subject,
-    Tombstones,
-    lookups,
-    refuse_ref,
-)
-from doorctl.privacy.subject import erase as erase_everywhere
+from doorctl.privacy.erasure import ALL_GONE, Erasure, Keeper, PartErased
+from doorctl.privacy.erasure import erase as erase_everywhere
+from doorctl.privacy.export import UNIX_EPOCH, Export, lookups
+from doorctl.privacy.subject import Decision, Subject, refuse_ref
+from doorctl.privacy.tables import BRANCH, PATRONS, VISITS
+from doorctl.privacy.tombstones import Tombstones
 from doorctl.rpc.control import Call, Done
 from doorctl.rpc.door import (
     ERASE_PATRON,

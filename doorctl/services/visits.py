@@ -23,7 +23,8 @@ from doorctl.lookup.calendar import calendar_of
 from doorctl.lookup.cards import keys_of
 from doorctl.lookup.configured import local, zone
 from doorctl.privacy.audit import Action, Deed, Details
-from doorctl.privacy.statistics import LEAF, Gathered, HourCount, gather, moments, widened
+from doorctl.privacy.passages import LEAF, HourCount
+from doorctl.privacy.statistics import Gathered, gather, moments, widened
 from doorctl.services.branch import note
 from doorctl.services.cards import numbers_of, open_register
 from doorctl.store.branch import ModeDeed

@@ -17,7 +17,7 @@ import msgspec
 from doorctl.core.asking import Talks, body_of, read_answer, trusting, unreached, waits
 from doorctl.core.errors import InputError, KeyFileError
 from doorctl.core.identity import owner_of
-from doorctl.privacy.audit import Head
+from doorctl.privacy.audit_chain import Head
 from doorctl.sync.delivery import Away, Exchanged, Held, OutOfOrder, Refused, Taken
 from doorctl.sync.document import Kind
 

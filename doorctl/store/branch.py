@@ -48,7 +48,7 @@ from doorctl.access.rights import (
 from doorctl.core.errors import StoreDamagedError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.core.moments import Moment
-from doorctl.privacy.subject import BRANCH, Table
+from doorctl.privacy.tables import BRANCH, Table
 from doorctl.store import tables
 from doorctl.store.concerned import InDoubtError, numbers_of
 from doorctl.store.connection import LOOP_PATIENCE_MS, Lasting, WatchedReader, translated

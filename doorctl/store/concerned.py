@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from doorctl.core.errors import StoreError
-from doorctl.privacy.subject import Table
+from doorctl.privacy.tables import Table
 from doorctl.store.tables import TWICE, select, whole
 
 Records = list[tuple[Any, ...]]

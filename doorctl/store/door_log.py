@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 from doorctl.access.throttle import A_CODE, CODES_KEY, CardThrottle, ReaderThrottle
 from doorctl.core.errors import StoreDamagedError
 from doorctl.core.moments import BootTime, CarriedTime, ClockState, KeptReadings, Moment
-from doorctl.privacy.retention import Hold
-from doorctl.privacy.statistics import OPENED, HourCount
-from doorctl.privacy.subject import CARD, VISITS, Column, Shown
+from doorctl.privacy.holds import Hold
+from doorctl.privacy.passages import OPENED, HourCount
+from doorctl.privacy.tables import CARD, VISITS, Column, Shown
 from doorctl.store.connection import WatchedReader
 from doorctl.store.layout import Layout, releases
 from doorctl.store.tables import (

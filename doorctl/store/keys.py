@@ -31,7 +31,7 @@ from doorctl.core.errors import AlreadyExistsError, KeyFileError
 from doorctl.core.identity import owner_of
 from doorctl.core.masked import Identifier, InstallationKey, StretchedKey
 from doorctl.core.ports import Seal
-from doorctl.privacy.subject import CARD, PATRONS
+from doorctl.privacy.tables import CARD, PATRONS
 from doorctl.store.connection import (
     Writer,
     changing,

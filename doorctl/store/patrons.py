@@ -13,7 +13,7 @@ import orjson
 from doorctl.access.patron import CacheStamp, Patron, SealedRow
 from doorctl.core.errors import AnswerDamagedError, StoreDamagedError, StoreError
 from doorctl.core.ports import Seal
-from doorctl.privacy.subject import PATRONS
+from doorctl.privacy.tables import PATRONS
 from doorctl.store.connection import LOOP_PATIENCE_MS, Lasting, WatchedReader
 from doorctl.store.layout import Layout, releases
 from doorctl.store.tables import ASKED, CACHE, KEY_SUM, LEARNT, REGISTER, key_sum, select, whole

@@ -19,7 +19,7 @@ from doorctl.core.errors import (
     StoreError,
 )
 from doorctl.core.ports import Seal
-from doorctl.privacy.subject import Tombstones
+from doorctl.privacy.tombstones import Tombstones
 from doorctl.store import patrons_guard
 from doorctl.store.connection import Writer, compact, create_file, empty_log, translated
 from doorctl.store.patrons import migrations, to_record

@@ -18,18 +18,8 @@ import orjson
 from doorctl.core.alarms import ENDS, KINDS, AlarmRecord, Source
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState, Moment
-from doorctl.privacy.audit import (
-    EMPTY,
-    SALT_BYTES,
-    Action,
-    Deed,
-    Entry,
-    Head,
-    Link,
-    account,
-    head_of,
-    linked,
-)
+from doorctl.privacy.audit import Action, Deed, Entry, account
+from doorctl.privacy.audit_chain import EMPTY, SALT_BYTES, Head, Link, head_of, linked
 from doorctl.store import tables
 from doorctl.store.branch import BranchReader, known, never_made
 from doorctl.store.connection import translated
@@ -166,7 +156,7 @@ class AuditTrail:
     ) -> tuple[int, ...]:
         """Erase the records that name one of the cards or the patron; return their numbers.
 
-        The caller puts :func:`~doorctl.privacy.audit.erased_numbers` of them on record.
+        The caller puts :func:`~doorctl.privacy.audit_chain.erased_numbers` of them on record.
         """
         with self._branch.together(moment) as connection:
             erased = connection.execute(ERASE_ABOUT, about_values(cards, patron_ref)).fetchall()

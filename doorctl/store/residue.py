@@ -31,7 +31,7 @@ import msgspec
 
 from doorctl.core.errors import StoreDamagedError, StoreError
 from doorctl.core.identity import as_root
-from doorctl.privacy.retention import Found, Trim
+from doorctl.privacy.purge_proof import Found, Trim
 from doorctl.store.connection import (
     WatchedReader,
     WriterLock,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from doorctl.core.errors import StoreError
-from doorctl.privacy.subject import Table
+from doorctl.privacy.tables import Table
 from doorctl.store.patrons import migrations
 from doorctl.store.tables import ASKED, CACHE, KEY_SUM, LEARNT, REGISTER, key_sum, select, whole
 

@@ -10,23 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
-from doorctl.privacy.audit import Action, Deed, erased_numbers
-from doorctl.privacy.subject import (
-    BRANCH,
-    CARD,
-    KEPT,
-    PATRON,
-    PATRONS,
-    VISITS,
-    Decision,
-    HeldRow,
-    HeldVisit,
-    PartErased,
-    Subject,
-    Table,
-    Tombstone,
-    Tombstones,
-)
+from doorctl.privacy.audit import Action, Deed
+from doorctl.privacy.audit_chain import erased_numbers
+from doorctl.privacy.erasure import HeldVisit, PartErased
+from doorctl.privacy.export import HeldRow
+from doorctl.privacy.subject import Decision, Subject
+from doorctl.privacy.tables import BRANCH, CARD, PATRON, PATRONS, VISITS, Table
+from doorctl.privacy.tombstones import KEPT, Tombstone, Tombstones
 from doorctl.store.branch import BranchReader, known, never_made
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import WatchedReader, Writer, translated

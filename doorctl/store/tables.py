@@ -21,16 +21,7 @@ from typing import Any, TypeVar
 from zlib import crc32
 
 from doorctl.core.errors import StoreDamagedError
-from doorctl.privacy.subject import (
-    BRANCH,
-    CARD,
-    PATRON,
-    PATRONS,
-    VISITS,
-    Column,
-    Shown,
-    Table,
-)
+from doorctl.privacy.tables import BRANCH, CARD, PATRON, PATRONS, VISITS, Column, Shown, Table
 
 TWICE, KEY_SUM = "twice", "key_sum"
 QUOTED = ("row_key", "pin_check", "patron_ref", "applied_at")
@@ -367,7 +358,7 @@ ALARMS = _apart(
 )
 # Rows can be added and their records erased; no more. A person who can write the file can drop the
 # triggers too: they are against slips of ours, and against tampering there is the chain, see
-# `doorctl.privacy.audit`.
+# `doorctl.privacy.audit_chain`.
 AUDIT = _apart(
     BRANCH,
     "audit",

@@ -17,7 +17,8 @@ from pathlib import Path
 from doorctl.access.throttle import UNANSWERED_DAYS, WRONG_PIN_DAYS
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import SLEWED, SMALL, BootTime, CarriedTime, ClockState, Moment
-from doorctl.privacy.retention import Canaries, PurgeReport, visible_since
+from doorctl.privacy.purge_proof import Canaries
+from doorctl.privacy.retention import PurgeReport, visible_since
 from doorctl.store.connection import compact, transaction, translated
 from doorctl.store.door_log import CARRIED, HELD, to_carried
 from doorctl.store.residue import KEY_BYTES, TIME_BYTES, discard_set_aside

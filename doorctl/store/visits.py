@@ -16,9 +16,9 @@ from doorctl.access.throttle import (
 )
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import BootTime, ClockState, KeptReadings, Stamped
-from doorctl.privacy.retention import Hold, chosen
-from doorctl.privacy.statistics import ATTEMPT, HourCount
-from doorctl.privacy.subject import VISITS
+from doorctl.privacy.holds import Hold, chosen
+from doorctl.privacy.passages import ATTEMPT, HourCount
+from doorctl.privacy.tables import VISITS
 from doorctl.store.connection import Writer, create_file, transaction, translated
 from doorctl.store.door_log import (
     COUNT_WRONG_PINS,

@@ -27,7 +27,8 @@ from doorctl.lookup.app import App
 from doorctl.lookup.configured import zone
 from doorctl.lookup.health import MISSING, nobody_enters
 from doorctl.lookup.release import Release
-from doorctl.privacy.statistics import ATTEMPT, LET_IN, By, moments
+from doorctl.privacy.passages import ATTEMPT, LET_IN
+from doorctl.privacy.statistics import By, moments
 from doorctl.rpc.control import Answer, Question, ask
 from doorctl.services.check import refuse_unready
 from doorctl.services.visits import statistics

@@ -14,7 +14,7 @@ from doorctl.access.calendar import DAY_MINUTES, Cause, Mode
 from doorctl.config.hours import Placed
 from doorctl.core.errors import InputError
 from doorctl.core.language import DANISH, Language
-from doorctl.privacy.subject import Column, Table
+from doorctl.privacy.tables import Column, Table
 
 WEEKDAYS: Final = (
     "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday",

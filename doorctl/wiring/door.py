@@ -67,7 +67,7 @@ from doorctl.ops.process import (
     share_one_heap,
     spare_the_collector,
 )
-from doorctl.privacy.statistics import Passages
+from doorctl.privacy.passages import Passages
 from doorctl.rpc.control import Answers, ControlServer
 from doorctl.rpc.door import LibraryOverSocket, PanelBoard, panel_answers
 from doorctl.services.purging import Purging, doors_answers, forget_left, hold_answers

@@ -45,8 +45,8 @@ from doorctl.ops.process import (
     share_one_heap,
     spare_the_collector,
 )
-from doorctl.privacy.retention import PatronsRound
-from doorctl.privacy.subject import PartErased
+from doorctl.privacy.erasure import PartErased
+from doorctl.privacy.patrons_round import PatronsRound
 from doorctl.rpc.control import Answers, ControlServer, Done, Question, ask
 from doorctl.rpc.door import (
     ERASE_PATRON,

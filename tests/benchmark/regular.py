@@ -30,7 +30,7 @@ from doorctl.lookup.configured import retention, system_clock
 from doorctl.lookup.health import alarms_standing
 from doorctl.ops.clock import SystemClock, utc_now
 from doorctl.privacy.audit import Action
-from doorctl.privacy.retention import PatronsRound
+from doorctl.privacy.patrons_round import PatronsRound
 from doorctl.rpc.control import Question, ask
 from doorctl.services.visits import version
 from doorctl.store.door_log import VisitHistory

@@ -22,7 +22,7 @@ from doorctl.accounts.roles import Role
 from doorctl.config import Config
 from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action, Deed
-from doorctl.privacy.statistics import ATTEMPT, LEAF, HourCount
+from doorctl.privacy.passages import ATTEMPT, LEAF, HourCount
 from doorctl.services import deeds
 from doorctl.services.deeds import Request
 from doorctl.store.accounts import ArgonPasswords

@@ -16,7 +16,7 @@ from doorctl.access.patron import Reason
 from doorctl.access.throttle import WRONG_PIN_DAYS
 from doorctl.config.tables import Backup, Lms, Visits
 from doorctl.core.alarms import KINDS
-from doorctl.privacy import audit, retention, subject
+from doorctl.privacy import audit, holds, patrons_round, tombstones
 from doorctl.store.accounts import KEPT_DISABLED, KEPT_UNUSED
 from doorctl.store.branch_writer import KEPT_AFTER_END
 from doorctl.web.addresses import PLACES
@@ -134,16 +134,16 @@ def in_words(span: timedelta) -> str:
 
 PROMISES = {
     "visits and refused attempts": timedelta(days=Visits().retention_days),
-    "a time that is held": retention.LONGEST,
+    "a time that is held": holds.LONGEST,
     "wrong PINs in a row": timedelta(days=Visits().retention_days),
     "a patron's wrong PINs in all": timedelta(days=WRONG_PIN_DAYS),
-    "a patron's row": retention.UNCONFIRMED,
+    "a patron's row": patrons_round.UNCONFIRMED,
     "whom a push has shut out": WEEK,
     "a PIN that was learnt": timedelta(days=Lms().pin_days),
     "a patron who has just": timedelta(days=Lms().row_days),
     "a ban": KEPT_AFTER_END,
     "a pass": KEPT_AFTER_END,
-    "the mark of an erasure": subject.KEPT,
+    "the mark of an erasure": tombstones.KEPT,
     "staff's accounts": KEPT_DISABLED,
     "staff's accounts; those": KEPT_UNUSED,
     "the audit log": audit.KEPT,

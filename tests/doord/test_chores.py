@@ -39,7 +39,7 @@ from doorctl.doord.self_test import Finding
 from doorctl.doord.stores import DoorStores
 from doorctl.lookup.app import App
 from doorctl.ops.clock import SystemClock
-from doorctl.privacy.statistics import LEAF, OPENED, HourCount
+from doorctl.privacy.passages import LEAF, OPENED, HourCount
 from doorctl.services.purging import Purging
 from doorctl.store.door_log import HourlyHistory, VisitHistory
 from tests.doord.fake_door import FakeDoor

@@ -23,7 +23,7 @@ from doorctl.access.throttle import (
 from doorctl.core.errors import BranchStoreError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.doord.stores import EVENTS_AN_HOUR, KeptEvents
-from doorctl.privacy.statistics import ATTEMPT, HourCount
+from doorctl.privacy.passages import ATTEMPT, HourCount
 from doorctl.privacy.subject import Subject
 from doorctl.store.branch import BranchRecords
 from doorctl.store.subject import erase_visits

@@ -21,7 +21,8 @@ from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, StretchedKey
 from doorctl.core.moments import Moment
 from doorctl.core.ports import Seal
-from doorctl.privacy.audit import Deed, Entry, Head
+from doorctl.privacy.audit import Deed, Entry
+from doorctl.privacy.audit_chain import Head
 from doorctl.store import branch, door_log, patrons
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter

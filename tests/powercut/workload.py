@@ -23,7 +23,7 @@ from doorctl.access.patron import Reason
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey
 from doorctl.doord.jobs import Ledger
-from doorctl.privacy.retention import Canaries
+from doorctl.privacy.purge_proof import Canaries
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.keys import ArgonSealer

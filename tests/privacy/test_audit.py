@@ -17,24 +17,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.core.errors import InputError
-from doorctl.privacy.audit import (
+from doorctl.privacy.audit import KEPT, NOT_A_NAME, Action, Deed, account, erased_before
+from doorctl.privacy.audit import KEY as KEY_NAME
+from doorctl.privacy.audit_chain import (
     EMPTY,
     ERASED,
-    KEPT,
-    NOT_A_NAME,
     SALT_BYTES,
-    Action,
-    Deed,
     Head,
     Link,
-    account,
-    erased_before,
     erased_numbers,
     head_of,
     linked,
     verify,
 )
-from doorctl.privacy.audit import KEY as KEY_NAME
 
 ZONE = ZoneInfo("Europe/Copenhagen")
 KEY = bytes(range(16))

@@ -24,24 +24,17 @@ from doorctl.core.errors import InputError
 from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import BootTime, ClockState, Moment, Stamped
 from doorctl.core.timekeeper import Carrier, Timekeeper
-from doorctl.privacy.retention import (
-    LONGEST,
-    LONGEST_TEXT,
+from doorctl.privacy.holds import LONGEST, LONGEST_TEXT, Hold, accepted, chosen, readable_since
+from doorctl.privacy.purge_proof import (
     LOOKED_BACK,
     Canaries,
     Found,
-    Hold,
     Proof,
-    PurgeReport,
     ReportSigner,
     Trim,
-    WatchedTime,
-    accepted,
-    chosen,
     prove,
-    readable_since,
-    visible_since,
 )
+from doorctl.privacy.retention import PurgeReport, WatchedTime, visible_since
 from doorctl.store.visit_purge import purge
 from tests.fakes.memory_store import MemoryVisits
 

@@ -20,16 +20,10 @@ from doorctl.core.moments import (
     Moment,
     Stamped,
 )
-from doorctl.privacy.retention import (
-    UNCONFIRMED,
-    WATCHED_S,
-    Canaries,
-    Hold,
-    PatronsRound,
-    PurgeReport,
-    WatchedTime,
-    visible_since,
-)
+from doorctl.privacy.holds import Hold
+from doorctl.privacy.patrons_round import UNCONFIRMED, PatronsRound
+from doorctl.privacy.purge_proof import Canaries
+from doorctl.privacy.retention import WATCHED_S, PurgeReport, WatchedTime, visible_since
 from doorctl.store.visit_purge import purge
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog

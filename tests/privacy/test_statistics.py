@@ -23,20 +23,22 @@ from hypothesis import strategies as st
 
 from doorctl.access.calendar import Mode
 from doorctl.door.leaf import Entered, Left, Passed
-from doorctl.privacy.statistics import (
+from doorctl.privacy.passages import (
     ATTEMPT,
     HAND_OVER_EVERY_S,
     LEAF,
     LET_IN,
-    NOT_DATED,
     OPENED,
+    HourCount,
+    Passage,
+    Passages,
+)
+from doorctl.privacy.statistics import (
+    NOT_DATED,
     ROUNDED_TO,
     By,
     Cell,
-    HourCount,
     K,
-    Passage,
-    Passages,
     Statistics,
     Total,
     gather,

@@ -29,28 +29,11 @@ from doorctl.core.errors import DoorctlError, InputError, StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action, Deed
-from doorctl.privacy.subject import (
-    ALL_GONE,
-    BRANCH,
-    CARD,
-    KEPT,
-    LONGEST_REF,
-    PATRON,
-    PATRONS,
-    TRACES,
-    VISITS,
-    Export,
-    HeldRow,
-    Lookup,
-    PartErased,
-    Subject,
-    Tombstone,
-    Tombstones,
-    erase,
-    lookups,
-    may_be_cpr,
-    refuse_ref,
-)
+from doorctl.privacy.erasure import ALL_GONE, TRACES, PartErased, erase
+from doorctl.privacy.export import Export, HeldRow, Lookup, lookups
+from doorctl.privacy.subject import LONGEST_REF, Subject, may_be_cpr, refuse_ref
+from doorctl.privacy.tables import BRANCH, CARD, PATRON, PATRONS, VISITS
+from doorctl.privacy.tombstones import KEPT, Tombstone, Tombstones
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.records import AuditRecords, AuditTrail
 from doorctl.store.subject import SubjectReader, find, with_cards, with_erased

@@ -19,7 +19,8 @@ from doorctl.core.alarms import RaisedAlarm, Source
 from doorctl.core.errors import StoreError
 from doorctl.core.ports import NotSentError
 from doorctl.core.raised import Raised
-from doorctl.privacy.subject import ALL_GONE, HeldVisit, PartErased, Subject
+from doorctl.privacy.erasure import ALL_GONE, HeldVisit, PartErased
+from doorctl.privacy.subject import Subject
 from doorctl.rpc.control import LINE_LIMIT, Done, Question, ask
 from doorctl.rpc.door import (
     ERASE_RIGHTS,

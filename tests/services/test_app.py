@@ -20,7 +20,7 @@ from doorctl.core.errors import HungError, NotAnsweringError, NotRunningError, S
 from doorctl.lookup.config_changes import tell_changes
 from doorctl.lookup.configured import ask_s, opened_on, system_clock, web_answers_s
 from doorctl.lookup.release import Release
-from doorctl.privacy.statistics import OPENED, HourCount
+from doorctl.privacy.passages import OPENED, HourCount
 from doorctl.services.owner import by_the_owner
 from doorctl.store.connection import WriterLock
 from doorctl.store.visits import open_or_create_visits

@@ -19,7 +19,7 @@ from doorctl.core.errors import DoorctlError, InputError, KeyFileError, StoreErr
 from doorctl.core.moments import ClockState, Moment, Stamped
 from doorctl.lookup.app import App
 from doorctl.privacy.audit import KEPT, Action, Deed
-from doorctl.privacy.retention import Hold
+from doorctl.privacy.holds import Hold
 from doorctl.rpc.control import ControlServer, Question
 from doorctl.services import branch as audit
 from doorctl.services.cards import unlock

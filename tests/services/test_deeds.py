@@ -23,7 +23,8 @@ from doorctl.core.alarms import AlarmRecord, Source
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime, ClockState, Moment
-from doorctl.privacy.audit import EMPTY, Action, Deed
+from doorctl.privacy.audit import Action, Deed
+from doorctl.privacy.audit_chain import EMPTY
 from doorctl.privacy.subject import Decision, Subject
 from doorctl.rpc.control import Question, ask
 from doorctl.services import deeds

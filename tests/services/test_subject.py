@@ -29,8 +29,9 @@ from doorctl.lookup.app import App
 from doorctl.lookup.configured import system_clock
 from doorctl.lookup.numbers import own_sealer
 from doorctl.privacy.audit import Action
-from doorctl.privacy.retention import Hold
-from doorctl.privacy.subject import BRANCH, PATRONS, VISITS, Export
+from doorctl.privacy.export import Export
+from doorctl.privacy.holds import Hold
+from doorctl.privacy.tables import BRANCH, PATRONS, VISITS
 from doorctl.rpc.control import ControlServer, Question
 from doorctl.rpc.door import ERASE_VISITS
 from doorctl.services import branch as book

@@ -30,8 +30,9 @@ from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.hours import DailyRound
 from doorctl.doord.jobs import EventQueue, Ledger, PostedEvent, SlowJobs, ThreadFailed, Worker
 from doorctl.doord.stores import SteadyVisitLog
-from doorctl.privacy.retention import Canaries, PurgeReport, WatchedTime
-from doorctl.privacy.statistics import HourCount, Passages
+from doorctl.privacy.passages import HourCount, Passages
+from doorctl.privacy.purge_proof import Canaries
+from doorctl.privacy.retention import PurgeReport, WatchedTime
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
 from doorctl.store.connection import create_file
 from doorctl.store.door_log import HourlyHistory, VisitHistory

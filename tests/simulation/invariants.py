@@ -19,7 +19,7 @@ from doorctl.access.patron import Patron
 from doorctl.access.policy import Case, PinProof, decide
 from doorctl.cards.reader import CardReader
 from doorctl.core.moments import ClockDoubt
-from doorctl.privacy.audit import verify
+from doorctl.privacy.audit_chain import verify
 from doorctl.privacy.retention import PurgeReport, visible_since
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.records import AuditRecords

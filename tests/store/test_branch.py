@@ -35,8 +35,9 @@ from doorctl.access.rights import guessable
 from doorctl.core.errors import InputError, StoreDamagedError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Pin
 from doorctl.core.moments import BootTime, Bounds, CarriedTime, ClockState, Moment
-from doorctl.privacy.audit import EMPTY
-from doorctl.privacy.subject import Decision, Subject, Tombstones
+from doorctl.privacy.audit_chain import EMPTY
+from doorctl.privacy.subject import Decision, Subject
+from doorctl.privacy.tombstones import Tombstones
 from doorctl.store.accounts import AccountRecords
 from doorctl.store.branch import BranchRecords, new_code
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch

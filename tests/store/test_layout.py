@@ -24,7 +24,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.core.errors import StoreError
-from doorctl.privacy.subject import BRANCH, Column
+from doorctl.privacy.tables import BRANCH, Column
 from doorctl.store import branch as branch_rows
 from doorctl.store import door_log as visit_rows
 from doorctl.store import outbox

@@ -36,7 +36,7 @@ from doorctl.core.errors import (
 )
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Pin
 from doorctl.core.ports import Seal
-from doorctl.privacy.subject import PATRONS
+from doorctl.privacy.tables import PATRONS
 from doorctl.store.connection import Writer, create_file
 from doorctl.store.keys import ArgonSealer
 from doorctl.store.layout import Layout, releases

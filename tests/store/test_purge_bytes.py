@@ -12,7 +12,8 @@ from doorctl.access.patron import Reason
 from doorctl.access.throttle import CardThrottle
 from doorctl.core.masked import InstallationKey
 from doorctl.core.moments import BootTime, ClockState, Moment
-from doorctl.privacy.retention import Canaries, Hold, accepted
+from doorctl.privacy.holds import Hold, accepted
+from doorctl.privacy.purge_proof import Canaries
 from doorctl.store.residue import found_in
 from doorctl.store.visit_purge import purge
 from doorctl.store.visits import VisitStore, create_visits

@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from doorctl.core.alarms import KINDS, AlarmRecord, Source
 from doorctl.core.errors import InputError, StoreDamagedError, StoreError
 from doorctl.core.moments import ClockState, Moment
-from doorctl.privacy.audit import EMPTY, Action, Deed, Entry, Head, Verdict, erased_numbers, verify
+from doorctl.privacy.audit import Action, Deed, Entry
+from doorctl.privacy.audit_chain import EMPTY, Head, Verdict, erased_numbers, verify
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import KEPT_AFTER_END, BranchRecordsWriter, create_branch
 from doorctl.store.records import (

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.core.errors import StoreError
-from doorctl.privacy.retention import Trim
+from doorctl.privacy.purge_proof import Trim
 from doorctl.store import residue
 from doorctl.store.residue import (
     CHUNK_BYTES,

@@ -23,18 +23,11 @@ from doorctl.access.throttle import CardThrottle
 from doorctl.core.errors import InputError, StoreBusyError, StoreError
 from doorctl.core.moments import BootTime
 from doorctl.privacy.audit import Action, Deed
-from doorctl.privacy.subject import (
-    ALL_GONE,
-    BRANCH,
-    KEPT,
-    PATRONS,
-    VISITS,
-    Export,
-    HeldRow,
-    Subject,
-    Tombstones,
-    lookups,
-)
+from doorctl.privacy.erasure import ALL_GONE
+from doorctl.privacy.export import Export, HeldRow, lookups
+from doorctl.privacy.subject import Subject
+from doorctl.privacy.tables import BRANCH, PATRONS, VISITS
+from doorctl.privacy.tombstones import KEPT, Tombstones
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons, open_or_create_patrons

@@ -27,9 +27,9 @@ from doorctl.access.patron import Reason
 from doorctl.access.throttle import CardThrottle
 from doorctl.core.errors import StoreBusyError, StoreDamagedError, StoreError
 from doorctl.core.moments import BootTime, CarriedTime, ClockState, KeptReadings, Moment
-from doorctl.privacy.retention import Hold
-from doorctl.privacy.statistics import ATTEMPT, LEAF, OPENED, HourCount
-from doorctl.privacy.subject import VISITS
+from doorctl.privacy.holds import Hold
+from doorctl.privacy.passages import ATTEMPT, LEAF, OPENED, HourCount
+from doorctl.privacy.tables import VISITS
 from doorctl.store.connection import create_file
 from doorctl.store.door_log import PAGE_ROWS, SLICE_ROWS, DoorLogRows, HourlyHistory, VisitHistory
 from doorctl.store.layout import Layout, releases

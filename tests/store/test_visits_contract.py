@@ -15,7 +15,7 @@ from doorctl.access.patron import Reason
 from doorctl.access.throttle import A_CODE, CODES_KEY, CardThrottle, ReaderThrottle
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import BootTime, CarriedTime, ClockState
-from doorctl.privacy.retention import Hold
+from doorctl.privacy.holds import Hold
 from doorctl.store.door_log import VISIT_COLUMNS, Visit
 from doorctl.store.tables import ATTEMPTS
 from doorctl.store.visits import MOST_HOLDS, RetriedVisits, VisitStore

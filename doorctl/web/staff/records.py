@@ -29,21 +29,11 @@ from doorctl.core.language import DANISH, ENGLISH, own
 from doorctl.lookup.app import App
 from doorctl.lookup.configured import zone
 from doorctl.privacy.audit import SYNC, Action, Deed, Entry
-from doorctl.privacy.retention import LONGEST, LONGEST_TEXT, Hold
+from doorctl.privacy.export import OF_LETTER, Export, HeldRow, Lookup, value
+from doorctl.privacy.holds import LONGEST, LONGEST_TEXT, Hold
 from doorctl.privacy.statistics import moments
-from doorctl.privacy.subject import (
-    CARD,
-    OF_LETTER,
-    PATRON,
-    Column,
-    Decision,
-    Export,
-    HeldRow,
-    Lookup,
-    Shown,
-    Table,
-    value,
-)
+from doorctl.privacy.subject import Decision
+from doorctl.privacy.tables import CARD, PATRON, Column, Shown, Table
 from doorctl.services import purging, subject
 from doorctl.services.branch import as_dict, audit_entries, verify_audit
 from doorctl.services.subject import Named

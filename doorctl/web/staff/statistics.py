@@ -18,17 +18,8 @@ from doorctl.access.calendar import ONE_DAY, WEEKDAYS, Mode
 from doorctl.accounts.roles import Permission
 from doorctl.core.errors import InputError
 from doorctl.lookup.app import App
-from doorctl.privacy.statistics import (
-    ATTEMPT,
-    LEAF,
-    NOT_DATED,
-    By,
-    Cell,
-    K,
-    Statistics,
-    rows,
-    widened,
-)
+from doorctl.privacy.passages import ATTEMPT, LEAF
+from doorctl.privacy.statistics import NOT_DATED, By, Cell, K, Statistics, rows, widened
 from doorctl.services import visits
 from doorctl.services.hours import hours_now
 from doorctl.services.visits import ModeBand, Picture

@@ -29,7 +29,7 @@ from doorctl.core.errors import StoreError
 from doorctl.core.moments import ClockState
 from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action
-from doorctl.privacy.statistics import LEAF, HourCount
+from doorctl.privacy.passages import LEAF, HourCount
 from doorctl.services import deeds
 from doorctl.services import visits as door_log
 from doorctl.services.branch import change

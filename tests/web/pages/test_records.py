@@ -27,7 +27,8 @@ from doorctl.accounts.roles import Role
 from doorctl.core.masked import IdentifierKind
 from doorctl.lookup.app import App
 from doorctl.privacy.audit import SYNC, Action, Deed, Entry
-from doorctl.privacy.subject import ALL_GONE, BRANCH, VISITS, Erasure, HeldVisit, PartErased
+from doorctl.privacy.erasure import ALL_GONE, Erasure, HeldVisit, PartErased
+from doorctl.privacy.tables import BRANCH, VISITS
 from doorctl.rpc.control import ControlServer
 from doorctl.services import branch, purging, subject
 from doorctl.services.purging import hold_answers

@@ -24,7 +24,8 @@ from doorctl.access.calendar import Mode
 from doorctl.accounts.roles import Role
 from doorctl.core.language import languages
 from doorctl.lookup.app import App
-from doorctl.privacy.statistics import ATTEMPT, COLUMNS, LEAF, By, Gathered, HourCount
+from doorctl.privacy.passages import ATTEMPT, LEAF, HourCount
+from doorctl.privacy.statistics import COLUMNS, By, Gathered
 from doorctl.services import visits
 from doorctl.services.visits import HOUR, ModeBand, Picture
 from doorctl.store.door_log import HourlyHistory, Slot
