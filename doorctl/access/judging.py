@@ -1,4 +1,9 @@
-"""Judge an attempt by the card, the PIN and the library system's answer; holds no state."""
+"""Judge an attempt by the card, the PIN and the library system's answer; holds no state.
+
+What a typed PIN proves is the patron's, the pass's own, or either of them under duress. The work is
+the same for every card, known or not: every HMAC is computed and every comparison is made, with
+:data:`NO_PIN` where there is nothing to compare with.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +30,6 @@ from doorctl.access.policy import (
 from doorctl.access.rights import Pass, banned
 from doorctl.core.masked import Pin, StretchedKey
 from doorctl.core.moments import Moment
-
-# What a typed PIN proves: the patron's, the pass's own, or either of them under duress.
-#
-# The work is the same for every card, known or not: every HMAC is computed and every comparison
-# is made, with :data:`NO_PIN` where there is nothing to compare with.
 
 NO_PIN = bytes(PIN_CHECK_BYTES)
 """Stands in where there is nothing to compare with, so that the work is the same."""

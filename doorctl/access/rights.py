@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
-from doorctl.access.calendar import DAY_MINUTES, ONE_DAY, Mode, Span
+from doorctl.access.calendar import DAY_MINUTES, Mode, Span
 from doorctl.access.patron import PIN_CHECK_BYTES, Reason
 from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
@@ -331,46 +331,3 @@ class Listed(Generic[HeldT]):
         """Tell whether both are of one patron or of one card."""
         same_patron = self.patron_ref is not None and self.patron_ref == other.patron_ref
         return same_patron or (self.card is not None and self.card == other.card)
-
-
-# When a ban begins and ends, in days as staff give them, and what it does now.
-
-
-class BanState(Enum):
-    """What a ban does at a branch now; the values are fixed names in lists and scripts."""
-
-    HOLDS = "holds"
-    AHEAD = "ahead"
-    ENDED = "ended"
-    LIFTED = "lifted"
-    ELSEWHERE = "elsewhere"
-    """It is for other branches."""
-
-
-def ban_state(entry: Listed[Ban], moment: Moment, branch: str) -> BanState:
-    """Return what a listed ban does at a branch now."""
-    ban = entry.held
-    if entry.ended_at is not None:
-        return BanState.LIFTED
-    if ban.holds(moment, branch):
-        return BanState.HOLDS
-    if ban.branches.isdisjoint({branch, ALL_BRANCHES}):
-        return BanState.ELSEWHERE
-    return BanState.AHEAD if ban.since > moment.latest_known else BanState.ENDED
-
-
-def ban_since(first: date | None, moment: Moment) -> datetime:
-    """Return the begin of a ban from its first local day on; None and today both mean now."""
-    if first is not None and first != moment.local.date():
-        return _midnight(first, moment)
-    # An unset clock may be ahead; what is certainly past has begun by any clock.
-    return moment.known_time
-
-
-def ban_until(last: date | None, moment: Moment) -> datetime | None:
-    """Return the end of a ban, just after its last local day; None for no end."""
-    return None if last is None else _midnight(last + ONE_DAY, moment)
-
-
-def _midnight(day: date, moment: Moment) -> datetime:
-    return datetime.combine(day, time(), moment.local.tzinfo)

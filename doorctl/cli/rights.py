@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from doorctl.access.ban_dates import BanState, ban_since, ban_state, ban_until
 from doorctl.access.calendar import DAY_MINUTES, ONE_DAY, Span
 from doorctl.access.rights import (
     ALL_BRANCHES,
@@ -19,13 +20,9 @@ from doorctl.access.rights import (
     MOST_SPANS,
     USUAL_BAN,
     Ban,
-    BanState,
     Listed,
     Pass,
     PassKind,
-    ban_since,
-    ban_state,
-    ban_until,
 )
 from doorctl.accounts.account import Account, own_name
 from doorctl.accounts.password import SHORTEST_PASSWORD, Password

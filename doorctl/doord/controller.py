@@ -47,7 +47,7 @@ from doorctl.access.panel import (
     PanelState,
 )
 from doorctl.access.patron import Reason
-from doorctl.access.throttle import Refusals
+from doorctl.access.refusals import Refusals
 from doorctl.cards.keys import KeypadLine, KeyShape, keys
 from doorctl.cards.reader import CardReader
 from doorctl.config import Config

@@ -17,6 +17,7 @@ from datetime import date, timedelta
 from math import inf
 from typing import Any, Protocol
 
+from doorctl.access.code_throttle import CODES_KEY, codes_charged
 from doorctl.access.day import DayRules
 from doorctl.access.messages import (
     AskLibrary,
@@ -38,12 +39,12 @@ from doorctl.access.patron import (
     Patron,
     Reason,
     SealedRow,
-    easy_to_guess,
     levels,
     pin_check,
     row_key,
 )
-from doorctl.access.throttle import CODES_KEY, GUESSED_AT, CardThrottle, codes_charged
+from doorctl.access.throttle import GUESSED_AT, CardThrottle
+from doorctl.access.weak_pins import easy_to_guess
 from doorctl.core.errors import BranchStoreError, StoreError
 from doorctl.core.masked import Identifier, Pin, StretchedKey
 from doorctl.core.moments import BootTime, Stamped

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from doorctl.access.code_throttle import CODES_KEY, codes_hold
 from doorctl.access.messages import VisitReader
 from doorctl.access.patron import Patron, may_be_one
 from doorctl.access.rights import Ban, Pass
-from doorctl.access.throttle import CODES_KEY, CardThrottle, WrongPins, codes_hold, waits
+from doorctl.access.throttle import CardThrottle, WrongPins, waits
 from doorctl.core.errors import (
     AnswerDamagedError,
     BranchStoreError,

@@ -12,12 +12,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from doorctl.access.code_throttle import CODES_KEY
 from doorctl.access.judging import Proofs, case_of, pass_proof, rank
 from doorctl.access.messages import Now, Prepared, VisitReader
 from doorctl.access.patron import Applied, CacheStamp, Reason, SealedRow
 from doorctl.access.policy import Finding, PinProof, Policy, decide, findings, knows_pin
 from doorctl.access.rights import Pass
-from doorctl.access.throttle import CODES_KEY
 from doorctl.core.errors import InputError, NotRunningError, StoreError
 from doorctl.core.masked import IdentifierKind, StretchedKey
 from doorctl.core.moments import ClockState, Moment

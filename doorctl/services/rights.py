@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import Enum
 
-from doorctl.access.rights import Ban, BanState, HeldT, Listed, Pass, ban_state
+from doorctl.access.ban_dates import BanState, ban_state
+from doorctl.access.rights import Ban, HeldT, Listed, Pass
 from doorctl.config.tables import Branch
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import Pin

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from doorctl.access.calendar import OPEN, Calendar, Mode
+from doorctl.access.code_throttle import CODES_KEY
 from doorctl.access.day import planned, planned_changes
-from doorctl.access.throttle import CODES_KEY
 from doorctl.core.alarms import ENDS, Source
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import ClockState

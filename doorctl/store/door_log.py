@@ -12,7 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from doorctl.access.throttle import A_CODE, CODES_KEY, CardThrottle, ReaderThrottle
+from doorctl.access.code_throttle import A_CODE, CODES_KEY
+from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.core.errors import StoreDamagedError
 from doorctl.core.moments import BootTime, CarriedTime, ClockState, KeptReadings, Moment
 from doorctl.privacy.holds import Hold

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from argon2.low_level import Type, hash_secret_raw
 
+from doorctl.access.code_throttle import CODES_KEY
 from doorctl.access.patron import KEY_BYTES, key_parts, overlaid
-from doorctl.access.throttle import CODES_KEY
 from doorctl.core.errors import AlreadyExistsError, KeyFileError
 from doorctl.core.identity import owner_of
 from doorctl.core.masked import Identifier, InstallationKey, StretchedKey

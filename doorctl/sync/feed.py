@@ -18,7 +18,8 @@ from typing import BinaryIO
 
 import msgspec
 
-from doorctl.access.patron import Patron, SealedRow, easy_to_guess, pin_check, row_key
+from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
+from doorctl.access.weak_pins import easy_to_guess
 from doorctl.cards.numbers import birth_date
 from doorctl.core.errors import FeedError, Problem
 from doorctl.core.identity import owner_of

@@ -15,7 +15,6 @@ from doorctl.access.patron import (
     ROW_KEY_BYTES,
     SENTENCES,
     CacheStamp,
-    Known,
     Patron,
     Reason,
     key_parts,
@@ -25,10 +24,11 @@ from doorctl.access.patron import (
     pin_check,
     row_key,
 )
-from doorctl.access.patron import COMMON_PINS as COMMON
-from doorctl.access.patron import PERSONAL_PINS as PERSONAL
-from doorctl.access.patron import WeakRule as Rule
-from doorctl.access.patron import easy_to_guess as weak
+from doorctl.access.weak_pins import COMMON_PINS as COMMON
+from doorctl.access.weak_pins import PERSONAL_PINS as PERSONAL
+from doorctl.access.weak_pins import Known
+from doorctl.access.weak_pins import WeakRule as Rule
+from doorctl.access.weak_pins import easy_to_guess as weak
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.core.moments import ClockState
 from tests.access.samples import NOW, PATRON, UNJUDGED, moment

@@ -14,6 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.access.ban_dates import BanState, ban_state
+from doorctl.access.ban_dates import ban_since as since
+from doorctl.access.ban_dates import ban_until as until
 from doorctl.access.calendar import DAY_MINUTES, Mode, Span
 from doorctl.access.patron import Reason, pin_check
 from doorctl.access.rights import (
@@ -25,16 +28,12 @@ from doorctl.access.rights import (
     OPEN_BY_ANY_CLOCK,
     OPENS_IN,
     Ban,
-    BanState,
     Listed,
     Pass,
     PassKind,
-    ban_state,
     banned,
     guessable,
 )
-from doorctl.access.rights import ban_since as since
-from doorctl.access.rights import ban_until as until
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState, Moment
 from tests.access.samples import COPENHAGEN, HIGH_WATER, NOW, RIGHT_PIN, STRETCHED, day, moment

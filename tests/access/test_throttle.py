@@ -10,29 +10,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from doorctl.access.patron import ROW_KEY_BYTES, Reason
-from doorctl.access.throttle import (
-    AGAIN_S,
+from doorctl.access.code_throttle import (
     CODES_KEY,
     FORGIVEN_MS,
-    LAST,
     MOST_FAILURES,
+    codes_charged,
+    codes_hold,
+    codes_left,
+)
+from doorctl.access.patron import ROW_KEY_BYTES, Reason
+from doorctl.access.refusals import AGAIN_S, LAST, WATCHED, WINDOW_S, Refusals, Unusual
+from doorctl.access.throttle import (
     MOST_OF_ITS_OWN,
     MOST_WRONG_PINS,
     READER_REFILL_MS,
     SHARED_WAIT_S,
     STOP_AT_FAILURES,
     WAIT_AFTER_S,
-    WATCHED,
-    WINDOW_S,
     CardThrottle,
     ReaderThrottle,
-    Refusals,
-    Unusual,
     WrongPins,
-    codes_charged,
-    codes_hold,
-    codes_left,
     waits,
 )
 from doorctl.core.moments import BootTime

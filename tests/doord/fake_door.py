@@ -10,13 +10,13 @@ from functools import partial
 from typing import Any
 
 from doorctl.access.calendar import Calendar, StoredCalendar
+from doorctl.access.code_throttle import CODES_KEY
 from doorctl.access.day import DayRules
 from doorctl.access.messages import Concluded, PadRules, Rules
 from doorctl.access.panel import Display, PanelRules
 from doorctl.access.patron import Patron, Reason, SealedRow, pin_check, row_key
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Ban, Pass
-from doorctl.access.throttle import CODES_KEY
 from doorctl.cards.keys import KeypadLine
 from doorctl.cards.reader import CardReader
 from doorctl.config.tables import Door

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.access.code_throttle import CODES_KEY
 from doorctl.access.messages import Closed, Opened
 from doorctl.access.patron import Reason, SealedRow
 from doorctl.access.throttle import (
-    CODES_KEY,
     GUESSED_AT,
     MOST_ELSEWHERE,
     MOST_WRONG_PINS,

@@ -7,12 +7,11 @@ from datetime import timedelta
 
 import pytest
 
+from doorctl.access.code_throttle import A_CODE, CODES_KEY
 from doorctl.access.messages import Concluded
 from doorctl.access.patron import BEFORE_PROOF, Reason, SealedRow, row_key
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import (
-    A_CODE,
-    CODES_KEY,
     READER_BURST,
     READER_DELAY_S,
     READER_REFILL_MS,

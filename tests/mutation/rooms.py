@@ -66,7 +66,7 @@ ROOMS = (
     ),
     Room(
         "throttle",
-        (*_access("throttle"), "doorctl/accounts/throttle.py"),
+        (*_access("code_throttle", "refusals", "throttle"), "doorctl/accounts/throttle.py"),
         (*_asks("throttle"), "tests/accounts/test_throttle*.py"),
     ),
     Room(

@@ -17,12 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.calendar import Mode
+from doorctl.access.code_throttle import CODES_KEY
 from doorctl.access.judging import judged
 from doorctl.access.messages import Now, Opened, PadRules, Rules
 from doorctl.access.patron import Patron, Reason, SealedRow, levels, pin_check, row_key
 from doorctl.access.policy import CHECKS, PASS_CHECKS, Policy, WeakPin
 from doorctl.access.rights import Ban, Pass, PassKind
-from doorctl.access.throttle import CODES_KEY, CardThrottle
+from doorctl.access.throttle import CardThrottle
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.core.moments import Stamped

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from doorctl.access.code_throttle import A_CODE, CODES_KEY
 from doorctl.access.messages import Closed, Opened
 from doorctl.access.patron import Reason
-from doorctl.access.throttle import A_CODE, CODES_KEY, CardThrottle, ReaderThrottle
+from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import BootTime, CarriedTime, ClockState
 from doorctl.privacy.holds import Hold

@@ -7,8 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from doorctl.access.code_throttle import A_CODE, CODES_KEY
 from doorctl.access.patron import Patron, SealedRow
-from doorctl.access.throttle import A_CODE, CODES_KEY
 from doorctl.core.moments import ClockState
 from doorctl.lookup.app import App
 from doorctl.lookup.cards import Reading

@@ -22,10 +22,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute
 
 from doorctl.access.calendar import DAY_MINUTES, ONE_DAY
+from doorctl.access.code_throttle import A_CODE
 from doorctl.access.panel import CODES
 from doorctl.access.patron import SENTENCES, Reason
 from doorctl.access.policy import Finding
-from doorctl.access.throttle import A_CODE
 from doorctl.accounts.roles import Permission, permits
 from doorctl.accounts.session import Token
 from doorctl.core.alarms import KINDS

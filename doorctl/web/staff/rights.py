@@ -10,6 +10,7 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from doorctl.access.ban_dates import BanState, ban_since, ban_state, ban_until
 from doorctl.access.calendar import DAY_MINUTES, ONE_DAY, Span
 from doorctl.access.rights import (
     ALL_BRANCHES,
@@ -20,12 +21,8 @@ from doorctl.access.rights import (
     MOST_SPANS,
     USUAL_BAN,
     Ban,
-    BanState,
     Pass,
     PassKind,
-    ban_since,
-    ban_state,
-    ban_until,
 )
 from doorctl.accounts.roles import Permission
 from doorctl.core.errors import InputError

@@ -22,8 +22,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from doorctl.access.calendar import Mode
+from doorctl.access.code_throttle import A_CODE
 from doorctl.access.day import Override
-from doorctl.access.throttle import A_CODE
 from doorctl.accounts.roles import Role
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import ClockState

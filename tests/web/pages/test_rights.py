@@ -11,10 +11,11 @@ from functools import partial
 import pytest
 
 from doorctl.access.calendar import Span
+from doorctl.access.code_throttle import CODES_KEY
 from doorctl.access.messages import Opened
 from doorctl.access.patron import pin_check
 from doorctl.access.rights import EVERY_DAY, Ban, Listed, Pass, PassKind
-from doorctl.access.throttle import CODES_KEY, CardThrottle
+from doorctl.access.throttle import CardThrottle
 from doorctl.accounts.roles import Role
 from doorctl.core.masked import IdentifierKind, Pin
 from doorctl.core.moments import ClockState, Stamped

@@ -21,9 +21,10 @@ import polib
 import pytest
 from starlette.testclient import TestClient
 
+from doorctl.access.ban_dates import BanState
 from doorctl.access.patron import SENTENCES, Reason
 from doorctl.access.policy import CHECKS, PASS_CHECKS, Finding
-from doorctl.access.rights import BanState, PassKind
+from doorctl.access.rights import PassKind
 from doorctl.accounts.roles import Permission, Role
 from doorctl.core.errors import ConfigError, InputError, StoreError
 from doorctl.core.language import OWN, languages
