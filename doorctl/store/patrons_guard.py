@@ -2,7 +2,7 @@
 
 A note keeps how a card was before the first push that shut it out: to compare whole registers would
 read everything twice, and a copy of one would double the file. What a card has lost is decided by
-`doorctl.access.outlook`, for the rows that a push changes or removes and for notes whose last day
+`doorctl.access.forecast`, for the rows that a push changes or removes and for notes whose last day
 is over. How many cards lost what is kept as a figure, so no push looks at all notes.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from doorctl.access.outlook import ENDING, REMOVED, WEEK, Before, Loss, Outlook, loss, outlook
+from doorctl.access.forecast import ENDING, REMOVED, WEEK, Before, Forecast, Loss, forecast, loss
 from doorctl.access.policy import Policy
 from doorctl.store.connection import batches, marks
 from doorctl.store.patrons import COLUMNS, to_patron
@@ -31,7 +31,7 @@ MOST_KEPT = 10_000
 """Patrons of changes who are kept in memory. For more of them the whole table is looked through
 once: that takes no memory, and then hardly more time."""
 
-_MOST_OUTLOOKS = 1024
+_MOST_FORECASTS = 1024
 _SLICE = 1000
 _NOTE_WIDTH = 4
 _NOTES = select("row_key, at, days, pin_check", "shut_out WHERE row_key IN ({marks})")
@@ -84,7 +84,7 @@ class WeekOfPushes:
         self._connection = connection
         self._policy = policy
         self._at, self._today = _text(at), at.date()
-        self._outlooks: dict[Record, Outlook | None] = {}
+        self._forecasts: dict[Record, Forecast | None] = {}
         self.any_held = bool(connection.execute(_ANY_HELD).fetchone()[0])
         self._crowds = _Crowds(connection, any_held=self.any_held)
         self._let_in = self._moved = 0
@@ -147,25 +147,25 @@ class WeekOfPushes:
         return int(counted[0])
 
     def _opens_now(self, record: Record) -> bool:
-        found = self._outlook(record)
+        found = self._forecast(record)
         return found is not None and found.opens_now
 
-    def _outlook(self, record: Record) -> Outlook | None:
+    def _forecast(self, record: Record) -> Forecast | None:
         """Return what a row says of the days ahead; None where a wrong bit makes it no row."""
         rights = record[RIGHTS:WIDTH]
         try:
-            return self._outlooks[rights]
+            return self._forecasts[rights]
         except KeyError:
             pass
         try:
             # Most rows say the same as others: each saying is asked about once.
             patron = to_patron((None, "", *rights, None, True))
-            found = outlook(self._policy, patron, self._today)
+            found = forecast(self._policy, patron, self._today)
         except (TypeError, ValueError):
             found = None
-        if len(self._outlooks) >= _MOST_OUTLOOKS:
-            self._outlooks.clear()
-        self._outlooks[rights] = found
+        if len(self._forecasts) >= _MOST_FORECASTS:
+            self._forecasts.clear()
+        self._forecasts[rights] = found
         return found
 
     def _note(self, changed: Mapping[bytes, tuple[Record | None, Record | None]]) -> None:
@@ -185,7 +185,7 @@ class WeekOfPushes:
     def _new_note(self, before: Record | None) -> Record | None:
         if before is None:
             return None
-        found = self._outlook(before)
+        found = self._forecast(before)
         if found is None or not found.opens_soon:
             return None
         return (before[0], self._at, found.opens, before[PIN_CHECK])
@@ -193,7 +193,7 @@ class WeekOfPushes:
     def _loss(self, note: Record, after: Record | None) -> Loss:
         _, at, opened, pin_check = note
         before = Before(date.fromisoformat(at[:10]), opened, pin_check)
-        now = None if after is None else self._outlook(after)
+        now = None if after is None else self._forecast(after)
         now_check = None if after is None else after[PIN_CHECK]
         return loss(self._policy, before, now, now_check, self._today)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from doorctl.access.outlook import PIN_CHANGED, PIN_LOST, REMOVED, SOON
+from doorctl.access.forecast import PIN_CHANGED, PIN_LOST, REMOVED, SOON
 from doorctl.core.errors import PushGuardedError
 
 FLOOR = 10
@@ -123,7 +123,7 @@ class Changes:
         held: how many were held, with those that were removed within the week; if none, how many
             it brings.
         shut_out: how many opened before and don't, are not held, or ask for another PIN.
-        reasons: how many of them for which reason: `Check.by_row`, or one of `outlook`.
+        reasons: how many of them for which reason: `Check.by_row`, or one of `forecast`.
         let_in: how many were held and did not open, and do so by this push alone.
         ending: how many are not shut out, and by the pushes of seven days end or are on hold on a
             day of the next 60 on which they opened; `ending_now` of them by this one first.

@@ -25,10 +25,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from doorctl.access import panel
-from doorctl.access.attempt import CLEAR, ENTER
+from doorctl.access import panel, panel_hours
 from doorctl.access.calendar import DAY_MINUTES
-from doorctl.access.panel import Keys, Kind, Opens, PanelState, PanelView
+from doorctl.access.panel import Keys, Kind, PanelState, PanelView
+from doorctl.access.panel_hours import Opens
+from doorctl.access.pin_pad import CLEAR, ENTER
 from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.language import Language, Languages
@@ -250,14 +251,14 @@ def _opens(by: Speaker, opens: Opens) -> str:
     if opens.days == 1:
         return say("Opens again tomorrow at {time}", time=time)
     day = say(WEEKDAYS[opens.weekday])
-    if opens.days < panel.WEEK_DAYS:
+    if opens.days < panel_hours.WEEK_DAYS:
         return say("Opens again on {day} at {time}", day=day, time=time)
     return say(
         "Opens again in {days} days, on {day} at {time}", days=opens.days, day=day, time=time
     )
 
 
-def _desk(by: Speaker, staffed: panel.Staffed | None) -> str:
+def _desk(by: Speaker, staffed: panel_hours.Staffed | None) -> str:
     if staffed is None:
         return ""
     say, hours = by.words.say, by.words.hours_of_day(staffed.starts, staffed.ends)

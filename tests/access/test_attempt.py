@@ -10,17 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from doorctl.access.attempt import (
-    CLEAR,
-    ENTER,
-    PREPARE_LIMIT_S,
-    TRANSITIONS,
-    Attempt,
-    Phase,
-    PinPad,
-    after,
-    checking,
-)
+from doorctl.access.attempt import PREPARE_LIMIT_S, TRANSITIONS, Attempt, Phase, after, checking
 from doorctl.access.messages import (
     Asked,
     Clicked,
@@ -40,6 +30,7 @@ from doorctl.access.messages import (
     TimePassed,
 )
 from doorctl.access.patron import Reason
+from doorctl.access.pin_pad import CLEAR, ENTER, PinPad
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Pass, PassKind
 from doorctl.core.masked import Identifier, IdentifierKind, Pin

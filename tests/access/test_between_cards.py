@@ -6,16 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from doorctl.access.attempt import (
-    COMPANION_S,
-    PREPARE_LIMIT_S,
-    TOO_MANY_DIGITS,
-    Attempt,
-    CodePad,
-    Phase,
-    after,
-    concluded,
-)
+from doorctl.access.attempt import COMPANION_S, PREPARE_LIMIT_S, Attempt, Phase, after, concluded
 from doorctl.access.calendar import OPEN, Mode
 from doorctl.access.messages import (
     Accompanied,
@@ -32,6 +23,7 @@ from doorctl.access.messages import (
     TimePassed,
 )
 from doorctl.access.patron import BEFORE_PROOF, Reason
+from doorctl.access.pin_pad import TOO_MANY_DIGITS, CodePad
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Pass, PassKind
 from doorctl.core.masked import Identifier, IdentifierKind

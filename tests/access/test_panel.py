@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.attempt import Attempt, CodePad, Company, Phase, PinPad, after
+from doorctl.access.attempt import Attempt, Company, Phase, after
 from doorctl.access.calendar import LOOK_AHEAD, Calendar, DatedDay, Mode, ModeSpan
 from doorctl.access.day import Override, judge, planned
 from doorctl.access.messages import Concluded, Event, PadRules, Prepared, Rules
@@ -29,14 +29,12 @@ from doorctl.access.panel import (
     Keys,
     Kind,
     Notice,
-    Opens,
-    Outlook,
     PanelRules,
     PanelState,
-    Staffed,
-    outlook,
 )
+from doorctl.access.panel_hours import Opens, Outlook, Staffed, outlook
 from doorctl.access.patron import BEFORE_PROOF, Reason
+from doorctl.access.pin_pad import CodePad, PinPad
 from doorctl.access.policy import Policy
 from doorctl.core.moments import ClockState, Moment
 from doorctl.core.readings import KeyPressed

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.access.outlook import WEEK
+from doorctl.access.forecast import WEEK
 from doorctl.access.panel import CODES
 from doorctl.access.patron import Reason
 from doorctl.access.throttle import WRONG_PIN_DAYS

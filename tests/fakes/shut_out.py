@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from doorctl.access.outlook import ENDING, WEEK, Before, loss, outlook
+from doorctl.access.forecast import ENDING, WEEK, Before, forecast, loss
 from doorctl.access.patron import Patron
 from doorctl.access.policy import Policy
 from doorctl.sync.guard import Changes
@@ -35,14 +35,16 @@ class Week:
         noted = {
             key: (now, Before(now.date(), found.opens, row.pin_check))
             for key, row in before.items()
-            if (found := outlook(self._policy, row, now.date())).opens_soon
+            if (found := forecast(self._policy, row, now.date())).opens_soon
             and row != after.get(key)
         } | standing
         lost = {key: self._lost(key, one, after, now) for key, (_, one) in noted.items()}
         reasons = Counter(name for names in lost.values() for name in names if name != ENDING)
         ending = [key for key, names in lost.items() if ENDING in names]
         pairs = [(old, after[key]) for key, old in before.items() if key in after]
-        opens = [[outlook(self._policy, row, now.date()).opens_now for row in two] for two in pairs]
+        opens = [
+            [forecast(self._policy, row, now.date()).opens_now for row in two] for two in pairs
+        ]
         grown = _crowd(after) - _crowd(before)
         changes = Changes(
             held=len(before.keys() | standing.keys()) or len(after),
@@ -61,9 +63,12 @@ class Week:
         """Return what is no older than a week."""
         return {k: one for k, one in self.noted.items() if at - WEEK < one[0] <= at + DAY}
 
+    def _opens_now(self, row: Patron, now: datetime) -> bool:
+        return forecast(self._policy, row, now.date()).opens_now
+
     def _lost(self, key: bytes, before: Before, after: Rows, now: datetime) -> tuple[str, ...]:
         row = after.get(key)
-        found = None if row is None else outlook(self._policy, row, now.date())
+        found = None if row is None else forecast(self._policy, row, now.date())
         check = None if row is None else row.pin_check
         return loss(self._policy, before, found, check, now.date()).reasons
 

@@ -60,8 +60,8 @@ ROOMS = (
     ),
     Room(
         "policy",
-        _access("outlook", "policy"),
-        _asks("outlook", "policy", "attempt_asking"),
+        _access("forecast", "policy"),
+        _asks("forecast", "policy", "attempt_asking"),
         ("tests/access/test_policy_passes.py::test_every_pass_with_every_patron",),
     ),
     Room(
@@ -71,11 +71,15 @@ ROOMS = (
     ),
     Room(
         "attempt",
-        _access("attempt", "judging", "messages"),
+        _access("attempt", "judging", "messages", "pin_pad"),
         _asks("attempt", "between_cards", "judging", "policy_passes"),
         ("tests/access/test_policy_passes.py::test_every_pass_with_every_patron",),
     ),
-    Room("hours", _access("calendar", "day", "panel"), _asks("calendar", "day", "modes", "panel")),
+    Room(
+        "hours",
+        _access("calendar", "day", "panel", "panel_hours"),
+        _asks("calendar", "day", "modes", "panel"),
+    ),
     Room(
         "rights",
         (

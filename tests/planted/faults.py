@@ -310,7 +310,7 @@ FAULTS = (
         "loss",
         "in_week = _later(before.opened & _IN_WEEK, passed) & _IN_WEEK",
         "in_week = _later(before.opened & _IN_WEEK, passed) & 1",
-        "tests/access/test_outlook.py",
+        "tests/access/test_forecast.py",
     ),
     Fault(
         "the guard compares with the last push",

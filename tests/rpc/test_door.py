@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.panel import AGAIN, Keys, Kind, Opens, PanelState, PanelView, Staffed
+from doorctl.access.panel import AGAIN, Keys, Kind, PanelState, PanelView
+from doorctl.access.panel_hours import Opens, Staffed
 from doorctl.core.alarms import RaisedAlarm, Source
 from doorctl.core.errors import StoreError
 from doorctl.core.ports import NotSentError

@@ -1,6 +1,6 @@
 """The database counts whom pushes shut out as whole registers do that are judged beside each other.
 
-That a single row is judged as the door decides is :mod:`tests.access.test_outlook`'s.
+That a single row is judged as the door decides is :mod:`tests.access.test_forecast`'s.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from starlette.routing import Mount
 from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
-from doorctl.access.panel import OURS, Keys, Kind, Opens, PanelState, Staffed
+from doorctl.access.panel import OURS, Keys, Kind, PanelState
+from doorctl.access.panel_hours import Opens, Staffed
 from doorctl.config import Config, load
 from doorctl.core.language import Languages, languages
 from doorctl.demo.door import shipped

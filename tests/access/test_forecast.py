@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.access.outlook import ENDING, SOON, WEEK, Before, loss, outlook
+from doorctl.access.forecast import ENDING, SOON, WEEK, Before, forecast, loss
 from doorctl.access.patron import DATED, Patron, Reason
 from doorctl.access.policy import CHECKS, Case, PinProof, Policy, WeakPin, decide, findings
 from doorctl.core.moments import ClockState, Moment
@@ -57,7 +57,7 @@ def _case(patron: Patron, day: date) -> Case:
 @given(PATRONS, POLICIES)
 def test_it_opens_on_the_days_on_which_the_door_opens(patron: Patron, policy: Policy) -> None:
     """With the right PIN, at noon, while the branch is open and nobody has banned the patron."""
-    found = outlook(policy, patron, TODAY)
+    found = forecast(policy, patron, TODAY)
 
     opens = [
         decide(policy, _case(patron, TODAY + n * DAY)).reason is Reason.OK
@@ -77,7 +77,7 @@ def test_it_names_what_the_door_refuses_by(patron: Patron, policy: Policy) -> No
         found = findings(policy, _case(row, day))
         return {counted[each.check] for each in found if each.refused_with is not None}
 
-    found = outlook(policy, patron, TODAY)
+    found = forecast(policy, patron, TODAY)
     for n in range(SOON.days + 1):
         named = {name for name, days in found.refused.items() if days >> n & 1}
         assert named == refusals(patron, TODAY + n * DAY)
@@ -89,7 +89,7 @@ def test_it_names_what_the_door_refuses_by(patron: Patron, policy: Policy) -> No
 def test_neither_number_nor_pin_says_anything(patron: Patron, policy: Policy) -> None:
     """The guard asks once for all rows that are alike but for these."""
     other = replace(patron, patron_ref="b", pin_check=None)
-    assert outlook(policy, other, TODAY) == outlook(policy, patron, TODAY)
+    assert forecast(policy, other, TODAY) == forecast(policy, patron, TODAY)
 
 
 def test_each_day_of_a_row_is_known() -> None:
@@ -108,7 +108,7 @@ def test_the_same_is_counted_under_one_name() -> None:
 def _lost(since: int, opened: int, now: Patron | None, policy: Policy | None = None) -> object:
     rules = policy or Policy()
     before = Before(TODAY - since * DAY, opened, OPEN.pin_check)
-    found = None if now is None else outlook(rules, now, TODAY)
+    found = None if now is None else forecast(rules, now, TODAY)
     check = None if now is None else now.pin_check
     lost = loss(rules, before, found, check, TODAY)
     return " ".join(lost.reasons), (lost.until - TODAY).days

@@ -35,7 +35,7 @@ _IN_WEEK = (2 << WEEK.days) - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Forecast:
     """On which days a row opens; bit n of a number stands for n days after the first.
 
     Args:
@@ -59,7 +59,7 @@ class Outlook:
         return bool(self.opens & _IN_WEEK)
 
 
-def outlook(policy: Policy, patron: Patron, first: date) -> Outlook:
+def forecast(policy: Policy, patron: Patron, first: date) -> Forecast:
     """Return what a row says of a day and the 60 that follow; its number and PIN say nothing."""
     turns = sorted({0, _DAYS, *_turns(patron, first)})
     opens, refused = 0, dict[str, int]()
@@ -70,10 +70,10 @@ def outlook(policy: Policy, patron: Patron, first: date) -> Outlook:
         for name in refusals:
             refused[name] = refused.get(name, 0) | days
     if not refused:
-        return Outlook(opens, refused, frozenset())
+        return Forecast(opens, refused, frozenset())
     no_days: dict[str, Any] = dict.fromkeys(DATED)
     always = _refusals(policy, replace(patron, **no_days), first)
-    return Outlook(opens, refused, frozenset(always))
+    return Forecast(opens, refused, frozenset(always))
 
 
 def _turns(patron: Patron, first: date) -> Iterator[int]:
@@ -101,7 +101,7 @@ class Before:
 
     Args:
         since: the day of that push.
-        opened: the days on which its row opened, counted from then: as `Outlook.opens`.
+        opened: the days on which its row opened, counted from then: as `Forecast.opens`.
         pin_check: as its row had it.
     """
 
@@ -122,7 +122,7 @@ class Loss:
 
 
 def loss(
-    policy: Policy, before: Before, now: Outlook | None, pin_check: bytes | None, today: date
+    policy: Policy, before: Before, now: Forecast | None, pin_check: bytes | None, today: date
 ) -> Loss:
     """Return what a card has lost that once opened; its row `now` is None where it has none.
 
