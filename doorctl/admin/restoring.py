@@ -12,6 +12,7 @@ import stat
 from collections.abc import Mapping
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
+from secrets import token_hex
 
 from doorctl.admin.backup import (
     BESIDE,
@@ -46,6 +47,7 @@ from doorctl.store.connection import (
     sync_directory,
     translated,
 )
+from doorctl.store.kept import STRANGE
 from doorctl.store.layout import newest
 
 READABLE = 0o644
@@ -234,7 +236,8 @@ def _staged(name: str, place: Path, content: bytes, part: Part, undo: ExitStack)
     new = place.with_name(f"{place.name}{STAGED}")
     _make_folder(place.parent, 0o755, undo)
     with owner_of(place.parent):
-        new.unlink(missing_ok=True)
+        _free(new)
+        _free(new.with_name(f"{new.name}.new"))
         create_private(new, content)
         undo.callback(remove, new)
         if not name.startswith((BESIDE, UNITS)):
@@ -248,6 +251,14 @@ def _staged(name: str, place: Path, content: bytes, part: Part, undo: ExitStack)
             if part.owner and os.geteuid() == 0:
                 shutil.chown(new, part.owner)
     return new
+
+
+def _free(path: Path) -> None:
+    """Have nothing at a name on the way: a file goes, a folder of another hand is renamed."""
+    if path.is_dir() and not path.is_symlink():
+        path.rename(path.with_name(f"{path.name}{STRANGE}{token_hex(4)}"))
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _mode_of_database(place: Path) -> int:
@@ -304,7 +315,7 @@ def _install(
 def _kept_aside(place: Path, undo: ExitStack) -> Path:
     """Give what is at a place, if anything, a second name, and return that."""
     old = place.with_name(f"{place.name}{OLD}")
-    old.unlink(missing_ok=True)
+    _free(old)
     is_there = os.path.lexists(place)
     undo.callback(_give_back, place, old, is_there=is_there)
     if is_there:

@@ -315,6 +315,23 @@ def putting_back(files: Files, root: Path, *, replace: bool = False) -> Callable
     return partial(put_back, manifest_of(files), files, path, replace=replace)
 
 
+@pytest.mark.parametrize("ends", [".restored", ".restored.new", ".replaced"])
+def test_a_folder_at_a_name_on_the_way_is_renamed(files: Files, tmp_path: Path, ends: str) -> None:
+    """It is not followed, nor deleted: what is in it is there under another name.
+
+    Bug (read by a stranger): one that a captured process had made ended each `restore`.
+    """
+    folder = tmp_path / "data" / f"branch.db{ends}"
+    (folder / "in it").mkdir(parents=True)
+
+    put_back(manifest_of(files), files, tmp_path / "etc" / "doorctl.toml", replace=False)
+
+    assert whole_copy(tmp_path / "data" / "branch.db")
+    (renamed,) = tmp_path.glob("data/*.strange-*")
+    assert [path.name for path in renamed.iterdir()] == ["in it"]
+    assert renamed.name.startswith(folder.name)
+
+
 @pytest.mark.sliced
 def test_killed_at_any_step_it_is_nothing_or_all_and_goes_on(files: Files, tmp_path: Path) -> None:
     """Without its configuration nothing starts; with it all is there. The same call ends it."""
