@@ -40,8 +40,9 @@ from nacl.public import PrivateKey, PublicKey, SealedBox
 from nacl.secret import SecretBox
 
 from doorctl.access.patron import KEY_BYTES, key_parts
+from doorctl.admin.certificate import DAYS_MADE, openssl
 from doorctl.admin.keys import lay_over_all
-from doorctl.admin.setup import DAYS_MADE, edited, openssl
+from doorctl.admin.setup import edited
 from doorctl.config import Config, load
 from doorctl.config.tables import Age, Sync, read_address
 from doorctl.core.errors import ConfigError, InputError, KeyFileError

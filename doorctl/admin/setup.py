@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import ssl
-import subprocess
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from doorctl.accounts.account import own_name
+from doorctl.admin.certificate import MADE, WEB_KEY, WEB_PEM
+from doorctl.admin.machine import credential_file
 from doorctl.cards.keys import keys as keys_in
 from doorctl.cards.reader import CardReader
 from doorctl.config import Config
@@ -36,12 +34,11 @@ from doorctl.config.loading import (
     laid_over,
     section_keys,
 )
-from doorctl.config.rules import CREDENTIALS, CREDENTIALS_SPELT, MISSING, undriven_locks
+from doorctl.config.rules import CREDENTIALS, MISSING, undriven_locks
 from doorctl.config.tables import AlarmEmail, Gpio, Setup, shown, shown_key
 from doorctl.core.errors import ConfigError, FeedError, InputError, Problem
 from doorctl.core.masked import IdentifierKind
 from doorctl.core.readings import CardRead
-from doorctl.store.connection import write_over
 from doorctl.sync.feed import try_feed
 
 Answers = dict[str, Any]
@@ -72,9 +69,6 @@ class Question:
         before = answer.get(self.when)
         return not self.when or (before in self.at if self.at else before not in (None, ""))
 
-
-MADE = ("self-signed", "request")
-"""Certificates that are made here, with their key."""
 
 QUESTIONS: tuple[Question, ...] = (
     Question("setup.language", "Language of this setup"),
@@ -157,8 +151,6 @@ PRIVATE = frozenset(
 DIGITS = 4
 """Of a PIN, where the configuration doesn't say."""
 
-WEB_KEY, WEB_PEM = "web.key", "web.pem"
-DAYS_MADE = "1825"
 
 EXAMPLES = {"branch.isil": "", "keypad.port": ""}
 """What the packaged example has of somebody else's branch, as it is by default."""
@@ -342,7 +334,7 @@ def _completed(
 
 def _of_written(written: Answers, directory: Path, *, scripted: bool) -> Iterator[Problem]:
     for name, value in written.items():
-        secret = _secret(value)
+        secret = credential_file(value)
         if scripted and secret not in {"", WEB_KEY} and not (directory / secret).is_file():
             what = f"needs {directory / secret}, a file of one line, mode 0600, which isn't there"
             yield Problem(name, what)
@@ -353,7 +345,7 @@ def _of_written(written: Answers, directory: Path, *, scripted: bool) -> Iterato
 def _not_handed_over(values: Answers) -> Iterator[Problem]:
     """Tell of files that a drop-in would hand to web, which may not see or does not use them."""
     for name, value in values.items():
-        if _secret(value) and name.startswith(("secrets.", "backup.")):
+        if credential_file(value) and name.startswith(("secrets.", "backup.")):
             yield Problem(name, "systemd does not hand this file to web; give its own path")
 
 
@@ -366,12 +358,6 @@ def _undriven(values: Answers) -> Iterator[Problem]:
 
 def _is_own(name: str) -> bool:
     return name.partition(".")[0] == "setup"
-
-
-def _secret(value: object) -> str:
-    """Return the name of a file that systemd hands over; "" where a value names none."""
-    head, slash, name = value.partition("/") if isinstance(value, str) else ("", "", "")
-    return name if slash and head in CREDENTIALS_SPELT else ""
 
 
 def _is_blank(name: str, value: object) -> bool:
@@ -478,112 +464,6 @@ def edited(text: str, name: str, value: object) -> str:
         if found := re.search(pattern, text, re.MULTILINE):
             return f"{text[: found.start()]}{found[1]}{new}{text[found.end() :]}"
     return f"{text}{end}[{table}]{end}{line}{end}"
-
-
-def put(path: Path, content: bytes, mode: int = 0o644) -> bool:
-    """Write a file of root's, whole and durably; a file that is there keeps its owner and mode.
-
-    Returns whether its content is new. Raises OSError.
-    """
-    if path.is_file() and path.read_bytes() == content:
-        return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_over(path, content, mode, keep=True)
-    return True
-
-
-# What stands beside the configuration: a certificate, systemd's drop-ins, the lines of config.txt.
-
-
-def make_certificate(own: Setup, directory: Path) -> str:
-    """Make or copy web's certificate and key, root's; a key there is kept. Says what it is."""
-    pem, private, request = (directory / name for name in (WEB_PEM, WEB_KEY, "web.csr"))
-    if own.certificate == "files":
-        put(pem, own.certificate_file.read_bytes())
-        put(private, own.key_file.read_bytes(), 0o600)
-    if own.certificate not in MADE:
-        return fingerprint(pem)
-    try:
-        kind = f"IP:{ip_address(own.web_name)}"
-    except ValueError:
-        kind = f"DNS:{own.web_name}"
-    if not private.is_file():
-        kind_of_key = ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
-        put(private, openssl("genpkey", *kind_of_key), 0o600)
-    call = ["req", "-new", "-key", str(private), "-subj", f"/CN={own.web_name[:64]}"]
-    uses = ["-addext", f"subjectAltName={kind}", "-addext", "extendedKeyUsage=serverAuth"]
-    if own.certificate == "request":
-        put(request, openssl(*call, *uses))
-        return fingerprint(pem) or str(request)
-    if f"CN={own.web_name[:64]}," not in fingerprint(pem):
-        put(pem, openssl(*call, "-x509", "-days", DAYS_MADE, *uses))
-    return fingerprint(pem)
-
-
-def fingerprint(pem: Path) -> str:
-    """Return a certificate's name, last day and SHA-256 fingerprint; "" where there is none."""
-    if not pem.is_file():
-        return ""
-    about = ("-subject", "-enddate", "-fingerprint", "-sha256")
-    return openssl("x509", "-in", str(pem), "-noout", *about).decode().strip().replace("\n", ", ")
-
-
-def openssl(*words: str) -> bytes:
-    """Return what OpenSSL's command answers. InputError: it is missing or fails; says why."""
-    try:
-        done = subprocess.run(["openssl", *words], capture_output=True, check=True, cwd="/")  # noqa: S603, S607 - our own command
-    except FileNotFoundError:
-        raise InputError("openssl is missing: apt install openssl") from None
-    except subprocess.CalledProcessError as error:
-        raise InputError("openssl failed: {why}", why=error.stderr.decode().strip()) from None
-    return done.stdout
-
-
-def secrets(config: Config) -> list[tuple[str, str]]:
-    """Return the keys whose file systemd hands over, and the file's name."""
-    placed = ((name, _secret(str(value))) for name, value in config.origin.values.items())
-    return [(name, file) for name, file in placed if file]
-
-
-def drop_ins(made: Plan, directory: Path) -> dict[str, str]:
-    """Return unit -> what its configuration needs of systemd: secrets, port, addresses outside."""
-    loads = {
-        name: f"LoadCredential={file}:{directory / file}" for name, file in secrets(made.config)
-    }
-    alarms = [line for name, line in loads.items() if name.startswith("alarms.")]
-    web = [*loads.values(), *(f"IPAddressAllow={one}" for one in outside(made.config))]
-    if made.config.web.port != keys()["web"]["port"].default:
-        web.append(f"SocketBindAllow=tcp:{made.config.web.port}")
-    units = {"doorctl-web.service": web, "doorctl-alarm@.service": alarms}
-    return {
-        unit: "\n".join(["# Made by doorctl setup.", "[Service]", *sorted(set(lines)), ""])
-        for unit, lines in units.items()
-    }
-
-
-def outside(config: Config) -> list[str]:
-    """Return the addresses beyond private networks that web has to reach, as they are just now."""
-    found: set[str] = set()
-    for name, at in config.origin.values.items():
-        if at and name.endswith(("host", "url", "issuer")):
-            with suppress(OSError, UnicodeError):
-                told = socket.getaddrinfo(urlsplit(at).hostname or at, None)
-                found |= {str(each[4][0]) for each in told}
-    return sorted(one for one in found if not ip_address(one.partition("%")[0]).is_private)
-
-
-def missing_boot_lines(config: Config, text: str) -> list[str]:
-    """Return those that a config.txt lacks of the two lines that keep an undriven strike locked."""
-    level = "dl" if config.gpio.relay_active_high else "dh"
-    lines = ("dtparam=strict_gpiod", f"gpio={config.gpio.relay_pin}=op,{level}")
-    there = {line.strip() for line in text.splitlines()}
-    return [line for line in lines if line not in there]
-
-
-def with_boot_lines(config: Config, text: str) -> str:
-    """Return a config.txt with both lines, for every board."""
-    missing = missing_boot_lines(config, text)
-    return "\n".join([text.rstrip("\n"), "[all]", *missing, ""]) if missing else text
 
 
 def record(made: Plan, about: Mapping[str, str]) -> str:

@@ -14,7 +14,9 @@ from shutil import which
 import click
 
 import doorctl
+from doorctl.admin import machine
 from doorctl.admin import setup as rules
+from doorctl.admin.certificate import WEB_KEY, make_certificate
 from doorctl.admin.setup import Plan
 from doorctl.cli.options import DEFAULT_CONFIG
 from doorctl.config import Config
@@ -122,7 +124,7 @@ class Work:
         Raises StepFailedError: at a step without which it can't go on.
         """
         beside, own = self.path.parent, self.made.own
-        certificate = rules.make_certificate(own, beside)
+        certificate = make_certificate(own, beside)
         self._place_secrets()
         changed = self._write(beside) or self.begun
         self._make_databases()
@@ -151,12 +153,12 @@ class Work:
         return "idle" if has_units(self.root) else "none"
 
     def _write(self, beside: Path) -> bool:
-        changed = rules.put(self.path, self.made.text.encode())
-        drop_ins = {} if self._is_elsewhere else rules.drop_ins(self.made, beside)
+        changed = machine.put(self.path, self.made.text.encode())
+        drop_ins = {} if self._is_elsewhere else machine.drop_ins(self.made.config, beside)
         for unit, text in drop_ins.items():
             file = self.root / "etc/systemd/system" / f"{unit}.d" / "setup.conf"
             if "=" in text or file.exists():
-                changed |= rules.put(file, text.encode())
+                changed |= machine.put(file, text.encode())
         return changed
 
     def _make_databases(self) -> None:
@@ -205,13 +207,13 @@ class Work:
         return "FAILED"
 
     def _place_secrets(self) -> None:
-        for name, file in rules.secrets(self.made.config):
+        for name, file in machine.secrets(self.made.config):
             path = self.path.parent / file
             is_due = not path.exists() or file in self.renewed
-            if self.terminal is None or file == rules.WEB_KEY or not is_due:
+            if self.terminal is None or file == WEB_KEY or not is_due:
                 continue
             if typed := self.terminal.secret(name, path):
-                rules.put(path, f"{typed}\n".encode(), 0o600)
+                machine.put(path, f"{typed}\n".encode(), 0o600)
 
     def _add_account(self) -> None:
         own = self.made.own
@@ -245,9 +247,9 @@ class Work:
             return _("This is no Raspberry Pi: no config.txt was looked at.")
         text = file.read_bytes().decode(errors="surrogateescape")
         if self.made.own.boot_lines:
-            text = rules.with_boot_lines(config, text)
-            rules.put(file, text.encode(errors="surrogateescape"))
-        if missing := rules.missing_boot_lines(config, text):
+            text = machine.with_boot_lines(config, text)
+            machine.put(file, text.encode(errors="surrogateescape"))
+        if missing := machine.missing_boot_lines(config, text):
             return _("config.txt lacks: {lines}").format(lines=", ".join(missing))
         if outputs_kept(self.root / "sys/module") is not False:
             return _("A reboot is due. Then run `doorctl setup` again: it looks at the two lines.")
@@ -267,7 +269,7 @@ class Work:
             "system": f"{system['PRETTY_NAME']}, Python {platform.python_version()}",
         }
         path = self.path.with_name("setup-record.txt")
-        rules.put(path, rules.record(self.made, head | about).encode())
+        machine.put(path, rules.record(self.made, head | about).encode())
         click.echo(self.say("For the municipality's records: {path}").format(path=path))
 
     def _call(self, *words: str, typed: str = "", output: int | None = subprocess.PIPE) -> str:

@@ -14,6 +14,7 @@ from signal import SIG_IGN, SIGHUP, SIGTERM, signal
 
 import click
 
+from doorctl.admin import machine
 from doorctl.admin import setup as rules
 from doorctl.admin.setup import Answers, Plan, Question
 from doorctl.cards.framing import as_sent
@@ -283,7 +284,7 @@ class Dialogue:
     def _keep(self) -> None:
         """Keep what was answered, but for what is to be asked again."""
         answers = {name: at for name, at in self._answers.items() if name in self._asked}
-        rules.put(self._kept, rules.as_toml(answers).encode(), 0o600)
+        machine.put(self._kept, rules.as_toml(answers).encode(), 0o600)
 
     def _agreed(self) -> bool:
         """Show every answer; tell whether they are to be written, or have one asked again."""

@@ -6,6 +6,7 @@ import stat
 import tomllib
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 import doorctl
 from doorctl.accounts.roles import Role
-from doorctl.admin import setup
+from doorctl.admin import machine, setup
+from doorctl.admin.certificate import make_certificate
 from doorctl.admin.setup import Answers, Plan, edited, flat, plan
 from doorctl.cli.installer import WITHOUT_UNITS
 from doorctl.config import load
@@ -274,6 +276,33 @@ def test_a_pin_can_be_taken_away_again(tmp_path: Path) -> None:
     assert made({"gpio.fire_pin": ""}, path, text, new=False).text == made(FIRST, path).text
 
 
+def test_a_name_server_that_does_not_answer_holds_no_setup(tmp_path: Path) -> None:
+    """A name has a limit; one that is not found in it is left out, and the others are asked.
+
+    Bug (read by a stranger): `setup` looked names up without a limit.
+    """
+    answers = FIRST | {
+        "alarms.email.host": "hangs.example",
+        "alarms.email.sender": "doorctl@randers.example",
+        "alarms.email.to": ["vagt@randers.example"],
+        "alarms.heartbeat.url": "https://answers.example/door",
+    }
+    config = made(answers, tmp_path / "doorctl.toml").config
+    ends, asked = Event(), []
+
+    def look_up(name: str) -> list[str]:
+        asked.append(name)
+        if name == "hangs.example":
+            ends.wait()
+        return ["93.184.216.34"]
+
+    try:
+        assert machine.outside(config, look_up, limit_s=0.01) == ["93.184.216.34"]
+    finally:
+        ends.set()
+    assert {"answers.example", "hangs.example"} < set(asked)
+
+
 @pytest.mark.parametrize("written", ['branch = {name = "A", id = "a"}', 'branch.name = "A"'])
 def test_a_file_written_in_another_way_is_not_guessed_at(written: str, tmp_path: Path) -> None:
     """Nothing is written, and a sentence says who has to do it."""
@@ -360,7 +389,7 @@ def test_secrets_and_what_is_outside_become_drop_ins(tmp_path: Path) -> None:
         "alarms.heartbeat.url": "https://93.184.216.35/door",
         "web.port": 8443,
     }
-    found = setup.drop_ins(made(answers, tmp_path / "doorctl.toml"), tmp_path)
+    found = machine.drop_ins(made(answers, tmp_path / "doorctl.toml").config, tmp_path)
 
     mail = f"LoadCredential=mail.password:{tmp_path}/mail.password"
     assert found["doorctl-alarm@.service"].splitlines()[2:] == [mail]
@@ -392,12 +421,12 @@ def test_a_certificate_of_its_own_is_believed_by_who_was_given_it(tmp_path: Path
     """It names the pages, is asked for again with the same key, and nobody but root has that."""
     answers = FIRST | {"setup.certificate": "self-signed", "setup.web_name": "langaa.example"}
     result = made(answers, tmp_path / "doorctl.toml")
-    said = setup.make_certificate(result.own, tmp_path)
+    said = make_certificate(result.own, tmp_path)
     before = (tmp_path / "web.pem").read_bytes()
 
     assert "langaa.example" in said
     assert "sha256 Fingerprint=" in said
-    assert setup.make_certificate(result.own, tmp_path) == said
+    assert make_certificate(result.own, tmp_path) == said
     assert (tmp_path / "web.pem").read_bytes() == before
     assert stat.S_IMODE((tmp_path / "web.key").stat().st_mode) == 0o600
     assert believed(tmp_path, "langaa.example")
@@ -413,7 +442,7 @@ def test_a_certificate_is_made_anew_for_another_name_alone(name: str, tmp_path: 
 
     def certificate(asked: str) -> str:
         answers = FIRST | {"setup.certificate": "self-signed", "setup.web_name": asked}
-        return setup.make_certificate(made(answers, tmp_path / "doorctl.toml").own, tmp_path)
+        return make_certificate(made(answers, tmp_path / "doorctl.toml").own, tmp_path)
 
     certificate("langaa.example")
     said = certificate(name)
@@ -437,7 +466,7 @@ def test_a_request_is_made_and_its_answer_taken_when_it_is_there(tmp_path: Path)
     path = tmp_path / "doorctl.toml"
     result = made(answers, path)
 
-    assert setup.make_certificate(result.own, tmp_path) == str(tmp_path / "web.csr")
+    assert make_certificate(result.own, tmp_path) == str(tmp_path / "web.csr")
     assert b"CERTIFICATE REQUEST" in (tmp_path / "web.csr").read_bytes()
     assert result.config.web.host == "127.0.0.1"
     (tmp_path / "web.pem").write_bytes(b"as the municipality sent it")
@@ -448,10 +477,10 @@ def test_the_lines_of_config_txt_stand_for_every_board_and_once(tmp_path: Path) 
     """Behind whatever section comes last, and locked is the level that the relay's board needs."""
     board = {"gpio.relay_active_high": False, "gpio.relay_pin": 7}
     config = made(FIRST | board, tmp_path / "doorctl.toml").config
-    once = setup.with_boot_lines(config, "[cm4]\notg_mode=1\n")
+    once = machine.with_boot_lines(config, "[cm4]\notg_mode=1\n")
 
     assert once == "[cm4]\notg_mode=1\n[all]\ndtparam=strict_gpiod\ngpio=7=op,dh\n"
-    assert setup.with_boot_lines(config, once) == once
+    assert machine.with_boot_lines(config, once) == once
 
 
 def test_the_record_names_no_person_and_no_secret(tmp_path: Path) -> None:
