@@ -23,7 +23,7 @@ import pytest
 
 from doorctl.access.patron import KEY_BYTES
 from doorctl.store.keys import read_signing_key
-from tests.admin.test_pairing import BRANCH
+from tests.admin.pairs import BRANCH
 from tests.e2e.door import COMMANDS, web
 from tests.e2e.sender import Sender, patron
 from tests.fakes.waiting import LIMIT_S
