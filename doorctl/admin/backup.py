@@ -206,9 +206,9 @@ def unpacked(archive: bytes) -> tuple[Manifest, dict[str, bytes]]:
             ends = {each.name: (each.offset_data, each.size) for each in tar}
         files = {name: archive[at : at + size] for name, (at, size) in ends.items()}
         manifest = msgspec.json.decode(files.pop(MANIFEST), type=Manifest)
-        told = {name: part.sha256 for name, part in manifest.files.items()}
-        # Written once more it has to be the same: no trick of tar's is one that we write.
-        good = told == {name: _digest(content) for name, content in files.items()}
+        listed = {name: part.sha256 for name, part in manifest.files.items()}
+        # Packed once more it has to be the same bytes, so no trick of tar's is in it.
+        good = listed == {name: _digest(content) for name, content in files.items()}
         good = good and packed(manifest, files) == archive
         if good and {CONFIG, BRANCH} <= files.keys() and all(map(_is_ours, files)):
             return manifest, files
@@ -263,9 +263,10 @@ def run(*words: str, given: bytes, handed: tuple[int, ...] = (), limit_s: float 
         raise NotAnsweringError(f"{words[0]} took more than {limit_s:g} s") from None
     if done.returncode:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        told = [line for line in lines if not line.startswith(SAY_NOTHING)] or ["no reason given"]
-        words_of_its = "".join(filter(str.isprintable, told[-1]))[:TOLD_CHARACTERS]
-        raise NotAnsweringError(f"{words_of_its} ({words[0]} ended with {done.returncode})")
+        reasons = [line for line in lines if not line.startswith(SAY_NOTHING)]
+        last = reasons[-1] if reasons else "no reason given"
+        reason = "".join(filter(str.isprintable, last))[:TOLD_CHARACTERS]
+        raise NotAnsweringError(f"{reason} ({words[0]} ended with {done.returncode})")
     return done.stdout
 
 

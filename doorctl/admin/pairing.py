@@ -6,12 +6,12 @@ Two files go between them, on a stick or over any network: the branch's request 
 certificate, its terms, a fresh public key) and the server's answer (the installation key, the
 public key of the signing key). A person carries the code from the branch's screen to the server.
 
-Threat model. Anybody may read, keep, change, swap and replay both files. The code, 80 random bits
-through Argon2id, authenticates both: nobody who has not seen it reads or makes one. The answer is
-also sealed to the fresh key, whose secret half is deleted when it was used: a code that is found
-later opens no answer that was kept. Whoever sees the code within its hour and also changes what is
-carried can pose as either side: say it on the telephone, never send it beside the file. Whoever is
-root on one of the machines has its keys anyway.
+Threat model. An attacker may read, keep, change, swap and replay both files. The code, 80 random
+bits through Argon2id, authenticates both: without it neither can be read or made. The answer is
+also sealed to the fresh key, whose secret half is deleted after its use: a code that is found later
+opens no answer that was kept. An attacker who sees the code within its hour and also changes what
+is carried can pose as either side: say it on the telephone, never send it beside the file. Root on
+one of the machines has its keys anyway.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ class Pending(_Secrets, frozen=True):
 def begin(config: Config, out: Path, now: datetime) -> str:
     """Write a request and return its code in groups of four; an earlier request ends.
 
-    Raises InputError: this branch has no certificate, or one that names nobody. KeyFileError: a
+    Raises InputError: this branch has no certificate, or one without a name. KeyFileError: a
     file can't be read or written.
     """
     if not config.web.tls.wanted:
@@ -180,7 +180,7 @@ def answer(
     if wrong >= MOST_TRIES:
         why = "was answered already" if wrong == ANSWERED else "has had too many wrong codes"
         raise InputError(f"this request {why}; run `doorctl pair begin` on the branch again")
-    # Counted first: whoever stops the command has no try more.
+    # Counted first: to stop the command gives no further try.
     keys.put(ledger, msgspec.json.encode({**tried, name: wrong + 1}))
     body = content.removeprefix(REQUEST)
     code_key = _stretched(code, body[:SALT_BYTES].ljust(SALT_BYTES))
@@ -204,8 +204,8 @@ def finish(config: Config, file: Path, now: datetime, *, replaces: bool = False)
     """Take the server's answer into use; return whether the installation key is another one now.
 
     Stopped at any point, the same can be done again. Raises InputError: it is no answer to this
-    branch's last request or is late, or keys that are in use are there and nobody said that it
-    `replaces` them; nothing was changed. KeyFileError: a file can't be read or written.
+    branch's last request or is late, or it would replace keys that are in use and
+    `replaces` is not given; nothing was changed. KeyFileError: a file can't be read or written.
     """
     path, key_file = _pending(config), config.secrets.installation_key_file
     kept = keys.read_key_file(path, LARGEST_BYTES, made_by="doorctl pair begin", private=True)
@@ -220,7 +220,7 @@ def finish(config: Config, file: Path, now: datetime, *, replaces: bool = False)
         _refuse_to_lose(config, replaces=replaces)
     trusted = _trusted(config, given.signing_key, replaces=replaces)
     if is_new:
-        # First: whoever stops the command has it on the log twice, and not never.
+        # First: a command that is stopped is on the log twice rather than never.
         if config.storage.branch_db.exists():
             note(App.of(config), Deed(Action.KEY_ADOPTED, details={KEY: keys.key_id(key)}))
         keys.put(key_file, key.reveal())
@@ -254,7 +254,7 @@ def _given(config: Config, file: Path, pending: Pending) -> Answer:
 
 
 def _read_request(opened: bytes) -> Request:
-    """Return a request of whoever has the code, held to what a branch can say of itself.
+    """Return a decrypted request, checked against what a branch can say of itself.
 
     A branch may be in a thief's hands: nothing that it says may harm the others.
     """
@@ -332,7 +332,7 @@ def _refuse_to_lose(config: Config, *, replaces: bool) -> None:
             f"bans or passes here are known by {key} alone: give the server this key, as "
             "systemd/README.md says; nothing was changed"
         )
-    # What `init` has made is empty; where it is missing, nobody knows what the key is for.
+    # What `init` has made is empty; where it is missing, the key's use is unknown.
     is_unused = register.exists() and not _holds(register, "cache WHERE epoch > 0")
     if not is_unused and not replaces:
         raise InputError(
@@ -441,7 +441,7 @@ def _pin(sync: Sync, file: Path) -> str:
     new = _chain(file)[0]
     for target in sync.targets:
         pinned: list[x509.Certificate] = []
-        # An authority's own names nobody, and what it signs needs no pin.
+        # An authority's certificate names no machine, and what it signs needs no pin.
         with suppress(InputError, KeyFileError):
             pinned = _chain(target.ca_file)
         if new.public_key() in [each.public_key() for each in pinned]:
@@ -507,7 +507,7 @@ def _hosts(certificate: x509.Certificate) -> list[str]:
 
 
 def _chain(path: Path) -> list[x509.Certificate]:
-    """Return a file's certificates; the first names somebody."""
+    """Return a file's certificates; the first names a machine."""
     pem = keys.read_key_file(path, LARGEST_BYTES, made_by="openssl", private=False)
     try:
         chain = x509.load_pem_x509_certificates(pem)

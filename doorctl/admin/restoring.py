@@ -1,7 +1,7 @@
 """A backup put back: all of it, or nothing.
 
-Whoever has the public key can make a backup, so it is not believed: each name in it has one place,
-and that is neither another's nor one of the databases'. What was checked is what is put there.
+The public key is enough to make a backup, so it is not believed: each name in it has one place, and
+that is neither another's nor one of the databases'. What was checked is what is put there.
 """
 
 from __future__ import annotations

@@ -146,14 +146,14 @@ PRIVATE = frozenset(
         *("alarms.webhook.url", "lms.user"),
     }
 )
-"""Answers that may name somebody or hold a token, and so stay out of the record."""
+"""Answers that may name a person or hold a token, and so stay out of the record."""
 
 DIGITS = 4
 """Of a PIN, where the configuration doesn't say."""
 
 
 EXAMPLES = {"branch.isil": "", "keypad.port": ""}
-"""What the packaged example has of somebody else's branch, as it is by default."""
+"""Keys of the packaged example that name another branch, with their defaults."""
 
 BESIDE = {
     "storage.directory": "data",
@@ -227,7 +227,7 @@ def plan(answers: Answers, path: Path, text: str, *, new: bool, scripted: bool) 
     """Return what these answers make of a configuration; ConfigError has all problems at once.
 
     `text` is the file's at `path`, or the packaged example's for a `new` one. Where answers are
-    `scripted`, nobody can be asked for a secret, so each has to be in its file already.
+    `scripted`, no secret can be asked for, so each has to be in its file already.
     """
     tables = tables_of(text)
     base = flat(tables)
@@ -367,7 +367,7 @@ def _is_blank(name: str, value: object) -> bool:
 
 
 def _filled(answers: Answers) -> Answers:
-    """Return all but empty tables and what is taken away."""
+    """Drop empty tables and removed keys."""
     return {
         name: value for name, value in answers.items() if value != {} and not _is_blank(name, value)
     }
@@ -377,7 +377,7 @@ YES_NO = {"ja": True, "j": True, "yes": True, "y": True, "nej": False, "no": Fal
 
 
 def parsed(known: Key, typed: str) -> object:
-    """Return what somebody means who types an answer; the schema says whether it is one."""
+    """Return the value of a typed answer; the schema says whether it is allowed."""
     text = typed.strip()
     if text == "-":
         text = ""

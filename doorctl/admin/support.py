@@ -161,7 +161,7 @@ def _journal() -> Iterator[str]:
         raise InputError("there is no journalctl here; run this on the door's own machine")
     units = [word for unit in UNITS for word in ("-u", unit)]
     with as_root():
-        found = subprocess.run(  # noqa: S603 - systemd's own program, with words of ours
+        found = subprocess.run(  # noqa: S603 - systemd's own program, with constant words
             [program, "--no-pager", "-q", "-o", "json", "-n", str(LINES), *units],
             capture_output=True,
             check=False,
@@ -182,21 +182,21 @@ def _line(line: bytes) -> str | None:
 
 def _shown(entry: Mapping[str, Any], message: str) -> str | None:
     if entry.get("_COMM") == "systemd":
-        told = {name: entry[name] for name in SYSTEMD if name in entry}
-        said = {name: int(word) if word in _EXITS else word for name, word in told.items()}
-        return f"systemd {_fields(said, SYSTEMD)}" if said else None
+        words = {name: entry[name] for name in SYSTEMD if name in entry}
+        values = {name: int(word) if word in _EXITS else word for name, word in words.items()}
+        return f"systemd {_fields(values, SYSTEMD)}" if values else None
     if frame := _FRAME.match(message):
         there = Path(doorctl.__file__).parent.joinpath(frame[1]).is_file()
         return f"{frame[1]}:{frame[2]}" if there else None
-    said = msgspec.json.decode(message, type=dict[str, Any])
-    names = EVENTS.get(str(said["event"]))
-    if names is None or ("kind" in names and said.get("kind") not in WORDS):
+    values = msgspec.json.decode(message, type=dict[str, Any])
+    names = EVENTS.get(str(values["event"]))
+    if names is None or ("kind" in names and values.get("kind") not in WORDS):
         return None
-    return f"{said['event']} {_fields(said, names)}"
+    return f"{values['event']} {_fields(values, names)}"
 
 
-def _fields(said: Mapping[str, Any], names: tuple[str, ...]) -> str:
-    there = ((name, said[name]) for name in names if name in said)
+def _fields(values: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    there = ((name, values[name]) for name in names if name in values)
     return " ".join(
         f"{name}={harmless(value) if name in NUMBERS or isinstance(value, bool | str) else '…'}"
         for name, value in there

@@ -45,7 +45,7 @@ TRIAL_S = 60.0
 """How long a release may take to be ready and to pass its self-test; one that is well takes 3 s."""
 
 MOST_RESTARTS = 3
-"""By systemd, in a trial: nobody is let in while a release keeps ending."""
+"""By systemd, in a trial: no patron is let in while a release keeps ending."""
 
 LOOK_S = 0.2
 TEST_LIMIT_S = 30.0
@@ -173,7 +173,7 @@ class Releases:
             raise self._return(begun, "its trial was cut short")
         if begun.step is Step.RETURNING:
             raise self._return(begun, "the way back was not whole")
-        # Started first: without its state nobody would know that it is to be started.
+        # Started first: without the state file, what has to be started is unknown.
         _start(begun.units)
         self._forget(begun)
 
@@ -294,8 +294,8 @@ def _noting(failed: list[str]) -> Iterator[None]:
 def _lay_out(begun: Begun) -> None:
     """Bring web's files to the new layout, as web would.
 
-    A door that is ready before it has them lets nobody in meanwhile. What has it is not written:
-    the disk may be full.
+    A door that is ready before them lets no patron in meanwhile. A file that has the new layout is
+    not written: the disk may be full.
     """
     for path in begun.databases:
         if path.name in LAYOUTS and path not in begun.unkept:
