@@ -1,4 +1,4 @@
-"""SECURITY.md: every requirement once, each test in being, and what reading the code shows.
+"""SECURITY.md and ASVS.md: every requirement once, each test in being, and what reading the code shows.
 
 Bug (ASVS 5.0, read whole): the key by which a branch knows browsers was drawn by SQLite's
 `randomblob`.
@@ -17,7 +17,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PRODUCT = ROOT / "doorctl"
-TEXT = (PRODUCT / "web" / "SECURITY.md").read_text(encoding="utf-8")
+PAGES = ("SECURITY.md", "ASVS.md")
+TEXT = "\n".join((PRODUCT / "web" / page).read_text(encoding="utf-8") for page in PAGES)
 ROW = re.compile(
     r"^\| (?P<id>V\d+\.\d+\.\d+) \| (?P<state>met|n/a|open) "
     r"\| (?P<asks>[^|]+) \| (?P<how>[^|]+) \|$",
