@@ -128,6 +128,15 @@ def make_backup(app: App) -> tuple[Path, list[Path]]:
     return path, left_out
 
 
+def unit_drop_ins(systemd: Path = SYSTEMD) -> list[Path]:
+    """Return the drop-ins of doorctl's units, found as the owner of systemd's folder.
+
+    One made by a umask of 027 is closed to the user that a command acts as.
+    """
+    with owner_of(systemd):
+        return sorted(systemd.glob("doorctl-*.d/*.conf"))
+
+
 def _collected(app: App, made: datetime) -> tuple[bytes, list[Path]]:
     config, written = app.config, app.config.origin.path.absolute()
     records = whole_copy(app.storage.branch_db)
@@ -143,7 +152,7 @@ def _collected(app: App, made: datetime) -> tuple[bytes, list[Path]]:
             places[BESIDE + str(path.relative_to(base))] = path
         else:
             left_out.append(path)
-    for path in sorted(SYSTEMD.glob("doorctl-*.d/*.conf")):
+    for path in unit_drop_ins():
         places[UNITS + str(path.relative_to(SYSTEMD))] = path
     for name, path in places.items():
         content = read_key_file(path, LONGEST_FILE_BYTES, made_by="doorctl init", private=False)

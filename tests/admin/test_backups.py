@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.admin.backup import make_backup, opened, unpacked
+from doorctl.admin.backup import make_backup, opened, unit_drop_ins, unpacked
 from doorctl.admin.installation import initialise
 from doorctl.config import load
+from doorctl.core.identity import owner_of
 from doorctl.lookup.app import App
 from tests.admin.test_restoring import CONFIGURATION
 from tests.fakes.clock import FakeClock
@@ -44,6 +46,26 @@ def app_of(kept: Path, clock: FakeClock) -> App:
 def name(stamp: str) -> str:
     """Return the name of a backup of this branch."""
     return f"doorctl-proeve-{stamp}.age"
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="root's commands act as another user")
+def test_a_drop_in_in_a_closed_folder_is_in_it(tmp_path: Path) -> None:
+    """Root's umask is 027 on a hardened Debian, and so `setup` makes the folder.
+
+    Bug (`tests/install/run`): such a backup had no drop-ins, and did not say so; the machine that
+    it was put back on had no certificate's key.
+    """
+    data, folder = tmp_path / "data", tmp_path / "system" / "doorctl-web.service.d"
+    data.mkdir()
+    os.chown(data, 65534, 65534)
+    folder.mkdir(parents=True)
+    (folder / "setup.conf").touch()
+    folder.chmod(0o750)
+
+    with owner_of(data):
+        found = unit_drop_ins(tmp_path / "system")
+
+    assert found == [folder / "setup.conf"]
 
 
 def test_each_night_of_an_unset_clock_has_its_backup(kept: Path) -> None:
