@@ -1,4 +1,4 @@
-"""SECURITY.md and ASVS.md: every requirement once, each test in being, and what reading the code shows.
+"""SECURITY.md, ASVS.md: every requirement once, each test in being, and what the code shows.
 
 Bug (ASVS 5.0, read whole): the key by which a branch knows browsers was drawn by SQLite's
 `randomblob`.
