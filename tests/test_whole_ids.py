@@ -27,7 +27,8 @@ from doorctl.accounts.account import Claims
 from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.masked import IdentifierKind
 from doorctl.lookup.app import App
-from doorctl.rpc.control import REFUSED, Question, ask
+from doorctl.rpc.client import ask
+from doorctl.rpc.messages import REFUSED, Line
 from doorctl.sources.hours import HoursRequest, read_opening_hours
 from doorctl.store.branch import BranchRecords
 from doorctl.store.connection import create_private
@@ -292,7 +293,7 @@ def kept_question(given: str, directory: Path) -> bool:
     """A question that the configuration keeps for root."""
     if os.geteuid() != 0:
         pytest.skip("only root can ask as another user")
-    answers: dict[str, Any] = dict.fromkeys((given, "unlock"), lambda _question: {"done": 1})
+    answers: dict[str, Any] = dict.fromkeys((given, "unlock"), lambda _line: {"done": 1})
     with serving_socket(directory / "s", answers, kept=frozenset({"unlock"})) as path:
         return REFUSED in ask_as(NOBODY, path, {"ask": given})
 
@@ -301,7 +302,7 @@ def question(given: str, directory: Path) -> bool:
     """A question to a process of this machine."""
     with serving_socket(directory / "s", {"unlock": lambda _question: {}}) as path:
         try:
-            ask(path, Question(given), timeout_s=LIMIT_S)
+            ask(path, Line(given), timeout_s=LIMIT_S)
         except StoreError:
             return False
     return True

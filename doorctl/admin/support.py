@@ -35,9 +35,10 @@ from doorctl.core.errors import (
 )
 from doorctl.core.identity import as_root
 from doorctl.core.moments import ClockState
-from doorctl.lookup.health import DECIDES_S, alarms_standing
+from doorctl.lookup.health import alarms_standing
 from doorctl.ops.process import DataDisk, undervoltage
-from doorctl.rpc.control import Question, ask
+from doorctl.rpc import status as questions
+from doorctl.rpc.question import Nothing
 
 LINES = 500
 UNITS = "doorctl-door", "doorctl-web"
@@ -129,7 +130,7 @@ def _machine(config: Config) -> Iterator[str]:
 def _status(config: Config) -> Iterator[str]:
     state: dict[str, Any] = {}
     try:
-        state = ask(config.control.socket, Question("status"), timeout_s=DECIDES_S)
+        state = questions.STATUS.ask(config.control.socket, Nothing())
     except NotRunningError:
         yield "the door process is not running, or this user may not ask it"
     except DoorctlError:

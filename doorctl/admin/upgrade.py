@@ -22,11 +22,18 @@ from threading import Event
 import msgspec
 
 from doorctl.config import Config
-from doorctl.core.errors import DoorctlError, InputError, NotAnsweringError, StoreDamagedError
+from doorctl.core.errors import (
+    DoorctlError,
+    InputError,
+    NotAnsweringError,
+    OtherReleaseError,
+    StoreDamagedError,
+)
 from doorctl.core.identity import owner_of
 from doorctl.lookup.configured import system_clock
 from doorctl.ops.process import NOT_BEGUN
-from doorctl.rpc.control import Question, ask
+from doorctl.rpc.question import Nothing
+from doorctl.rpc.status import SELF_TEST
 from doorctl.store import branch, patrons
 from doorctl.store.connection import (
     WatchedReader,
@@ -366,23 +373,13 @@ def _fault(config: Config, units: tuple[str, ...], before: frozenset[str]) -> st
     return f"its self-test fails: {', '.join(sorted(failing))}" if failing else None
 
 
-class _Finding(msgspec.Struct, frozen=True):
-    check: str
-    ok: bool
-
-
-class _SelfTest(msgspec.Struct, frozen=True):
-    findings: list[_Finding]
-
-
 def _failing(config: Config) -> frozenset[str]:
     """Return the checks of the door's self-test that fail; by these no release is judged.
 
     Raises DoorctlError: it can't be asked, or answers what is no self-test.
     """
-    answer = ask(config.control.socket, Question("selftest"), timeout_s=TEST_LIMIT_S)
     try:
-        findings = msgspec.convert(answer, _SelfTest).findings
-    except msgspec.ValidationError:
+        test = SELF_TEST.ask(config.control.socket, Nothing())
+    except OtherReleaseError:
         raise NotAnsweringError("the door's self-test answers what can't be understood") from None
-    return frozenset(finding.check for finding in findings if not finding.ok)
+    return frozenset(finding.check for finding in test.findings if not finding.ok)

@@ -152,6 +152,10 @@ class HungError(NotRunningError):
     """A process holds that socket and takes no question in time; nothing was asked of it."""
 
 
+class OtherReleaseError(StoreError):
+    """The technician's: another process answers what this release can't read; restart it."""
+
+
 class StuckError(NotAnsweringError, StoreError):
     """The machine's: a write did not end in time; the text says if it may be done all the same."""
 

@@ -71,7 +71,7 @@ from doorctl.demo.patrons import CAST, EVENING, WORN_STRIPE
 from doorctl.lookup.app import App
 from doorctl.ops.clock import utc_now
 from doorctl.ops.logs import JsonLog
-from doorctl.rpc.door import PanelOverSocket
+from doorctl.rpc.panel import PanelOverSocket
 from doorctl.services import deeds
 from doorctl.services.accounts import hashed
 from doorctl.store.door_log import VisitHistory

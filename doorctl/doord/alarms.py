@@ -18,8 +18,8 @@ from doorctl.core.raised import Raised
 from doorctl.lookup.alarms import not_sent, started
 from doorctl.lookup.configured import WEBS_CONFIG
 from doorctl.notices.sending import AlarmLog, Outbox
-from doorctl.rpc.control import Answers
-from doorctl.rpc.door import send_alarm, standing_answers
+from doorctl.rpc.alarms import send_alarm, standing_answers
+from doorctl.rpc.question import Answers
 
 
 class DoorsAlarms:

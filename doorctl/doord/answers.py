@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, timedelta
 from math import inf
 from typing import Any
-
-from msgspec.structs import asdict
 
 import doorctl
 from doorctl.access.rights import MAX_CODE_DIGITS, MIN_CODE_DIGITS
@@ -20,7 +17,7 @@ from doorctl.core.alarms import (
     RaisedAlarm,
 )
 from doorctl.core.errors import InputError
-from doorctl.core.masked import IdentifierKind, Pin
+from doorctl.core.masked import IdentifierKind
 from doorctl.core.moments import Moment
 from doorctl.core.ports import Clock, EventLog
 from doorctl.core.texts import refuse_purpose, refuse_text
@@ -31,12 +28,16 @@ from doorctl.doord.jobs import EventQueue, Ledger, StaffOpened
 from doorctl.doord.self_test import as_answer
 from doorctl.doord.stores import DoorStores
 from doorctl.lookup.cards import Reading
-from doorctl.lookup.health import CHECK, alarms_standing, judged, shown
-from doorctl.lookup.numbers import KEYS, NEW_CODE, PIN_CHECK, Numbers, OwnNumbers
+from doorctl.lookup.health import Health, alarms_standing, judged, shown
+from doorctl.lookup.numbers import Numbers, OwnNumbers
 from doorctl.lookup.release import Release
-from doorctl.lookup.witness import SAID, TRUST_CLOCK, believes, confirms
+from doorctl.lookup.witness import believes, confirms
 from doorctl.ops.clock import utc_now
-from doorctl.rpc.control import Answer, Answers, Question
+from doorctl.rpc import numbers as questions
+from doorctl.rpc.door import OPEN, TRUST_CLOCK, UNLOCK, OpenOnce, TrustClock, TrustedClock, Unlock
+from doorctl.rpc.messages import Line
+from doorctl.rpc.question import Answers, Empty, Nothing
+from doorctl.rpc.status import CHECK, SELF_TEST, STATUS, CheckLine, SelfTest
 
 # What the door process seals for staff at the pages: slowly, so that nobody can try numbers.
 
@@ -117,41 +118,38 @@ def sealing_answers(numbers: Numbers, rations: Rations, log: EventLog) -> Answer
     # One at a time: each takes 19 MiB for a moment, and a patron may be waiting for as much.
     alone = threading.Lock()
 
-    def keys(question: Question) -> Mapping[str, Any]:
+    def keys(number: questions.Typed) -> questions.ReadingKeys:
         rations.take(NUMBERS)
-        typed, kind = str(question.about.get("typed", "")), question.about.get("as")
         with alone:
-            readings = numbers.readings(typed, kind if kind in ("card", "cpr") else None)
-        found = ((reading.key, *reading.earlier) for reading in readings)
-        return {"keys": [" ".join(key.hex() for key in levels) for levels in found]}
+            readings = numbers.readings(number.typed, number.taken_as)
+        return questions.ReadingKeys.of(reading.keys for reading in readings)
 
-    def pin_check(question: Question) -> Mapping[str, Any]:
+    def pin_check(own: questions.PinOf) -> questions.PinCheck:
         rations.take(OWN_PINS)
-        typed, pin = str(question.about.get("typed", "")), str(question.about.get("pin", ""))
-        if not (pin.isascii() and pin.isdigit()):
+        digits = own.pin.reveal()
+        if not (digits.isascii() and digits.isdigit()):
             raise InputError("a PIN has digits only")
-        try:
-            key = bytes.fromhex(str(question.about.get("key", "")))
-        except ValueError:
-            raise InputError("that is no key") from None
+        reading = Reading(IdentifierKind.CARD, bytes.fromhex(own.key))
         with alone:
-            check = numbers.pin_check(typed, Reading(IdentifierKind.CARD, key), Pin(pin))
-        return {"check": check.hex()}
+            check = numbers.pin_check(own.typed, reading, own.pin)
+        return questions.PinCheck(check.hex())
 
-    def new_code(question: Question) -> Mapping[str, Any]:
-        digits, by = question.about.get("digits"), _by(question)
-        if not isinstance(digits, int) or not MIN_CODE_DIGITS <= digits <= MAX_CODE_DIGITS:
+    def new_code(wanted: questions.NewCode, line: Line) -> questions.MadeCode:
+        by = _signed(line, wanted.by)
+        if not MIN_CODE_DIGITS <= wanted.digits <= MAX_CODE_DIGITS:
             raise InputError(f"a code has {MIN_CODE_DIGITS} to {MAX_CODE_DIGITS} digits")
         rations.take(NEW_CODES)
         log.emit("new_code", by=by)
         with alone:
-            made = numbers.new_code(digits, by)
-        return {"code": made.digits, "key": made.key.hex()}
+            made = numbers.new_code(wanted.digits, by)
+        return questions.MadeCode(made.digits, made.key.hex())
 
-    return {KEYS: keys, PIN_CHECK: pin_check, NEW_CODE: new_code}
-
-
-ROW_KEY = re.compile("[0-9a-f]{32}")
+    return {
+        **questions.SEAL.answered(lambda _nothing: numbers.seal()),
+        **questions.KEYS.answered(keys),
+        **questions.PIN_CHECK.answered(pin_check),
+        **questions.NEW_CODE.answered_to(new_code),
+    }
 
 
 @dataclass(eq=False)
@@ -178,12 +176,11 @@ class DoorAnswers:
     def answers(self) -> Answers:
         """Return the answers on the door's socket."""
         return {
-            "status": lambda _question: self.status(),
-            "unlock": self._unlock,
-            "selftest": self._self_test,
-            "open": self._open_once,
-            "seal": lambda _question: asdict(self.stores.sealer.seal),
-            TRUST_CLOCK: self._trust_clock,
+            **STATUS.answered(lambda _nothing: self.status()),
+            **UNLOCK.answered_to(self._unlock),
+            **SELF_TEST.answered(lambda _nothing: self._self_test()),
+            **OPEN.answered_to(self._open_once),
+            **TRUST_CLOCK.answered(self._trust_clock),
             **sealing_answers(OwnNumbers(self.stores.sealer), self._rations, self.controller.log),
         }
 
@@ -191,7 +188,7 @@ class DoorAnswers:
         """Return which lines are connected, of those that were tried so far."""
         return {name: up for name, up in self.controller.connected.items() if up is not None}
 
-    def status(self) -> Mapping[str, Any]:
+    def status(self) -> dict[str, Any]:
         """Return how the door is; from any thread."""
         connected, moment = self.controller.connected, self.stores.clock.moment()
         count = self.doorway.head_count if self.doorway.watched else None
@@ -244,56 +241,49 @@ class DoorAnswers:
             {"kind": kind, "since": at.isoformat(timespec="seconds")} for kind, at in since.items()
         ]
 
-    def _unlock(self, question: Question) -> Mapping[str, Any]:
-        card, by = str(question.about.get("card", "")), _by(question)
-        if not ROW_KEY.fullmatch(card):
-            raise InputError("that is no row key; give 32 hex digits")
-        key = bytes.fromhex(card)
+    def _unlock(self, wanted: Unlock, line: Line) -> Empty:
+        key, by = bytes.fromhex(wanted.card), _signed(line, wanted.by)
 
         def unlock() -> None:
             # A number has several readings, and only those with something to forget count.
             if not self.ledger.has_failures(key):
                 return
-            if question.asker is not None:
+            if line.asker is not None:
                 self._rations.take(UNLOCKS)
                 self._rations.take(UNLOCKS_OF_ONE, key)
             self.ledger.unlock(key)
             self.controller.log.emit("unlocked", by=by)
 
         self.stores.answer_by_worker(unlock)
-        return {}
+        return Empty()
 
-    def _self_test(self, _question: Question) -> Mapping[str, Any]:
+    def _self_test(self) -> SelfTest:
         lines = self.lines()
         return self.stores.answer_by_worker(lambda: as_answer(self.chores.self_test(lines)))
 
-    def _open_once(self, question: Question) -> Mapping[str, Any]:
-        reason, by = str(question.about.get("reason", "")), _by(question)
-        # It goes on the log, which nobody can take anything out of.
-        refuse_purpose(reason, "reason")
-        if question.asker is not None:
+    def _open_once(self, wanted: OpenOnce, line: Line) -> Empty:
+        by = _signed(line, wanted.by)
+        # It goes on the append-only log.
+        refuse_purpose(wanted.reason, "reason")
+        if line.asker is not None:
             self._rations.take(OPENINGS)
-        until_s = question.about.get("until_s")
-        if not isinstance(until_s, float):
-            raise InputError("that question does not say until when it counts")
-        self.event_queue.put(StaffOpened(reason, by, until_s))
-        return {}
+        self.event_queue.put(StaffOpened(wanted.reason, by, wanted.until_s))
+        return Empty()
 
-    def _trust_clock(self, question: Question) -> Mapping[str, Any]:
+    def _trust_clock(self, clock: TrustClock) -> TrustedClock:
         stores = self.stores
-        if SAID in question.about:
-            return confirms(stores.clock, question)
+        if clock.said is not None:
+            return confirms(stores.clock, clock.said)
         answer = believes(stores.clock)
         now, boot = stores.clock.moment().local, stores.clock.boot_time()
         stores.answer(lambda: stores.visits.settle(now.astimezone(UTC), boot))
         return answer
 
 
-def _by(question: Question) -> str:
-    """Return who asks, for a log which nobody can take anything out of."""
-    by = str(question.about.get("by", ""))
+def _signed(line: Line, by: str) -> str:
+    """Return the asker for the append-only log: the account `by`, and the user of its process."""
     refuse_text("account", by)
-    return question.signed(by)
+    return line.signed(by)
 
 
 def _connected(state: bool | None) -> str | None:
@@ -311,15 +301,15 @@ def check_answers(
     They are made anew after :data:`SAME_S`, so that nobody keeps the door busy by asking. A silent
     call for help is left out: a screen in the hall may show the line.
     """
-    said: tuple[float, Answer] = (-inf, {})
+    kept: tuple[float, CheckLine] = (-inf, CheckLine(Health.UNKNOWN, ""))
 
-    def answer(_question: Question) -> Answer:
-        nonlocal said
-        if clock.monotonic_s() - said[0] >= SAME_S:
+    def answer(_nothing: Nothing) -> CheckLine:
+        nonlocal kept
+        if clock.monotonic_s() - kept[0] >= SAME_S:
             state, now = status(), clock.moment().known_time
             alarms = alarms_standing(config(), state["alarms"]) or []
             health, line = judged(state, shown(alarms, now), config())
-            said = clock.monotonic_s(), {"health": health.value, "line": line}
-        return said[1]
+            kept = clock.monotonic_s(), CheckLine(health.value, line)
+        return kept[1]
 
-    return {CHECK: answer}
+    return CHECK.answered(answer)

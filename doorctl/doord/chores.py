@@ -19,7 +19,7 @@ from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.moments import BootTime, Moment
 from doorctl.core.ports import WELL, AlarmOnce, EventLog
 from doorctl.devices.pins import outputs_kept
-from doorctl.doord.self_test import Finding, house
+from doorctl.doord.self_test import house
 from doorctl.doord.self_test import run as run_self_test
 from doorctl.doord.stores import DoorStores, why_lost
 from doorctl.lookup.calendar import calendar_of
@@ -29,6 +29,7 @@ from doorctl.lookup.release import Release
 from doorctl.ops.process import SystemdSupervisor, Turns, disk_low, undervoltage, upgrade_not_begun
 from doorctl.privacy.passages import OPENED, HourCount
 from doorctl.privacy.retention import PurgeReport
+from doorctl.rpc.status import Finding
 from doorctl.services.purging import Purging
 from doorctl.store.records import AuditRecords, LastBackup
 

@@ -62,7 +62,7 @@ from doorctl.lookup.cards import (
     wait_of,
 )
 from doorctl.ops.process import WorkerThread
-from doorctl.rpc.door import LibraryOverSocket
+from doorctl.rpc.library import LibraryOverSocket
 from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -36,21 +36,12 @@ from doorctl.lookup.calendar import calendar_of
 from doorctl.lookup.configured import ask_s, system_clock
 from doorctl.lookup.numbers import own_sealer
 from doorctl.ops import process
-from doorctl.rpc.control import Question, ask
+from doorctl.rpc.question import Nothing
+from doorctl.rpc.status import SELF_TEST, Finding, SelfTest
 from doorctl.store.branch import BranchRecords
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.keys import key_days, read_key
 from doorctl.store.patrons import PatronCache
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found; it holds no personal data. `do` is empty where all is well."""
-
-    check: str
-    ok: bool
-    what: str
-    do: str = ""
 
 
 def all_well(findings: tuple[Finding, ...]) -> bool:
@@ -58,14 +49,9 @@ def all_well(findings: tuple[Finding, ...]) -> bool:
     return all(finding.ok for finding in findings)
 
 
-def as_answer(findings: tuple[Finding, ...]) -> dict[str, Any]:
-    """Return the findings for JSON: on the control socket and for scripts."""
-    return {"ok": all_well(findings), "findings": [asdict(finding) for finding in findings]}
-
-
-def from_answer(answer: Mapping[str, Any]) -> tuple[Finding, ...]:
-    """Return the findings that :func:`as_answer` was given."""
-    return tuple(Finding(**finding) for finding in answer["findings"])
+def as_answer(findings: tuple[Finding, ...]) -> SelfTest:
+    """Return the findings for the control socket and for scripts."""
+    return SelfTest(all_well(findings), findings)
 
 
 NUMBER = "3112575000"
@@ -554,9 +540,6 @@ LOCKS = "A relay that nobody drives locks the door."
 _PIN = "Wire the relay to such a pin, and run doorctl setup."
 _RELAY = "Do so before the door is used; systemd/README.md says why."
 
-ANSWER_LIMIT_S = 30.0
-"""Longest wait for the door's own self-test: the worker may be in the middle of a purge."""
-
 
 def house(config: Config, clock: Clock, **more: Any) -> House:
     """Return what the self-test looks at, as of now; `more` is of `House`."""
@@ -578,9 +561,8 @@ def self_test(config: Config) -> tuple[Finding, ...]:
 
     Raises DoorctlError: the door could not do it, or the installation key can't be read.
     """
-    question = Question("selftest")
     try:
-        found = from_answer(ask(config.control.socket, question, timeout_s=ANSWER_LIMIT_S))
+        found = SELF_TEST.ask(config.control.socket, Nothing()).findings
     except NotAnsweringError:
         with owner_of(config.storage.door_directory):
             found = _without_the_door(config)

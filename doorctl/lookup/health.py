@@ -19,19 +19,15 @@ from doorctl.core.alarms import (
     shuts_out,
 )
 from doorctl.core.errors import NotAnsweringError, StoreError
-from doorctl.rpc.control import Question, ask
+from doorctl.rpc.question import Nothing
+from doorctl.rpc.status import STATUS, STATUS_LIMIT_S
 from doorctl.store.records import AlarmRecords
 
-CHECK, CHECK_SOCKET = "check", "check.sock"
-"""The question, and the socket for it: in the door's runtime directory, or beside its other one."""
+CHECK_SOCKET = "check.sock"
+"""The socket of this question: in the door's runtime directory, or beside its other one."""
 
 SILENT = "the door process does not answer; is it running? (systemctl status doorctl-door)"
 STOPPED = "the door process answers, but has stopped deciding"
-
-
-DECIDES_S = 2.0
-"""Longest wait for a door that decides; a healthy one answers in milliseconds."""
-
 
 EVER = datetime.fromtimestamp(0, UTC)
 """Since when an alarm stands of which another release of the door says nothing that can be read."""
@@ -60,12 +56,12 @@ class Health(IntEnum):
     UNKNOWN = 3
 
 
-def ask_deciding(config: Config, limit_s: float = DECIDES_S) -> dict[str, Any]:
+def ask_deciding(config: Config, limit_s: float = STATUS_LIMIT_S) -> dict[str, Any]:
     """Return the door's status. Raises NotAnsweringError: it does not answer, or does not decide.
 
     StoreError: that is not known.
     """
-    state = ask(config.control.socket, Question("status"), timeout_s=limit_s)
+    state = STATUS.ask(config.control.socket, Nothing(), timeout_s=limit_s)
     if not state.get("deciding", True):
         raise NotAnsweringError(STOPPED)
     return state

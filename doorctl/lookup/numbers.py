@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from doorctl.access.patron import levels, pin_check, row_key
 from doorctl.cards.identify import normalise
@@ -21,7 +21,8 @@ from doorctl.core.errors import (
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.core.ports import Seal
 from doorctl.lookup.cards import Reading
-from doorctl.rpc.control import Question, ask
+from doorctl.rpc import numbers as questions
+from doorctl.rpc.question import Nothing
 from doorctl.store.branch import new_code
 from doorctl.store.keys import ArgonSealer, read_key
 
@@ -38,12 +39,6 @@ def own_sealer(config: Config) -> ArgonSealer:
 TakenAs = Literal["card", "cpr"]
 
 CODE_PREFIX = f"{IdentifierKind.CODE.value}:"
-
-KEYS, PIN_CHECK, NEW_CODE = "keys", "pin_check", "new_code"
-"""The questions to the door process."""
-
-SEAL_LIMIT_S = 10.0
-"""Longest wait for the door: several numbers, a third of a second each on the smallest Pi."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +95,12 @@ class DoorsNumbers:
 
     def seal(self) -> Seal:
         """Return what numbers are sealed with."""
-        answer = self._ask("seal", {})
-        return Seal(str(answer["key_id"]), int(answer["memory_kib"]), int(answer["iterations"]))
+        return questions.SEAL.ask(self._socket, Nothing())
 
     def readings(self, typed: str, taken_as: TakenAs | None) -> tuple[Reading, ...]:
         """Return each reading of what was typed, best first; at least one."""
         numbers = identified(typed, taken_as)
-        answer = self._ask(KEYS, {"typed": typed, "as": taken_as})
-        keys = [[bytes.fromhex(key) for key in str(line).split()] for line in answer["keys"]]
+        keys = questions.KEYS.ask(self._socket, questions.Typed(typed, taken_as)).readings()
         if len(keys) != len(numbers):
             raise StoreError("the door process is of another version; restart it")
         return tuple(
@@ -117,16 +110,13 @@ class DoorsNumbers:
 
     def pin_check(self, typed: str, reading: Reading, pin: Pin) -> bytes:
         """Return the check of a PIN for one of the readings of what was typed."""
-        about = {"typed": typed, "key": reading.key.hex(), "pin": pin.reveal()}
-        return bytes.fromhex(str(self._ask(PIN_CHECK, about)["check"]))
+        own = questions.PinOf(typed, reading.key.hex(), pin)
+        return bytes.fromhex(questions.PIN_CHECK.ask(self._socket, own).check)
 
     def new_code(self, digits: int, by: str) -> NewCode:
         """Return a new code."""
-        answer = self._ask(NEW_CODE, {"digits": digits, "by": by})
-        return NewCode(str(answer["code"]), bytes.fromhex(str(answer["key"])))
-
-    def _ask(self, what: str, about: dict[str, Any]) -> dict[str, Any]:
-        return ask(self._socket, Question(what, about), timeout_s=SEAL_LIMIT_S)
+        made = questions.NEW_CODE.ask(self._socket, questions.NewCode(digits, by))
+        return NewCode(made.code, bytes.fromhex(made.key))
 
 
 Numbers = OwnNumbers | DoorsNumbers

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
 
 from doorctl.config import Config
 from doorctl.core.errors import InputError, NotAnsweringError
 from doorctl.lookup.app import App
 from doorctl.ops.clock import SystemClock
-from doorctl.rpc.control import Question, ask
-
-WITNESS_LIMIT_S = 2.0
-"""Longest wait for the door to compare a time; its sender waits as long for web's answer."""
-
-
-TRUST_CLOCK, SAID = "trust_clock", "said"
-"""The question, and under which name it holds what time a sender's clock says just now."""
+from doorctl.rpc.door import (
+    TRUST_CLOCK,
+    TRUST_WEBS_CLOCK,
+    WITNESS_LIMIT_S,
+    TrustClock,
+    TrustedClock,
+)
+from doorctl.rpc.question import Nothing
 
 
 def trust_clock(app: App, limit_s: float) -> str:
@@ -27,11 +26,10 @@ def trust_clock(app: App, limit_s: float) -> str:
     it starts without a doubt. Raises NotAnsweringError: the door did not answer in time.
     StoreError: the door took it, and could not store that.
     """
-    question = Question(TRUST_CLOCK)
-    answer = ask(app.config.control.socket, question, timeout_s=limit_s)
+    answer = TRUST_CLOCK.ask(app.config.control.socket, TrustClock(), timeout_s=limit_s)
     with suppress(NotAnsweringError):
-        ask(app.config.web.socket, question, timeout_s=limit_s)
-    return str(answer["at"])
+        TRUST_WEBS_CLOCK.ask(app.config.web.socket, Nothing(), timeout_s=limit_s)
+    return answer.at
 
 
 def tell_time(config: Config, said: datetime) -> None:
@@ -39,24 +37,22 @@ def tell_time(config: Config, said: datetime) -> None:
 
     StoreError: the door could not take it.
     """
-    question = Question(TRUST_CLOCK, {SAID: said.isoformat()})
     with suppress(NotAnsweringError):
-        ask(config.control.socket, question, timeout_s=WITNESS_LIMIT_S)
+        TRUST_CLOCK.ask(config.control.socket, TrustClock(said), timeout_s=WITNESS_LIMIT_S)
 
 
-def confirms(clock: SystemClock, question: Question) -> dict[str, Any]:
-    """Compare a clock with what a sender says, and return whether they agree.
+def confirms(clock: SystemClock, said: datetime) -> TrustedClock:
+    """Compare a clock with the aware time that a sender says; answer whether they agree.
 
     Raises InputError: it says no time.
     """
     try:
-        said = datetime.fromisoformat(str(question.about[SAID])).astimezone(UTC)
-    except (ValueError, OverflowError):
+        return TrustedClock(agrees=clock.confirm(said.astimezone(UTC)))
+    except OverflowError:
         raise InputError("that question says no time") from None
-    return {"agrees": clock.confirm(said)}
 
 
-def believes(clock: SystemClock) -> dict[str, Any]:
-    """Take a clock as right, and return its time as the answer."""
+def believes(clock: SystemClock) -> TrustedClock:
+    """Take a clock as right, and answer its time."""
     clock.believe()
-    return {"at": clock.moment().local.isoformat(timespec="seconds")}
+    return TrustedClock(clock.moment().local.isoformat(timespec="seconds"))

@@ -15,7 +15,7 @@ from doorctl.core.errors import DoorctlError, InputError, KeyFileError
 from doorctl.core.ports import AlarmSink, NotSentError
 from doorctl.lookup.configured import system_clock
 from doorctl.notices.sending import notice
-from doorctl.rpc.door import send_alarm
+from doorctl.rpc.alarms import send_alarm
 
 
 def send_now(config: Config, kind: str, why: str) -> dict[str, str]:

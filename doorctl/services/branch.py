@@ -22,7 +22,7 @@ from doorctl.privacy.audit import Action, Deed, Entry, erased_before
 from doorctl.privacy.audit_chain import Head, Verdict
 from doorctl.privacy.audit_chain import verify as verify_chain
 from doorctl.services import deeds
-from doorctl.services.deeds import OpenBranch, Request, ask_web
+from doorctl.services.deeds import WRITE_LIMIT_S, OpenBranch, Request, ask_web
 from doorctl.services.owner import by_the_owner
 from doorctl.store.accounts import Books
 from doorctl.store.branch import BranchRecords
@@ -31,9 +31,6 @@ from doorctl.store.door_log import CARD_HEX_DIGITS
 from doorctl.store.records import AuditRecords, AuditTrail
 
 ResultT = TypeVar("ResultT")
-
-WRITE_LIMIT_S = 30.0
-"""Longest wait for a write; it takes milliseconds, on a failing disk long."""
 
 
 def change(app: App, request: Request[ResultT]) -> ResultT:

@@ -27,10 +27,11 @@ from doorctl.lookup.cards import Found, Reading, keys_of, look_up, wait_of
 from doorctl.lookup.configured import local
 from doorctl.lookup.numbers import Numbers, OwnNumbers, TakenAs, own_sealer
 from doorctl.privacy.audit import Action, Deed
-from doorctl.rpc.control import Question, ask
+from doorctl.rpc.door import UNLOCK, Unlock
+from doorctl.rpc.question import Empty
 from doorctl.services.branch import note, note_done, noted
 from doorctl.services.hours import branch_at
-from doorctl.services.owner import ANSWER_LIMIT_S, by_the_owner
+from doorctl.services.owner import by_the_owner
 from doorctl.store.branch import BranchRecords
 from doorctl.store.door_log import LogFilter, Visit, VisitHistory
 from doorctl.store.keys import seal_on_record
@@ -388,13 +389,12 @@ def unlock(app: App, typed: str, *, taken_as: TakenAs | None = None) -> None:
     readings = numbers_of(app).readings(typed, taken_as)
     with noted(app, Deed(Action.CARD_UNLOCKED, keys_of(readings))):
         for key in chain.from_iterable(reading.keys for reading in readings):
-            question = Question("unlock", {"card": key.hex(), "by": app.by})
-            by_door = partial(ask, config.control.socket, question, timeout_s=ANSWER_LIMIT_S)
+            by_door = partial(UNLOCK.ask, config.control.socket, Unlock(key.hex(), app.by))
             alone = partial(_reset, app, key)
             by_the_owner(by_door, alone, of=config.storage.door_directory)
 
 
-def _reset(app: App, key: bytes) -> dict[str, Any]:
+def _reset(app: App, key: bytes) -> Empty:
     with closing(open_or_create_visits(app.storage.visits_db)) as visits:
         with open_register(app) as patrons:
             patron = patrons.find(key)
@@ -402,4 +402,4 @@ def _reset(app: App, key: bytes) -> dict[str, Any]:
             cards = patrons.cards_of(whose)
         for card in {key, *cards}:
             visits.reset_card(card, whose)
-    return {}
+    return Empty()

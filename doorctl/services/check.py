@@ -7,10 +7,8 @@ from pathlib import Path
 from doorctl.config import Config
 from doorctl.core.errors import NotAnsweringError
 from doorctl.lookup.health import (
-    CHECK,
     CHECK_SOCKET,
     CONFIRM,
-    DECIDES_S,
     SILENT,
     Health,
     alarms_standing,
@@ -18,7 +16,8 @@ from doorctl.lookup.health import (
     nobody_enters,
     plugin_line,
 )
-from doorctl.rpc.control import Question, ask
+from doorctl.rpc.question import Nothing
+from doorctl.rpc.status import CHECK
 
 
 def check(config: Config) -> tuple[Health, str]:
@@ -28,8 +27,8 @@ def check(config: Config) -> tuple[Health, str]:
     """
     for path in (config.control.socket.with_name(CHECK_SOCKET), Path("/run/doorctl", CHECK_SOCKET)):
         try:
-            said = ask(path, Question(CHECK), timeout_s=DECIDES_S)
-            return Health(said["health"]), str(said["line"])
+            answer = CHECK.ask(path, Nothing())
+            return Health(answer.health), answer.line
         except NotAnsweringError:
             continue
     return Health.CRITICAL, plugin_line(Health.CRITICAL, SILENT)

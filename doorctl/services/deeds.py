@@ -34,7 +34,7 @@ from doorctl.core.ports import Unshown
 from doorctl.core.texts import SHORT_TEXT
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.subject import Decision, Subject
-from doorctl.rpc.control import Answers, Call, Done
+from doorctl.rpc.question import Answers, Askers, Done, Question
 from doorctl.store.accounts import Books
 from doorctl.store.branch import BranchRecords, LastOverride
 from doorctl.store.branch_writer import BranchRecordsWriter
@@ -44,6 +44,21 @@ from doorctl.store.subject import decide, object_to, restrict, unrestrict
 ArgumentsP = ParamSpec("ArgumentsP")
 ResultT = TypeVar("ResultT")
 ResultT_co = TypeVar("ResultT_co", covariant=True)
+MessageT = TypeVar("MessageT")
+
+WRITE_LIMIT_S = 30.0
+"""Longest wait for a write; it takes milliseconds, on a failing disk long."""
+
+
+class Message(Unshown, Generic[MessageT], frozen=True):
+    """A request on the socket; `before_s` is CLOCK_MONOTONIC, the same for all of the machine.
+
+    `by` is the caller's own word: the socket is for its owner and root alone.
+    """
+
+    request: MessageT
+    by: str
+    before_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +108,23 @@ class StaffDeed(Generic[ArgumentsP, ResultT_co]):
             (name, hints[name], *(() if arg.default is arg.empty else (arg.default,)))
             for name, arg in list(parameters.items())[2:]
         ]
-        return msgspec.defstruct(
-            self.name, fields, bases=(Unshown,), frozen=True, forbid_unknown_fields=False
-        )
+        return msgspec.defstruct(self.name, fields, bases=(Unshown,), frozen=True)
 
     @cached_property
-    def reply(self) -> Any:
-        """The type of the answer."""
-        of: Any = Done
-        return of[get_args(get_type_hints(self.function)["return"])[0]]
+    def question(self) -> Question[Any, Done[ResultT_co]]:
+        """The question by which the web process is asked for it."""
+        message: Any = Message
+        done: Any = Done
+        (result, *_) = get_args(get_type_hints(self.function)["return"])
+        return Question(
+            self.name,
+            message[self.arguments],
+            done[result],
+            "web",
+            WRITE_LIMIT_S,
+            Askers.OWN,
+            too_long="that is too much text to hand to the web process; shorten it",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -489,22 +512,6 @@ MARGIN_S = 5.0
 """A change that has not begun this long before its caller gives up is not made any more."""
 
 
-class _Message(Unshown, frozen=True):
-    """A request on the socket; `before_s` is CLOCK_MONOTONIC, the same for all of the machine.
-
-    `by` is the caller's own word: the socket is for its owner and root alone.
-    """
-
-    request: dict[str, Any]
-    by: str
-    before_s: float
-
-
-def _call(deed: StaffDeed[..., ResultT]) -> Call[_Message, Done[ResultT]]:
-    too_long = "that is too much text to hand to the web process; shorten it"
-    return Call(deed.name, _Message, deed.reply, "web", too_long)
-
-
 def ask_web(
     path: Path, request: Request[ResultT], *, by: str, timeout_s: float, monotonic_s: float
 ) -> ResultT:
@@ -517,9 +524,8 @@ def ask_web(
     NotAnsweringError: web is not running, or it did not answer in time. StoreError: the file can't
     be written; nothing was changed.
     """
-    arguments = msgspec.to_builtins(request.arguments)
-    about = _Message(arguments, by, monotonic_s + timeout_s - MARGIN_S)
-    return _call(request.deed).ask(path, about, timeout_s=timeout_s).done
+    message = Message(request.arguments, by, monotonic_s + timeout_s - MARGIN_S)
+    return request.deed.question.ask(path, message, timeout_s=timeout_s).done
 
 
 def branch_answers(
@@ -530,8 +536,8 @@ def branch_answers(
     `run` does a job on the writer's thread; each question calls it on a thread of its own.
     """
 
-    def work(deed: StaffDeed[..., Any], message: _Message) -> Done[Any]:
-        request = Request(deed, msgspec.convert(message.request, deed.arguments))
+    def work(deed: StaffDeed[..., Any], message: Message[Any]) -> Done[Any]:
+        request = Request(deed, message.request)
 
         def in_time(branch: OpenBranch, moment: Moment) -> Any:
             # Its caller has gone, who was told that it failed.
@@ -541,5 +547,5 @@ def branch_answers(
 
         return Done(run(in_time))
 
-    answers = (_call(deed).answered(partial(work, deed)) for deed in DEEDS.values())
+    answers = (deed.question.answered(partial(work, deed)) for deed in DEEDS.values())
     return {name: answer for of_a_deed in answers for name, answer in of_a_deed.items()}

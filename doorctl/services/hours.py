@@ -36,7 +36,7 @@ from doorctl.core.texts import refuse_purpose
 from doorctl.lookup.app import App, open_book
 from doorctl.lookup.calendar import CLOSED_WEEK, _sunday, calendar_of
 from doorctl.lookup.configured import opened_on
-from doorctl.rpc.control import Question, ask
+from doorctl.rpc.door import OPEN, OpenOnce
 from doorctl.store.branch import BranchRecords
 
 
@@ -210,5 +210,4 @@ def open_once(app: App, reason: str, limit_s: float) -> None:
     """
     refuse_purpose(reason, "reason")
     until_s = app.clock.monotonic_s() + limit_s
-    question = Question("open", {"reason": reason, "by": app.by, "until_s": until_s})
-    ask(app.config.control.socket, question, timeout_s=limit_s)
+    OPEN.ask(app.config.control.socket, OpenOnce(reason, app.by, until_s), timeout_s=limit_s)

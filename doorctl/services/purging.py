@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC
@@ -12,8 +12,6 @@ from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar
-
-import msgspec
 
 import doorctl
 from doorctl.config import Config
@@ -29,8 +27,18 @@ from doorctl.privacy.holds import Hold, accepted, chosen, readable_since
 from doorctl.privacy.purge_proof import Canaries, Proof, ReportSigner, Trim, prove
 from doorctl.privacy.retention import PurgeReport, WatchedTime
 from doorctl.privacy.subject import Subject
-from doorctl.rpc.control import Answer, Answers, Done, Question, ask
-from doorctl.rpc.door import ERASE_VISITS
+from doorctl.rpc.messages import Line
+from doorctl.rpc.question import Answers, Done
+from doorctl.rpc.retention import (
+    ADD_HOLD,
+    ERASE_VISITS,
+    LIFT_HOLD,
+    PROVE_LIMIT_S,
+    PURGE,
+    PURGE_LIMIT_S,
+    LiftHold,
+    Purge,
+)
 from doorctl.services.owner import by_the_owner
 from doorctl.store.door_log import Visit, VisitHistory
 from doorctl.store.keys import earlier_keys, first_key, read_key
@@ -75,15 +83,12 @@ def forget_left(app: App, opened: Opened) -> None:
         forget_erased(visits, erasures.tombstones())
 
 
-PURGE_LIMIT_S = 60.0
-PROVE_LIMIT_S = 200.0
-"""Longest wait for a proof: three purges, and a search that is given up after 120 s."""
-
 RETRY_S = (1.0, 3.0)
 """Pauses before a purge that a reader blocked is tried again; no reader of ours stays longer than
 the 500 rows that it reads at a time."""
 
-PROVE, BELIEVE, REPORTS = "prove", "believe", "purges"
+REPORTS = "purges"
+"""The directory of the signed reports, below the door's."""
 
 ResultT = TypeVar("ResultT")
 Run = Callable[[Callable[[], ResultT]], ResultT]
@@ -177,10 +182,10 @@ class Purging:
             )
             return proof, self._reports.keep(signer.signed(self._fields(proof)), proof.at)
 
-    def answer(self, question: Question) -> Mapping[str, Any]:
+    def answer(self, wanted: Purge) -> dict[str, Any]:
         """Purge, with a proof if that is wanted, and return the report. Not on the log's thread."""
-        purge = partial(self.purge, believed=bool(question.about.get(BELIEVE)))
-        if not question.about.get(PROVE):
+        purge = partial(self.purge, believed=wanted.believe)
+        if not wanted.prove:
             report: PurgeReport = self._run(purge)
             return report.as_dict()
         report = self._without_readers(purge)
@@ -230,19 +235,18 @@ def purge_now(app: App, *, proved: bool, believed: bool = False) -> dict[str, An
 
 
 def _purged(app: App, *, proved: bool, believed: bool) -> dict[str, Any]:
-    about = {name: True for name, wanted in ((PROVE, proved), (BELIEVE, believed)) if wanted}
-    config, question = app.config, Question("purge", about)
+    config, wanted = app.config, Purge(prove=proved, believe=believed)
     limit_s = PROVE_LIMIT_S if proved else PURGE_LIMIT_S
 
     def by_door() -> dict[str, Any]:
-        return _trimmed(config, ask(config.control.socket, question, timeout_s=limit_s))
+        return _trimmed(config, PURGE.ask(config.control.socket, wanted, timeout_s=limit_s))
 
     def alone() -> dict[str, Any]:
         key = _key(config, needed=proved)
         with closing(open_or_create_visits(app.storage.visits_db)) as visits:
             erased = partial(forget_left, app, lambda: visits)
             purging = Purging(app, visits, key=key, run=lambda job: job(), erased=erased)
-            return dict(purging.answer(question))
+            return purging.answer(wanted)
 
     return by_the_owner(by_door, alone, of=config.storage.door_directory)
 
@@ -280,10 +284,6 @@ def _key(config: Config, *, needed: bool) -> InstallationKey | None:
 
 # Incident holds: the door process's side, and a command's.
 
-ADD, LIFT = "hold_add", "hold_lift"
-HOLD_LIMIT_S = 30.0
-"""Longest wait for the door; a hold takes milliseconds, a purge before it longer."""
-
 
 @dataclass(frozen=True, slots=True)
 class Held:
@@ -300,31 +300,35 @@ class Held:
 def hold_answers(app: App, book: VisitStore, run: Run[Hold]) -> Answers:
     """Return the answers about holds on the door's socket; `run` is that of :class:`Purging`."""
 
-    def add(question: Question) -> dict[str, Any]:
-        asked = msgspec.convert(question.about, Hold)
-        asked = replace(asked, by=question.signed(asked.by))
-        hold = accepted(asked, app.clock.moment(), retention(app.config))
-        return _as_answer(run(partial(book.add_hold, hold)))
+    def add(wanted: Hold, line: Line) -> Hold:
+        return run(partial(book.add_hold, _acceptable(app, wanted, line.signed(wanted.by))))
 
-    def lift(question: Question) -> dict[str, Any]:
-        number = msgspec.convert(question.about.get("number"), int)
-        return _as_answer(run(partial(book.lift_hold, number)))
+    def lift(wanted: LiftHold) -> Hold:
+        return run(partial(book.lift_hold, wanted.number))
 
-    return {ADD: add, LIFT: lift}
+    return {**ADD_HOLD.answered_to(add), **LIFT_HOLD.answered(lift)}
 
 
-def add_hold(app: App, asked: Hold) -> Hold:
+def _acceptable(app: App, wanted: Hold, by: str) -> Hold:
+    return accepted(replace(wanted, by=by), app.clock.moment(), retention(app.config))
+
+
+def add_hold(app: App, wanted: Hold) -> Hold:
     """Add a hold, by the door where it runs; return it with its number.
 
     Audited: it is taken back where the entry can't be written. Raises DoorctlError: it makes no
     sense, or it could not be stored.
     """
-    added = _changed(app, Question(ADD, msgspec.to_builtins(asked)))
+    added = by_the_owner(
+        lambda: ADD_HOLD.ask(app.config.control.socket, wanted),
+        lambda: _alone(app, lambda book: book.add_hold(_acceptable(app, wanted, wanted.by))),
+        of=app.config.storage.door_directory,
+    )
     times = {"from": added.since, "to": added.to, "until": added.until}
     span = {name: at.isoformat(timespec="seconds") for name, at in times.items()}
     details: Details = {"number": added.number, **span}
     try:
-        _note_hold(app, Deed(Action.HOLD_ADDED, why=asked.reason, details=details))
+        _note_hold(app, Deed(Action.HOLD_ADDED, why=wanted.reason, details=details))
     except DoorctlError:
         _lift(app, added.number)
         raise
@@ -345,7 +349,11 @@ def lift_hold(app: App, number: int) -> Hold:
 
 
 def _lift(app: App, number: int) -> Hold:
-    return _changed(app, Question(LIFT, {"number": number, "by": app.by}))
+    return by_the_owner(
+        lambda: LIFT_HOLD.ask(app.config.control.socket, LiftHold(number, app.by)),
+        lambda: _alone(app, lambda book: book.lift_hold(number)),
+        of=app.config.storage.door_directory,
+    )
 
 
 def stored_holds(app: App) -> tuple[tuple[Hold, ...], Moment]:
@@ -369,19 +377,9 @@ def show_hold(app: App, number: int, why: str = "") -> Held:
     return Held(hold, hold.in_force(moment), visits)
 
 
-def _changed(app: App, question: Question) -> Hold:
-    def alone() -> Answer:
-        with closing(open_or_create_visits(app.storage.visits_db)) as visits:
-            return hold_answers(app, visits, lambda job: job())[question.ask](question)
-
-    by_door = partial(ask, app.config.control.socket, question, timeout_s=HOLD_LIMIT_S)
-    done = by_the_owner(by_door, alone, of=app.config.storage.door_directory)
-    return msgspec.convert(done, Hold)
-
-
-def _as_answer(hold: Hold) -> dict[str, Any]:
-    answer: dict[str, Any] = msgspec.to_builtins(hold)
-    return answer
+def _alone(app: App, change: Callable[[VisitStore], Hold]) -> Hold:
+    with closing(open_or_create_visits(app.storage.visits_db)) as visits:
+        return change(visits)
 
 
 def _note_hold(app: App, deed: Deed) -> None:

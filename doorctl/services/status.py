@@ -13,7 +13,8 @@ from doorctl.lookup.app import App, open_book
 from doorctl.lookup.configured import local, outdated
 from doorctl.lookup.health import alarms_standing
 from doorctl.lookup.numbers import own_sealer
-from doorctl.rpc.control import Question, ask
+from doorctl.rpc.question import Nothing
+from doorctl.rpc.status import STATUS
 from doorctl.services.owner import ANSWER_LIMIT_S
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.patrons import PatronCache
@@ -27,7 +28,7 @@ def status(app: App) -> dict[str, Any]:
     the door; None where ``branch.db`` can't be read and the door names none.
     """
     try:
-        door = ask(app.config.control.socket, Question("status"), timeout_s=ANSWER_LIMIT_S)
+        door = STATUS.ask(app.config.control.socket, Nothing(), timeout_s=ANSWER_LIMIT_S)
         state: dict[str, Any] = {"running": True, **door}
     except NotAnsweringError:
         state = {"running": False}

@@ -18,13 +18,12 @@ from doorctl.privacy.export import UNIX_EPOCH, Export, lookups
 from doorctl.privacy.subject import Decision, Subject, refuse_ref
 from doorctl.privacy.tables import BRANCH, PATRONS, VISITS
 from doorctl.privacy.tombstones import Tombstones
-from doorctl.rpc.control import Call, Done
-from doorctl.rpc.door import (
+from doorctl.rpc.retention import (
     ERASE_PATRON,
     ERASE_RIGHTS,
     ERASE_VISITS,
+    Erase,
     SubjectRequest,
-    about,
 )
 from doorctl.services import deeds
 from doorctl.services.branch import change, note
@@ -44,9 +43,6 @@ from doorctl.store.subject import (
     with_erased,
 )
 from doorctl.store.visits import VisitStore
-
-OWNER_LIMIT_S = 30.0
-"""Longest wait for an owner; rewriting a register of 100 000 patrons takes seconds on a Pi."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +148,7 @@ def decide(app: App, named: Named, decision: Decision, why: str) -> None:
 
 
 def _keeper(
-    call: Call[SubjectRequest, Done[PartErased]],
+    question: Erase,
     alone: Callable[[App, SubjectRequest], PartErased],
     app: App,
     why: str = "",
@@ -161,14 +157,14 @@ def _keeper(
     config = app.config
     socket, directory = (
         (config.control.socket, config.storage.door_directory)
-        if call.whom == "door"
+        if question.process == "door"
         else (config.web.socket, config.storage.directory)
     )
 
     def erased(subject: Subject, epoch: int) -> PartErased:
-        request = about(subject, app.by, epoch, why)
+        request = SubjectRequest.about(subject, app.by, epoch, why)
         return by_the_owner(
-            lambda: call.ask(socket, request, timeout_s=OWNER_LIMIT_S).done,
+            lambda: question.ask(socket, request).done,
             lambda: alone(app, request),
             of=directory,
         )

@@ -26,8 +26,9 @@ from doorctl.lookup.alarms import not_sent, started
 from doorctl.notices.rationing import Ration
 from doorctl.notices.sending import AlarmLog, DoorWatch, Notifier, Notifiers, Outbox
 from doorctl.privacy.audit import Action, Deed, account
-from doorctl.rpc.control import Answers, Question, ask
-from doorctl.rpc.door import alarm_answers, ask_standing
+from doorctl.rpc.alarms import alarm_answers, ask_standing
+from doorctl.rpc.question import Answers, Nothing
+from doorctl.rpc.status import STATUS
 from doorctl.store.records import AlarmRecords, StoredAlarms
 from doorctl.web.heartbeat import start_heartbeat
 
@@ -106,9 +107,9 @@ class WebsAlarms:
         self._wake = started(
             lambda: self._waiting.turn(self._clock.monotonic_s()), "standing", self._journal, stack
         ).wake
-        question = Question("status")
         watch = DoorWatch(
-            lambda: ask(self._config.control.socket, question, timeout_s=WATCH_LIMIT_S), self.log
+            lambda: STATUS.ask(self._config.control.socket, Nothing(), timeout_s=WATCH_LIMIT_S),
+            self.log,
         )
 
         def look() -> bool:

@@ -14,9 +14,9 @@ from doorctl.core.moments import Moment
 from doorctl.lookup.app import App
 from doorctl.privacy.audit import Deed
 from doorctl.privacy.audit_chain import Head
-from doorctl.rpc.control import Answers
-from doorctl.services.branch import WRITE_LIMIT_S, ResultT, opened_branch
-from doorctl.services.deeds import OpenBranch, Request, branch_answers
+from doorctl.rpc.question import Answers
+from doorctl.services.branch import ResultT, opened_branch
+from doorctl.services.deeds import WRITE_LIMIT_S, OpenBranch, Request, branch_answers
 from doorctl.store.branch_writer import BranchRecordsWriter
 
 

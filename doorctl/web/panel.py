@@ -33,7 +33,7 @@ from doorctl.access.pin_pad import CLEAR, ENTER
 from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.language import Language, Languages
-from doorctl.rpc.door import PanelOverSocket
+from doorctl.rpc.panel import PanelOverSocket
 from doorctl.web.forms import BLANK, read_form
 from doorctl.web.headers import SCREEN
 from doorctl.web.rendering import Templates

@@ -29,7 +29,8 @@ from doorctl.lookup.health import MISSING, nobody_enters
 from doorctl.lookup.release import Release
 from doorctl.privacy.passages import ATTEMPT, LET_IN
 from doorctl.privacy.statistics import By, moments
-from doorctl.rpc.control import Answer, Question, ask
+from doorctl.rpc.question import Nothing
+from doorctl.rpc.status import STATUS, Status
 from doorctl.services.check import refuse_unready
 from doorctl.services.visits import statistics
 from doorctl.store.door_log import HourlyHistory
@@ -198,11 +199,11 @@ class WatchingPages:
             )
         )
 
-    def _door(self) -> Answer | None:
+    def _door(self) -> Status | None:
         # Pages take a door that does not decide for none; here the two are told apart.
         with suppress(DoorctlError):
             socket = self.app.config.control.socket
-            return ask(socket, Question("status"), timeout_s=READY_LIMIT_S)
+            return STATUS.ask(socket, Nothing(), timeout_s=READY_LIMIT_S)
         return None
 
     def _alarms(self, now: BranchPicture) -> list[AlarmRecord] | None:

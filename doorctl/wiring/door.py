@@ -68,8 +68,11 @@ from doorctl.ops.process import (
     spare_the_collector,
 )
 from doorctl.privacy.passages import Passages
-from doorctl.rpc.control import Answers, ControlServer
-from doorctl.rpc.door import LibraryOverSocket, PanelBoard, panel_answers
+from doorctl.rpc.library import LibraryOverSocket
+from doorctl.rpc.panel import PanelBoard, panel_answers
+from doorctl.rpc.question import Answers
+from doorctl.rpc.retention import PURGE
+from doorctl.rpc.server import ControlServer
 from doorctl.services.purging import Purging, doors_answers, forget_left, hold_answers
 
 ASKING_STOP_S = 4.0
@@ -360,7 +363,7 @@ class _Door:
         config, stores = self.config, self._stores
         answers: Answers = {
             **self._answers.answers(),
-            "purge": self._purging.answer,
+            **PURGE.answered(self._purging.answer),
             **hold_answers(self._app, stores.visits, stores.answer),
             **panel_answers(self._board, partial(press, panel_rules(config), self.event_queue)),
             **self.alarms.answers,

@@ -35,7 +35,7 @@ from doorctl.lookup.config_changes import read_again, tell_changes, tell_taken
 from doorctl.lookup.configured import WEBS_CONFIG, system_clock
 from doorctl.lookup.health import UNREADABLE
 from doorctl.lookup.numbers import DoorsNumbers
-from doorctl.lookup.witness import TRUST_CLOCK, believes, tell_time
+from doorctl.lookup.witness import believes, tell_time
 from doorctl.notices.sending import Notifiers
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.process import (
@@ -47,16 +47,14 @@ from doorctl.ops.process import (
 )
 from doorctl.privacy.erasure import PartErased
 from doorctl.privacy.patrons_round import PatronsRound
-from doorctl.rpc.control import Answers, ControlServer, Done, Question, ask
-from doorctl.rpc.door import (
-    ERASE_PATRON,
-    ERASE_RIGHTS,
-    LibraryLimiter,
-    PanelOverSocket,
-    SubjectRequest,
-    library_answers,
-)
-from doorctl.services.branch import WRITE_LIMIT_S
+from doorctl.rpc.door import TRUST_WEBS_CLOCK
+from doorctl.rpc.library import library_answers
+from doorctl.rpc.numbers import SEAL
+from doorctl.rpc.panel import PanelOverSocket
+from doorctl.rpc.question import Answers, Done, Nothing
+from doorctl.rpc.retention import ERASE_PATRON, ERASE_RIGHTS, SubjectRequest
+from doorctl.rpc.server import ControlServer
+from doorctl.services.deeds import WRITE_LIMIT_S
 from doorctl.services.visits import statistics
 from doorctl.store.branch import BranchRecords
 from doorctl.store.connection import create_private
@@ -294,9 +292,6 @@ def webs_answers(branch: BranchThread, worker: Executor, register: PatronCacheWr
 
 JOURNAL = "pushes-to-note.json"
 
-_DOORS = frozenset({"alarm", "library", "keep"})
-"""What the door process may ask; only this process's own user and root may ask all else."""
-
 DOOR_LIMIT_S = 2.0
 """Longest wait at the start for the door to say what it seals cards with."""
 
@@ -420,7 +415,7 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
         **branch.answers(),
         **webs_answers(branch, worker, reception.writer),
         **alarms.answers,
-        TRUST_CLOCK: lambda _question: believes(clock),
+        **TRUST_WEBS_CLOCK.answered(lambda _nothing: believes(clock)),
     }
     if config.lms.kind:
         answers |= answers_of_library(config, clock, log, worker=worker, writer=reception.writer)
@@ -498,6 +493,7 @@ def answers_of_library(
     it waits `limit_s` seconds at most.
     """
     from doorctl.sources.library import library_system
+    from doorctl.sources.library_limiter import LibraryLimiter
 
     try:
         system = library_system(config.lms, clock)
@@ -607,7 +603,7 @@ def _answer(config: Config, answers: Answers, log: EventLog, stack: ExitStack) -
 
     failing = AlarmOnce(log, "control_failing")
     try:
-        server = ControlServer(config.web.socket, answers, "web", failed, others=_DOORS)
+        server = ControlServer(config.web.socket, answers, "web", failed)
     except StoreError as err:
         failing.tell(str(err))
         return
@@ -672,7 +668,7 @@ def _own_seal(config: Config) -> Seal:
 def _key_in_use(config: Config) -> str | None:
     """Return which key the door has, or, while it is not running, the cache; None where neither."""
     with suppress(NotAnsweringError, StoreError):
-        return str(ask(config.control.socket, Question("seal"), timeout_s=DOOR_LIMIT_S)["key_id"])
+        return SEAL.ask(config.control.socket, Nothing(), timeout_s=DOOR_LIMIT_S).key_id
     with suppress(StoreError):
         seal = seal_on_record(config.storage.patrons_db)
         return None if seal is None else seal.key_id

@@ -21,8 +21,10 @@ from doorctl import __version__
 from doorctl.admin.support import WORDS, bundle, harmless
 from doorctl.config import load
 from doorctl.core.errors import InputError
-from doorctl.rpc.control import ControlServer, Question
+from doorctl.rpc.messages import Line
+from doorctl.rpc.server import ControlServer
 from tests.e2e.door import COMMANDS
+from tests.rpc.serving import plain
 from tests.web.branch import Branch
 
 PERSONAL = ("010170-1234", "0101701234", "3000001234", "4711", "Jensen", "jensen", "86427531")
@@ -106,7 +108,7 @@ def test_a_helper_sees_what_happened(journal: Path, tmp_path: Path) -> None:
     assert "-n 500 -u doorctl-door -u doorctl-web" in asked
 
 
-def saying(answer: dict[str, Any], _question: Question) -> dict[str, Any]:
+def saying(answer: dict[str, Any], _question: Line) -> dict[str, Any]:
     """Answer as a door of that state."""
     return answer
 
@@ -129,7 +131,7 @@ def test_nothing_personal_is_in_it_wherever_it_stood(journal: Path, tmp_path: Pa
     for word in PERSONAL:
         names = ("version", "deciding", "reader", "keypad", "clock", "epoch", "cache_age_s", word)
         answer = {**dict.fromkeys(names, word), "alarms": alarms}
-        server = ControlServer(config.control.socket, {"status": partial(saying, answer)})
+        server = ControlServer(config.control.socket, plain({"status": partial(saying, answer)}))
         server.start()
         try:
             text = bundle(config)

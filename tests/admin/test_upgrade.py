@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from doorctl.ops.process import NOT_BEGUN
-from doorctl.rpc.control import ControlServer
+from doorctl.rpc.server import ControlServer
 from doorctl.store.branch_writer import create_branch
 from doorctl.store.kept import STRANGE
 from doorctl.store.patrons_writer import create_patrons
 from doorctl.store.visits import create_visits
+from tests.rpc.serving import plain
 from tests.slices import every
 from tests.store.samples import SEAL
 
@@ -229,7 +230,7 @@ def house(tmp_path: Path) -> Iterator[House]:
         checks = {"register": "register" not in bad, "card": "card" not in bad}
         return {"ok": not bad, "findings": [{"check": n, "ok": ok} for n, ok in checks.items()]}
 
-    server = ControlServer(tmp_path / "door.sock", {"selftest": answer}, failed=print)
+    server = ControlServer(tmp_path / "door.sock", plain({"selftest": answer}), failed=print)
     server.start()
     yield here
     driver.communicate()

@@ -31,7 +31,8 @@ from doorctl.lookup.health import alarms_standing
 from doorctl.ops.clock import SystemClock, utc_now
 from doorctl.privacy.audit import Action
 from doorctl.privacy.patrons_round import PatronsRound
-from doorctl.rpc.control import Question, ask
+from doorctl.rpc.question import Nothing
+from doorctl.rpc.status import SELF_TEST, STATUS
 from doorctl.services.visits import version
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.patrons import PatronCache
@@ -160,8 +161,8 @@ def _own_ms(job: Callable[[], object], repeats: int) -> float:
 def _questions(branch: Branch) -> Iterator[tuple[str, Callable[[], object]]]:
     """Yield what people, monitoring and the sender ask the two processes."""
     control, limit_s = branch.config.control.socket, ANSWER_S
-    yield "doorctl status", lambda: ask(control, Question("status"), timeout_s=limit_s)
-    yield "doorctl selftest", lambda: ask(control, Question("selftest"), timeout_s=limit_s)
+    yield "doorctl status", lambda: STATUS.ask(control, Nothing(), timeout_s=limit_s)
+    yield "doorctl selftest", lambda: SELF_TEST.ask(control, Nothing(), timeout_s=limit_s)
     with httpx2.Client(base_url=f"http://127.0.0.1:{branch.port}", timeout=LIMIT_S) as browser:
         bearer = {"Authorization": f"Bearer {TOKEN}"}
         staff = {"Cookie": signed_in(browser, Role.MANAGER), "Accept": "text/html"}

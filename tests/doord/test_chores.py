@@ -35,11 +35,11 @@ from doorctl.doord.chores import (
 )
 from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.jobs import EventQueue
-from doorctl.doord.self_test import Finding
 from doorctl.doord.stores import DoorStores
 from doorctl.lookup.app import App
 from doorctl.ops.clock import SystemClock
 from doorctl.privacy.passages import LEAF, OPENED, HourCount
+from doorctl.rpc.status import Finding
 from doorctl.services.purging import Purging
 from doorctl.store.door_log import HourlyHistory, VisitHistory
 from tests.doord.fake_door import FakeDoor

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.core.errors import InputError, NotRunningError
+from doorctl.core.errors import InputError, NotRunningError, StoreError
 from doorctl.core.language import DANISH, languages
 from doorctl.core.masked import InstallationKey, Pin
 from doorctl.doord.answers import (
@@ -27,7 +27,10 @@ from doorctl.doord.answers import (
     sealing_answers,
 )
 from doorctl.lookup.numbers import DoorsNumbers, NewCode, OwnNumbers
-from doorctl.rpc.control import ControlServer, Question, ask
+from doorctl.rpc.client import ask
+from doorctl.rpc.messages import Line
+from doorctl.rpc.question import NOT_READ
+from doorctl.rpc.server import ControlServer
 from doorctl.store.keys import ArgonSealer
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
@@ -42,12 +45,7 @@ def door(
     directory: Path, clock: FakeClock, log: FakeEventLog | None = None
 ) -> Iterator[DoorsNumbers]:
     """Let a door answer on a real socket; yield who asks it."""
-    answers = {
-        **sealing_answers(OWN, Rations(clock.monotonic_s), log or FakeEventLog()),
-        "seal": lambda _question: {
-            "key_id": OWN.seal().key_id, "memory_kib": 8, "iterations": 1,
-        },
-    }  # fmt: skip
+    answers = sealing_answers(OWN, Rations(clock.monotonic_s), log or FakeEventLog())
     server = ControlServer(directory / "door.sock", answers)
     server.start()
     try:
@@ -157,7 +155,7 @@ def test_an_unknown_question_tells_nothing(tmp_path: Path) -> None:
     """What is asked stands in no answer."""
     about = {"typed": CARD, "key": "zz", "pin": "1"}
     socket = tmp_path / "door.sock"
-    with door(tmp_path, FakeClock()), pytest.raises(InputError) as refusal:
-        ask(socket, Question("pin_check", about), timeout_s=LIMIT_S)
+    with door(tmp_path, FakeClock()), pytest.raises(StoreError) as refusal:
+        ask(socket, Line("pin_check", about), timeout_s=LIMIT_S)
 
-    assert str(refusal.value) == "that is no key"
+    assert str(refusal.value) == NOT_READ

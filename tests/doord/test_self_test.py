@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,17 +39,16 @@ from doorctl.doord.self_test import (
     MIN_FREE_BYTES,
     NUMBER,
     PURGE_LATE_S,
-    Finding,
     House,
     all_well,
     as_answer,
     due,
-    from_answer,
     run,
     self_test,
 )
 from doorctl.lookup.app import App
 from doorctl.ops.process import DataDisk
+from doorctl.rpc.status import Finding, SelfTest
 from doorctl.store.keys import ArgonSealer, create_key
 from tests.doord.fake_door import OTHER_CARD, key_of, resident
 from tests.fakes.cards import hold
@@ -462,10 +461,10 @@ def test_no_finding_identifies_anybody(fault: str) -> None:
 def test_an_answer_on_the_control_socket_comes_back_as_it_was() -> None:
     """Through JSON, findings and all."""
     found = run(Parts(lines=None).house)
-    answer = json.loads(json.dumps(as_answer(found)))
+    answer = msgspec.json.decode(msgspec.json.encode(as_answer(found)), type=SelfTest)
 
-    assert from_answer(answer) == found
-    assert answer["ok"] is all_well(found) is False
+    assert answer.findings == found
+    assert answer.ok is all_well(found) is False
     assert all_well(run(Parts().house))
 
 

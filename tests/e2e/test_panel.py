@@ -12,8 +12,9 @@ from httpx2 import Client
 
 from doorctl.access.panel import Kind, PanelState
 from doorctl.core.errors import InputError
-from doorctl.rpc.control import Question, ask
-from doorctl.rpc.door import PanelOverSocket
+from doorctl.rpc.client import ask
+from doorctl.rpc.messages import Line
+from doorctl.rpc.panel import PanelOverSocket
 from tests.e2e.conftest import Doors
 from tests.e2e.door import Door, web
 from tests.e2e.people import ENTITLED
@@ -47,7 +48,7 @@ class Looker:
 
     def press(self, key: str, attempt: int) -> None:
         """Press a key, and wait longer than the page would: a machine that is busy is slow."""
-        question = Question("key", {"key": key, "attempt": attempt})
+        question = Line("key", {"key": key, "attempt": attempt})
         ask(self._socket, question, timeout_s=LIMIT_S)
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from doorctl.rpc.control import Question, ask
+from doorctl.rpc.client import ask
+from doorctl.rpc.messages import Line
 from tests.e2e.conftest import Doors
 from tests.e2e.door import Door, refusal
 from tests.e2e.people import (
@@ -269,7 +270,7 @@ def test_a_relay_that_opens_undriven(doors: Doors) -> None:
     assert failing(findings(door, code=1)) == ["relay_pin"]
     doctor = json.loads(door.call("doctor", "--json").stdout)["findings"]
     assert "give 9 to 27" in next(one["what"] for one in doctor if one["check"] == "relay_pin")
-    answer = ask(door.directory / "door.sock", Question("selftest"), timeout_s=60)
+    answer = ask(door.directory / "door.sock", Line("selftest"), timeout_s=60)
     assert answer["ok"]
 
 

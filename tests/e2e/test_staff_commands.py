@@ -17,11 +17,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from doorctl.rpc.control import ControlServer
+from doorctl.rpc.server import ControlServer
 from doorctl.store.connection import WriterLock
 from tests.e2e.door import Door, redirected, refusal, said, told
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, STRANGER, ahead, in_s
 from tests.fakes.waiting import until
+from tests.rpc.serving import plain
 from tests.web.branch import Branch
 
 NOW = datetime.now(UTC).astimezone(ZoneInfo("Europe/Copenhagen"))
@@ -457,7 +458,7 @@ def test_commands_at_the_same_moment_are_all_on_record(door: Door) -> None:
 def test_the_door_opens_though_the_log_can_not_be_written(door: Door) -> None:
     """It is done, and the line says that it is not on record; exit 1, so that somebody looks."""
     said(door, "bans", "list")
-    server = ControlServer(door.directory / "door.sock", {"open": lambda _question: {}})
+    server = ControlServer(door.directory / "door.sock", plain({"open": lambda _line: {}}))
     server.start()
     try:
         with WriterLock(door.directory / "branch.db"):

@@ -181,7 +181,7 @@ def test_nobody_reads(words: tuple[str, ...], door: Door) -> None:
 
 MOCKED = '[reader]\nport = "/dev/null"\n[gpio]\nfactory = "mock"\n'
 USED = {
-    "check": "rpc.control",
+    "check": "rpc.status",
     "status": "store.door_log",
     "mode": "services.hours",
     "relay-off": "devices.pins",

@@ -11,7 +11,7 @@ from doorctl.access.messages import LibraryAnswer, LibraryReply
 from doorctl.access.patron import Patron, SealedRow
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, Pin
-from doorctl.rpc.door import LibraryOverSocket
+from doorctl.rpc.library import LibraryOverSocket
 from tests.fakes.memory_store import MemoryPatrons
 
 

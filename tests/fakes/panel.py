@@ -9,7 +9,7 @@ from typing import Final
 from doorctl.access.panel import AGAIN, HELP_KEYS, Kind, PanelState, PanelView
 from doorctl.cards.keys import KEYS
 from doorctl.core.errors import InputError, NotAnsweringError
-from doorctl.rpc.door import PanelOverSocket
+from doorctl.rpc.panel import PanelOverSocket
 
 AT_FIRST: Final = PanelState(Kind.WORKING)
 

@@ -11,8 +11,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from doorctl.admin import upgrade
-from doorctl.rpc.control import ControlServer
+from doorctl.rpc.messages import Line
+from doorctl.rpc.server import ControlServer
 from doorctl.store.kept import FOLDER
+from tests.rpc.serving import plain
 from tests.web.certificates import Authority
 
 MACHINE = """
@@ -102,11 +104,11 @@ def answer_self_tests(base: Path) -> Callable[[], None]:
     if not child:
         os.close(writing)
 
-        def answer(_question: object) -> dict[str, object]:
+        def answer(_line: Line) -> dict[str, object]:
             fails = failing.exists() and current.readlink().name == "new"
             return {"findings": [{"check": "trial", "ok": not fails}]}
 
-        server = ControlServer(base / "run" / "door.sock", {"selftest": answer})
+        server = ControlServer(base / "run" / "door.sock", plain({"selftest": answer}))
         server.start()
         os.read(reading, 1)
         os._exit(0)

@@ -18,7 +18,8 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
-from doorctl.rpc.control import Question, ask
+from doorctl.rpc.client import ask
+from doorctl.rpc.messages import Line
 from doorctl.store.keys import seal_on_record
 from doorctl.store.patrons import PatronCache
 from tests.e2e.conftest import CONFIG, lay_out_pins
@@ -186,7 +187,7 @@ def holds_say_who_asked(house: TwoUsers) -> None:
     times = {"since": since, "to": to, "until": until}
     about = {**times, "case": "1", "reason": "trial", "by": "manager1"}
     socket = house.directory / "door.sock"
-    added = as_user(WEB, lambda: ask(socket, Question("hold_add", about), timeout_s=20.0)["by"])
+    added = as_user(WEB, lambda: ask(socket, Line("hold_add", about), timeout_s=20.0)["by"])
     assert added == f"'uid {WEB}, who names manager1'", added
     assert house.hold()[-1] == "root"
 
@@ -236,7 +237,7 @@ def door_is_captured(house: TwoUsers) -> None:
     }
     _refused(DOOR, tries)
     for what in ("note", "subject_restrict", "sign_out_everywhere"):
-        question = partial(ask, webs / "web.sock", Question(what), timeout_s=20.0)
+        question = partial(ask, webs / "web.sock", Line(what), timeout_s=20.0)
         told = as_user(DOOR, question)
         assert "another user" in told, (what, told)
 

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from doorctl.rpc.control import LINE_LIMIT, Answers, ControlServer
+from doorctl.rpc.messages import LINE_LIMIT, Answer, Line
+from doorctl.rpc.question import Answering, Answers
+from doorctl.rpc.server import ControlServer
 from tests.fakes.waiting import LIMIT_S
 
 
+def plain(answers: Mapping[str, Answering | Callable[[Line], Answer]]) -> Answers:
+    """Return answers of which some are no declared question's, but functions of a line."""
+    return {
+        name: answer if isinstance(answer, Answering) else Answering(answer)
+        for name, answer in answers.items()
+    }
+
+
 @contextmanager
-def serving(path: Path, answers: Answers, **more: Any) -> Iterator[Path]:
+def serving(
+    path: Path, answers: Mapping[str, Answering | Callable[[Line], Answer]], **more: Any
+) -> Iterator[Path]:
     """Answer on a socket; yield its path."""
-    server = ControlServer(path, answers, **more)
+    server = ControlServer(path, plain(answers), **more)
     server.start()
     try:
         yield path

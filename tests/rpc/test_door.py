@@ -22,21 +22,18 @@ from doorctl.core.ports import NotSentError
 from doorctl.core.raised import Raised
 from doorctl.privacy.erasure import ALL_GONE, HeldVisit, PartErased
 from doorctl.privacy.subject import Subject
-from doorctl.rpc.control import LINE_LIMIT, Done, Question, ask
-from doorctl.rpc.door import (
-    ERASE_RIGHTS,
+from doorctl.rpc.alarms import (
     LONGEST_WHY,
-    MOST_WAITING,
-    PanelBoard,
-    PanelOverSocket,
-    SubjectRequest,
-    about,
     alarm_answers,
     ask_standing,
-    panel_answers,
     send_alarm,
     standing_answers,
 )
+from doorctl.rpc.client import ask
+from doorctl.rpc.messages import LINE_LIMIT, Line
+from doorctl.rpc.panel import MOST_WAITING, PanelBoard, PanelOverSocket, panel_answers
+from doorctl.rpc.question import Done
+from doorctl.rpc.retention import ERASE_RIGHTS, SubjectRequest
 from tests.fakes.clock import FakeClock
 from tests.fakes.panel import FakePanelDoor
 from tests.fakes.waiting import LIMIT_S
@@ -131,7 +128,7 @@ def test_what_is_no_alarm_is_refused(
 ) -> None:
     """Nothing beside kind, words and age is taken; there is no field for a person."""
     with pytest.raises(StoreError, match="that question is not complete"):
-        ask(web, Question("alarm", about), timeout_s=LIMIT_S)
+        ask(web, Line("alarm", about), timeout_s=LIMIT_S)
 
     assert heard == []
 
@@ -165,7 +162,9 @@ NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 def erase(path: Path, subject: Subject = WHO, why: str = "sag 2026-17") -> PartErased:
     """Ask the question."""
-    return ERASE_RIGHTS.ask(path, about(subject, "eva", 7, why), timeout_s=LIMIT_S).done
+    return ERASE_RIGHTS.ask(
+        path, SubjectRequest.about(subject, "eva", 7, why), timeout_s=LIMIT_S
+    ).done
 
 
 @pytest.mark.parametrize("who", [WHO, Subject(frozenset(), "p-1"), Subject(frozenset({bytes(16)}))])
@@ -180,14 +179,14 @@ def test_who_by_whom_and_what_came_of_it_arrive_whole(who: Subject, tmp_path: Pa
 
     with serving(tmp_path / "s", ERASE_RIGHTS.answered(work)) as path:
         assert erase(path, who) == part
-    assert asked == [about(who, "eva", 7, "sag 2026-17")]
+    assert asked == [SubjectRequest.about(who, "eva", 7, "sag 2026-17")]
     assert asked[0].subject == who
 
 
 def test_a_question_shows_nobody() -> None:
     """Neither the question nor what it is about can be printed."""
-    assert "p-1" not in repr(Question(ERASE_RIGHTS.name, {"patron_ref": "p-1"}))
-    assert "p-1" not in repr(about(WHO, "eva", 0))
+    assert "p-1" not in repr(Line(ERASE_RIGHTS.name, {"patron_ref": "p-1"}))
+    assert "p-1" not in repr(SubjectRequest.about(WHO, "eva", 0))
 
 
 # The screen and its keys.

@@ -17,9 +17,9 @@ from doorctl.access.messages import LibraryAnswer, LibraryReply
 from doorctl.access.patron import PIN_CHECK_BYTES, ROW_KEY_BYTES, Patron, SealedRow
 from doorctl.core.errors import DoorctlError, StoreBusyError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from doorctl.rpc import door as rpc
-from doorctl.rpc.control import Question, ask
-from doorctl.rpc.door import LibraryOverSocket, library_answers
+from doorctl.rpc.client import ask
+from doorctl.rpc.library import CardAndPin, LearntRow, LibraryOverSocket, library_answers
+from doorctl.rpc.messages import Line
 from doorctl.sync.rows import Removal, encode
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.waiting import LIMIT_S
@@ -183,7 +183,7 @@ REFUSED_ROWS = [
 def told(path: Path, what: str, about: Mapping[str, Any]) -> str:
     """Ask something and return how it was refused."""
     with pytest.raises(StoreError) as refused:
-        ask(path, Question(what, about), timeout_s=LIMIT_S)
+        ask(path, Line(what, about), timeout_s=LIMIT_S)
     return str(refused.value)
 
 
@@ -229,7 +229,7 @@ def test_what_is_no_question_about_a_card_is_not_asked(
     """Refused without a word of it."""
     web = Web()
     with answering(tmp_path / "web.sock", web) as path:
-        whole = ask(path, Question("library", QUESTION), timeout_s=LIMIT_S)
+        whole = ask(path, Line("library", QUESTION), timeout_s=LIMIT_S)
         why = told(path, "library", {**QUESTION, **wrong})
         missing = told(path, "keep", {})
 
@@ -242,9 +242,9 @@ def test_neither_number_nor_pin_can_be_printed(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Not by what is sent, nor by a question, nor by whatever went wrong on the way."""
-    card = rpc._Card(KEY, IdentifierKind.CARD, NUMBER, PIN_DIGITS, row_wanted=True)  # noqa: SLF001 - what is sent
-    row = rpc._Kept("CANARY", *DAYS)  # noqa: SLF001 - what is sent
-    shown = [repr(card), str(card), f"{row!r}", repr(Question("library", QUESTION))]
+    card = CardAndPin(KEY, IdentifierKind.CARD, NUMBER, PIN, row_wanted=True)
+    row = LearntRow("CANARY", *DAYS)
+    shown = [repr(card), str(card), f"{row!r}", repr(Line("library", QUESTION))]
     for said in (None, b"CANARY\n", b'{"error": "no"}\n'):
         with saying(tmp_path / f"{said!r:.8}.sock".replace("/", ""), said) as path:
             shown.append(repr(asked(path, timeout_s=SHORT_S)))

@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from doorctl.rpc.control import Question, ask
+from doorctl.rpc.client import ask
+from doorctl.rpc.messages import Line
 from doorctl.rpc.public import OF_A_USER, OF_ALL, Callers
 from tests.fakes.another_user import NOBODY
 from tests.fakes.waiting import LIMIT_S
@@ -207,7 +208,7 @@ def test_renewed_silence_leaves_every_question_its_answer(tmp_path: Path) -> Non
         renewing.start()
         try:
             for _ in range(50):
-                answer = ask(path, Question("check"), timeout_s=LIMIT_S, whom="door process")
+                answer = ask(path, Line("check"), timeout_s=LIMIT_S, process="door process")
                 assert answer == {"line": "well"}
         finally:
             over.set()

@@ -20,7 +20,8 @@ from doorctl.core.moments import ClockState, Moment, Stamped
 from doorctl.lookup.app import App
 from doorctl.privacy.audit import KEPT, Action, Deed
 from doorctl.privacy.holds import Hold
-from doorctl.rpc.control import ControlServer, Question
+from doorctl.rpc.messages import Line
+from doorctl.rpc.server import ControlServer
 from doorctl.services import branch as audit
 from doorctl.services.cards import unlock
 from doorctl.services.purging import Purging, add_hold, lift_hold, purge_now
@@ -31,6 +32,7 @@ from doorctl.web import branch_thread
 from doorctl.web.branch_thread import BranchThread
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.memory_store import MemoryVisits
+from tests.rpc.serving import plain
 from tests.services.branches import initialised
 from tests.store.samples import in_use_until, key_of
 
@@ -94,10 +96,10 @@ def test_what_the_door_does_not_do_is_on_record_as_such(
                       now + timedelta(days=1), "grethe")  # fmt: skip
     add_hold(app, asked)
 
-    def fails(_question: Question) -> dict[str, object]:
+    def fails(_question: Line) -> dict[str, object]:
         raise failure
 
-    server = ControlServer(config.control.socket, {"hold_lift": fails, "unlock": fails})
+    server = ControlServer(config.control.socket, plain({"hold_lift": fails, "unlock": fails}))
     server.start()
     try:
         for deed in (lambda: lift_hold(app, 1), lambda: unlock(app, "3000001234", taken_as="card")):

@@ -24,7 +24,7 @@ from doorctl.core.moments import Moment
 from doorctl.doord.stores import DoorStores
 from doorctl.lookup.app import App, open_book
 from doorctl.lookup.configured import system_clock
-from doorctl.rpc.control import ControlServer
+from doorctl.rpc.server import ControlServer
 from doorctl.services import deeds
 from doorctl.services.branch import change
 from doorctl.services.deeds import OpenBranch

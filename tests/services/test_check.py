@@ -25,10 +25,13 @@ from doorctl.core.alarms import KINDS, AlarmRecord, Lasts, Source
 from doorctl.core.errors import NotAnsweringError, StoreError
 from doorctl.doord.answers import check_answers
 from doorctl.lookup.health import CHECK_SOCKET, CONFIRM, Health, nobody_enters, plugin_line, shown
-from doorctl.rpc.control import ControlServer, Question, ask
+from doorctl.rpc.client import ask
+from doorctl.rpc.messages import Line
+from doorctl.rpc.server import ControlServer
 from doorctl.services.check import check, refuse_unready
 from tests.fakes.clock import FakeClock
 from tests.fakes.waiting import LIMIT_S
+from tests.rpc.serving import plain
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 WELL = {"deciding": True, "alarms": [], "epoch": 7, "cache_age_s": 3600}
@@ -111,7 +114,7 @@ def test_any_user_may_ask_how_the_door_is_and_nothing_else() -> None:
         try:
             health, _ = check(config)
             with pytest.raises(StoreError, match="not known"):
-                ask(directory / CHECK_SOCKET, Question("open"), timeout_s=LIMIT_S)
+                ask(directory / CHECK_SOCKET, Line("open"), timeout_s=LIMIT_S)
         finally:
             os.seteuid(0)
 
@@ -279,7 +282,7 @@ def test_who_lets_nobody_in_is_not_ready(
     """As `check` is critical, and not before."""
     state = {**WELL, **changed}
     with a_door(tmp_path, state) as config:
-        server = ControlServer(config.control.socket, {"status": lambda _question: state})
+        server = ControlServer(config.control.socket, plain({"status": lambda _line: state}))
         server.start()
         try:
             with nullcontext() if ready else pytest.raises(NotAnsweringError):

@@ -32,8 +32,9 @@ from doorctl.privacy.audit import Action
 from doorctl.privacy.export import Export
 from doorctl.privacy.holds import Hold
 from doorctl.privacy.tables import BRANCH, PATRONS, VISITS
-from doorctl.rpc.control import ControlServer, Question
-from doorctl.rpc.door import ERASE_VISITS
+from doorctl.rpc.messages import Line
+from doorctl.rpc.retention import ERASE_VISITS
+from doorctl.rpc.server import ControlServer
 from doorctl.services import branch as book
 from doorctl.services import cards as command_desk
 from doorctl.services import deeds
@@ -50,6 +51,7 @@ from doorctl.sync.guard import unguarded
 from doorctl.sync.receive import Push
 from doorctl.web.branch_thread import BranchThread
 from doorctl.wiring.web import webs_answers
+from tests.rpc.serving import plain
 from tests.services.branches import ban_card, initialised
 from tests.store.samples import files_of
 
@@ -184,10 +186,10 @@ def start_door(config: Config, stack: ExitStack) -> None:
 def start_stuck_door(config: Config, stack: ExitStack) -> None:
     """Answer as a door whose disk fails."""
 
-    def fails(_question: Question) -> dict[str, object]:
+    def fails(_question: Line) -> dict[str, object]:
         raise StoreError("the disk is stuck")
 
-    serve(ControlServer(config.control.socket, {ERASE_VISITS.name: fails}), stack)
+    serve(ControlServer(config.control.socket, plain({ERASE_VISITS.name: fails})), stack)
 
 
 def serve(server: ControlServer, stack: ExitStack) -> None:

@@ -19,7 +19,7 @@ from doorctl.accounts.roles import Role
 from doorctl.core.errors import DoorctlError
 from doorctl.demo.door import Stage
 from doorctl.lookup.app import App
-from doorctl.rpc.door import PanelOverSocket
+from doorctl.rpc.panel import PanelOverSocket
 from doorctl.services import deeds
 from doorctl.services.accounts import hashed
 from doorctl.services.branch import change

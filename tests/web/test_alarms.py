@@ -24,8 +24,8 @@ from doorctl.doord.alarms import DoorsAlarms
 from doorctl.lookup.app import App
 from doorctl.notices.sending import Notifier
 from doorctl.privacy.audit import Action
-from doorctl.rpc.control import Answers, ControlServer
-from doorctl.rpc.door import alarm_answers
+from doorctl.rpc.alarms import alarm_answers
+from doorctl.rpc.server import ControlServer
 from doorctl.services.alarms import send_now
 from doorctl.services.branch import change
 from doorctl.services.deeds import end_alarm
@@ -37,6 +37,7 @@ from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.waiting import LIMIT_S, until
 from tests.notices.mail_server import Mailroom, mail_server
+from tests.rpc.serving import plain
 from tests.services.branches import initialised
 from tests.sources.http_server import Script, serving
 
@@ -83,7 +84,7 @@ def site(
 def door(config: Config, clock: FakeClock, stack: ExitStack) -> EventLog:
     """Begin a door that answers web, and return its log."""
     alarms = DoorsAlarms(config, FakeEventLog(), clock, stack)
-    answers: Answers = {"status": lambda _question: {}, **alarms.answers}
+    answers = plain({"status": lambda _line: {}, **alarms.answers})
     server = ControlServer(config.control.socket, answers)
     server.start()
     stack.callback(server.stop)
@@ -261,7 +262,7 @@ def test_status_tells_what_the_door_says_beside_the_table(web: Site) -> None:
     now = "2026-03-02T19:05:00+01:00"
     doors = [{"kind": kind, "since": now} for kind in ("door_held", "reader_lost")]
     server = ControlServer(
-        web.config.control.socket, {"status": lambda _question: {"alarms": doors}}
+        web.config.control.socket, plain({"status": lambda _line: {"alarms": doors}})
     )
     server.start()
     web.stack.callback(server.stop)

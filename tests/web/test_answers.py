@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from doorctl.lookup.witness import TRUST_CLOCK
-from doorctl.rpc.control import Question, ask
+from doorctl.rpc.client import ask
+from doorctl.rpc.door import TRUST_CLOCK
+from doorctl.rpc.messages import Line
 from doorctl.store.tables import to_ms
 from doorctl.sync.rows import Removal
 from doorctl.sync.signing import SigningKey
@@ -224,7 +225,7 @@ def test_what_staff_say_of_the_clock_holds_for_pushes(branches: Branches) -> Non
     branch.start()
     branch.fill(60)
 
-    ask(branch.config.web.socket, Question(TRUST_CLOCK), timeout_s=LIMIT_S)
+    ask(branch.config.web.socket, Line(TRUST_CLOCK.name), timeout_s=LIMIT_S)
     branch.fill(61)
 
     with closing(sqlite3.connect(branch.directory / "patrons.db")) as patrons:

@@ -21,7 +21,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, Self
@@ -30,10 +29,11 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from doorctl.lookup.witness import SAID, TRUST_CLOCK
 from doorctl.ops.clock import BOOT_ID, text_of
 from doorctl.privacy.audit import Action, Deed
-from doorctl.rpc.control import ControlServer, Question
+from doorctl.rpc.door import TRUST_CLOCK, TrustClock, TrustedClock
+from doorctl.rpc.numbers import SEAL
+from doorctl.rpc.server import ControlServer
 from doorctl.store.records import AuditRecords
 from doorctl.sync.delivery import MOST_BYTES, signed
 from doorctl.sync.receive import Push
@@ -217,12 +217,16 @@ class Doors:
 
     def __init__(self, branch: Branch) -> None:
         self.said: list[datetime] = []
-        answers = {TRUST_CLOCK: self._compare, "seal": lambda _question: asdict(branch.seal)}
+        answers = {
+            **TRUST_CLOCK.answered(self._compare),
+            **SEAL.answered(lambda _nothing: branch.seal),
+        }
         self._server = ControlServer(branch.config.control.socket, answers)
 
-    def _compare(self, question: Question) -> dict[str, bool]:
-        self.said.append(datetime.fromisoformat(question.about[SAID]))
-        return {"agrees": True}
+    def _compare(self, clock: TrustClock) -> TrustedClock:
+        assert clock.said is not None
+        self.said.append(clock.said)
+        return TrustedClock(agrees=True)
 
     def __enter__(self) -> Self:
         self._server.start()

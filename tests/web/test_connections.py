@@ -19,7 +19,8 @@ import pytest
 
 from doorctl.config.tables import Tls
 from doorctl.core.errors import StoreError
-from doorctl.rpc.control import Question, ask
+from doorctl.rpc.client import ask
+from doorctl.rpc.messages import Line
 from doorctl.web.listener import MOST_ACCEPTED, MOST_OF_ONE, Listener, listen
 from doorctl.web.serving import CROWDED, MOST_STRANGERS, TOLD_EVERY_S, Rationed
 from tests.browser.screens import serving
@@ -199,6 +200,6 @@ def test_who_has_no_socket_to_ask_by_learns_nothing_of_the_other(tmp_path: Path)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
     try:
         with pytest.raises(StoreError, match="no socket to ask the door process by"):
-            ask(tmp_path / "door.sock", Question("status"), timeout_s=1)
+            ask(tmp_path / "door.sock", Line("status"), timeout_s=1)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)

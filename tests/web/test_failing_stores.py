@@ -33,8 +33,9 @@ from doorctl.demo.door import Stage
 from doorctl.lookup.app import App
 from doorctl.lookup.configured import system_clock
 from doorctl.lookup.numbers import DoorsNumbers, OwnNumbers, own_sealer
-from doorctl.lookup.witness import TRUST_CLOCK, believes
-from doorctl.rpc.control import ControlServer
+from doorctl.lookup.witness import believes
+from doorctl.rpc.door import TRUST_WEBS_CLOCK
+from doorctl.rpc.server import ControlServer
 from doorctl.services.deeds import OpenBranch
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import create_private
@@ -274,7 +275,7 @@ def served(directory: Path, *, door: bool) -> Iterator[Served]:
         register = worker.submit(opened).result()
         stack.callback(lambda: worker.submit(register.close).result())
         answers = {**desk.answers(), **webs_answers(desk, worker, register), **alarms.answers}
-        answers[TRUST_CLOCK] = lambda _question: believes(clock)
+        answers |= TRUST_WEBS_CLOCK.answered(lambda _nothing: believes(clock))
         server = ControlServer(config.web.socket, answers, "web", lambda _kind: None)
         server.start()
         stack.callback(server.stop)

@@ -32,11 +32,12 @@ from starlette.testclient import TestClient
 import doorctl
 from doorctl.config import Config
 from doorctl.lookup.app import App
-from doorctl.rpc.control import ControlServer
+from doorctl.rpc.server import ControlServer
 from doorctl.store.connection import create_private
 from doorctl.web.watching import METRICS, WatchingPages, family
 from tests.fakes.clock import FakeClock
 from tests.fakes.waiting import LIMIT_S
+from tests.rpc.serving import plain
 from tests.sources.http_server import free_port
 from tests.web.addresses import built
 from tests.web.branch import Branch, rows
@@ -363,7 +364,7 @@ def test_every_rule_fires_on_its_fault(branches: Branches, tmp_path: Path) -> No
             assert undrawn == ["Age of the last backup"]
         found.wait(lambda: "DoorctlDoorSilent" in found.firing())
         state = {"deciding": False, "alarms": [], "clock": "untrusted"}
-        server = ControlServer(branch.config.control.socket, {"status": lambda _question: state})
+        server = ControlServer(branch.config.control.socket, plain({"status": lambda _line: state}))
         server.start()
         try:
             found.wait(lambda: {"DoorctlNotDeciding", "DoorctlClockInDoubt"} <= found.firing())

@@ -25,8 +25,9 @@ from doorctl.doord.self_test import rules
 from doorctl.lookup.calendar import calendar_of
 from doorctl.lookup.configured import outdated, retention, system_clock, work_directory
 from doorctl.ops.clock import BUILD_FLOOR, utc_now
-from doorctl.rpc.control import Answers, ControlServer
-from doorctl.rpc.door import LibraryOverSocket
+from doorctl.rpc.library import LibraryOverSocket
+from doorctl.rpc.question import Answers
+from doorctl.rpc.server import ControlServer
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
 from doorctl.store.visits import VisitStore, create_visits

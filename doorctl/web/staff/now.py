@@ -27,7 +27,7 @@ from doorctl.lookup.health import ask_deciding
 from doorctl.lookup.witness import trust_clock
 from doorctl.ops.process import DataDisk
 from doorctl.privacy.audit import Action, Deed
-from doorctl.rpc.control import ask_whether_there
+from doorctl.rpc.client import ask_whether_there
 from doorctl.services import deeds
 from doorctl.services.branch import change, noted
 from doorctl.services.cards import open_register

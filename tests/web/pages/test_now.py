@@ -27,7 +27,9 @@ from doorctl.core.errors import InputError
 from doorctl.core.masked import IdentifierKind
 from doorctl.lookup.app import App, open_book
 from doorctl.privacy.audit import Action
-from doorctl.rpc.control import Answer, Answers, ControlServer, Question
+from doorctl.rpc.messages import Answer, Line
+from doorctl.rpc.question import Answers
+from doorctl.rpc.server import ControlServer
 from doorctl.services import deeds
 from doorctl.services.branch import change
 from doorctl.store.branch_writer import open_or_create_branch
@@ -36,6 +38,7 @@ from doorctl.web.alarms import StandingAlarms
 from doorctl.web.branch_thread import BranchThread
 from doorctl.web.staff.now import branch_now, faults, now_pages
 from tests.fakes.clock import FakeClock
+from tests.rpc.serving import plain
 from tests.services.branches import register
 from tests.web.conftest import Apps
 from tests.web.door_log import WrittenLog, visit
@@ -64,9 +67,10 @@ class Door:
 
     def answers(self) -> Answers:
         """Return what it answers."""
-        return {"status": lambda _: self.state, "open": self._does, "trust_clock": self._does}
+        status = {"status": lambda _line: self.state}
+        return plain({**status, "open": self._does, "trust_clock": self._does})
 
-    def _does(self, question: Question) -> Answer:
+    def _does(self, question: Line) -> Answer:
         if self.refuses:
             raise InputError(self.refuses)
         self.done.append((question.ask, question.about))

@@ -29,7 +29,7 @@ from doorctl.lookup.app import App
 from doorctl.privacy.audit import SYNC, Action, Deed, Entry
 from doorctl.privacy.erasure import ALL_GONE, Erasure, HeldVisit, PartErased
 from doorctl.privacy.tables import BRANCH, VISITS
-from doorctl.rpc.control import ControlServer
+from doorctl.rpc.server import ControlServer
 from doorctl.services import branch, purging, subject
 from doorctl.services.purging import hold_answers
 from doorctl.store.visits import VisitStore

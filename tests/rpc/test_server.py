@@ -36,28 +36,23 @@ from doorctl.core.errors import (
 )
 from doorctl.core.identity import owner_of
 from doorctl.core.ports import Unshown
-from doorctl.rpc.control import (
-    LINE_LIMIT,
-    QUESTION_LIMIT_S,
-    Call,
-    ControlServer,
-    Done,
-    Question,
-    ask,
-)
+from doorctl.rpc.client import ask
+from doorctl.rpc.messages import LINE_LIMIT, QUESTION_LIMIT_S, Line
+from doorctl.rpc.question import Answering, Done, Question
+from doorctl.rpc.server import ControlServer
 from tests.fakes.another_user import NOBODY, ask_as
 from tests.fakes.waiting import LIMIT_S
-from tests.rpc.serving import saying, serving
+from tests.rpc.serving import plain, saying, serving
 
 ZONE = ZoneInfo("Europe/Copenhagen")
 
 CARD = "no hex, 3000001234"
 UNKNOWN = {"error": "that question is not known"}
 
-Answers = dict[str, Callable[[Question], Mapping[str, Any]]]
+Answers = dict[str, Answering | Callable[[Line], Mapping[str, Any]]]
 
 
-def fail(_question: Question) -> Mapping[str, Any]:
+def fail(_question: Line) -> Mapping[str, Any]:
     """Answer as a store that is busy."""
     raise StoreBusyError("visits.db is busy; try again when it is done")
 
@@ -89,26 +84,26 @@ def say(path: Path, line: bytes) -> bytes:
 
 def test_a_question_is_answered(path: Path) -> None:
     """With what the door says, and with the card where one is asked about."""
-    assert ask(path, Question("status"), timeout_s=LIMIT_S) == {
+    assert ask(path, Line("status"), timeout_s=LIMIT_S) == {
         "reader": "connected",
         "released": False,
     }
-    assert ask(path, Question("unlock", {"card": "00ff"}), timeout_s=LIMIT_S) == {"card": "00ff"}
+    assert ask(path, Line("unlock", {"card": "00ff"}), timeout_s=LIMIT_S) == {"card": "00ff"}
 
 
 def test_what_the_door_could_not_do_is_told(path: Path) -> None:
     """In the door's own words, as a `StoreError`."""
     with pytest.raises(StoreError, match=r"visits\.db is busy; try again"):
-        ask(path, Question("purge"), timeout_s=LIMIT_S)
+        ask(path, Line("purge"), timeout_s=LIMIT_S)
 
 
-def refused(directory: Path, answer: Callable[[Question], Mapping[str, Any]]) -> InputError:
+def refused(directory: Path, answer: Callable[[Line], Mapping[str, Any]]) -> InputError:
     """Ask what is answered so, and return the refusal."""
     with (
         serving(directory / "door.sock", {"hold_add": answer}) as path,
         pytest.raises(InputError) as raised,
     ):
-        ask(path, Question("hold_add"), timeout_s=LIMIT_S)
+        ask(path, Line("hold_add"), timeout_s=LIMIT_S)
     return raised.value
 
 
@@ -118,7 +113,7 @@ def test_the_values_of_a_refusal_come_along(tmp_path: Path) -> None:
     values: dict[str, object] = {"day": local.date(), "time": local, "n": 3, "name": "2026-11-25"}
     refusal = InputError("{name}: {n} from {day}, {time}", **values)
 
-    def refuse(_question: Question) -> Mapping[str, Any]:
+    def refuse(_question: Line) -> Mapping[str, Any]:
         raise refusal
 
     heard = refused(tmp_path, refuse)
@@ -159,7 +154,7 @@ def test_values_that_are_not_understood_leave_the_sentence(
 def test_garbage_gets_one_answer_and_the_next_caller_is_served(path: Path, line: bytes) -> None:
     """The same for all of it, without a word of what was said."""
     assert json.loads(say(path, line)) == UNKNOWN
-    assert ask(path, Question("status"), timeout_s=LIMIT_S)
+    assert ask(path, Line("status"), timeout_s=LIMIT_S)
 
 
 @given(line=st.binary(max_size=200))
@@ -176,7 +171,7 @@ def test_a_line_that_is_too_long_is_not_read_on(path: Path) -> None:
     question = b'{"ask": "status", "card": "' + b"0" * LINE_LIMIT + b'"}\n'
     with pytest.raises((ConnectionError, AssertionError)):
         assert json.loads(say(path, question)) != UNKNOWN
-    assert ask(path, Question("status"), timeout_s=LIMIT_S)
+    assert ask(path, Line("status"), timeout_s=LIMIT_S)
 
 
 def test_a_silent_caller_is_cut_off(path: Path) -> None:
@@ -184,7 +179,7 @@ def test_a_silent_caller_is_cut_off(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as silent:
         silent.settimeout(QUESTION_LIMIT_S + LIMIT_S)
         silent.connect(str(path))
-        assert ask(path, Question("status"), timeout_s=LIMIT_S)
+        assert ask(path, Line("status"), timeout_s=LIMIT_S)
 
         assert silent.recv(1) == b""
 
@@ -196,7 +191,7 @@ def test_a_caller_who_does_not_wait_harms_nobody(path: Path) -> None:
             hasty.connect(str(path))
             hasty.sendall(b'{"ask": "status"}\n')
 
-    assert ask(path, Question("status"), timeout_s=LIMIT_S)
+    assert ask(path, Line("status"), timeout_s=LIMIT_S)
 
 
 def test_two_are_served_at_once(tmp_path: Path) -> None:
@@ -206,10 +201,10 @@ def test_two_are_served_at_once(tmp_path: Path) -> None:
     with serving(tmp_path / "door.sock", answers) as path:
         heard: list[dict[str, Any]] = []
         other = threading.Thread(
-            target=lambda: heard.append(ask(path, Question("purge"), timeout_s=LIMIT_S))
+            target=lambda: heard.append(ask(path, Line("purge"), timeout_s=LIMIT_S))
         )
         other.start()
-        heard.append(ask(path, Question("purge"), timeout_s=LIMIT_S))
+        heard.append(ask(path, Line("purge"), timeout_s=LIMIT_S))
         other.join()
 
     assert heard == [{"arrived": True}] * 2
@@ -224,11 +219,11 @@ def test_an_answer_that_takes_too_long_is_not_waited_for(tmp_path: Path) -> None
     answers: Answers = {"status": lambda _question: {"waited": gate.wait(LIMIT_S)}}
     with serving(tmp_path / "door.sock", answers) as path:
         with pytest.raises(NotAnsweringError, match="does not answer") as caught:
-            ask(path, Question("status"), timeout_s=0.05)
+            ask(path, Line("status"), timeout_s=0.05)
         assert not isinstance(caught.value, NotRunningError)
         gate.set()
 
-        assert ask(path, Question("status"), timeout_s=LIMIT_S) == {"waited": True}
+        assert ask(path, Line("status"), timeout_s=LIMIT_S) == {"waited": True}
 
 
 def test_a_door_that_hangs_is_asked_whether_it_is_there_and_nothing_else(tmp_path: Path) -> None:
@@ -243,7 +238,7 @@ def test_a_door_that_hangs_is_asked_whether_it_is_there_and_nothing_else(tmp_pat
         stopped.bind(str(path))
         stopped.listen()
         with pytest.raises(HungError, match="does not answer"):
-            ask(path, Question("open"), timeout_s=3600.0)
+            ask(path, Line("open"), timeout_s=3600.0)
         with stopped.accept()[0] as line:
             assert line.recv(LINE_LIMIT) == b'{"ask":"there"}\n'
         stopped.setblocking(False)
@@ -263,7 +258,7 @@ def test_a_door_that_hangs_is_asked_whether_it_is_there_and_nothing_else(tmp_pat
 def test_a_bug_in_an_answer_ends_one_call_alone(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
-    answer: Callable[[Question], Mapping[str, Any]],
+    answer: Callable[[Line], Mapping[str, Any]],
     kind: str,
 ) -> None:
     """Its kind is told to the caller and to whoever alarms; what it quotes, to nobody.
@@ -274,9 +269,9 @@ def test_a_bug_in_an_answer_ends_one_call_alone(
     answers: Answers = {**ANSWERS, "unlock": answer}
     with serving(tmp_path / "door.sock", answers, failed=heard.append) as path:
         with pytest.raises(StoreError) as caught:
-            ask(path, Question("unlock", {"card": CARD}), timeout_s=LIMIT_S)
+            ask(path, Line("unlock", {"card": CARD}), timeout_s=LIMIT_S)
 
-        assert ask(path, Question("status"), timeout_s=LIMIT_S)
+        assert ask(path, Line("status"), timeout_s=LIMIT_S)
     assert str(caught.value) == f"a fault of doorctl's own ({kind})"
     assert heard == [kind]
     assert capfd.readouterr() == ("", "")
@@ -295,8 +290,8 @@ def test_a_caller_that_gets_no_thread_is_told_of_by_kind(
         with monkeypatch.context() as short:
             short.setattr(threading.Thread, "start", no_thread)
             with pytest.raises(NotAnsweringError):
-                ask(path, Question("status"), timeout_s=LIMIT_S)
-        assert ask(path, Question("status"), timeout_s=LIMIT_S)
+                ask(path, Line("status"), timeout_s=LIMIT_S)
+        assert ask(path, Line("status"), timeout_s=LIMIT_S)
     assert heard == ["RuntimeError"]
     assert capfd.readouterr() == ("", "")
 
@@ -321,7 +316,7 @@ def test_other_threads_files_keep_their_mode(tmp_path: Path) -> None:
         other.start()
         begun.wait(LIMIT_S)
         for _ in range(200):
-            ControlServer(tmp_path / "door.sock", ANSWERS).stop()
+            ControlServer(tmp_path / "door.sock", plain(ANSWERS)).stop()
         ended.set()
         other.join()
     finally:
@@ -356,7 +351,7 @@ def test_what_is_no_socket_is_not_removed(tmp_path: Path, put: Callable[[Path], 
     path = tmp_path / "installation.key"
     put(path)
     with pytest.raises(AlreadyExistsError, match=r"installation\.key is no socket; name another"):
-        ControlServer(path, ANSWERS)
+        ControlServer(path, plain(ANSWERS))
 
     assert path.exists()
     assert path.is_dir() or path.read_bytes() == b"the installation key"
@@ -377,9 +372,9 @@ def test_what_a_dead_process_left_is_replaced(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(stale))
     with pytest.raises(NotAnsweringError):
-        ask(stale, Question("status"), timeout_s=LIMIT_S)
+        ask(stale, Line("status"), timeout_s=LIMIT_S)
     with serving(stale, ANSWERS) as path:
-        assert ask(path, Question("status"), timeout_s=LIMIT_S)
+        assert ask(path, Line("status"), timeout_s=LIMIT_S)
 
     assert not stale.exists()
 
@@ -393,7 +388,7 @@ def test_a_door_that_is_gone_is_told_with_a_hint(tmp_path: Path, there: bool) ->
             dead.bind(str(path))
 
     with pytest.raises(NotRunningError) as caught:
-        ask(path, Question("status"), timeout_s=LIMIT_S)
+        ask(path, Line("status"), timeout_s=LIMIT_S)
     assert str(caught.value) == (
         f"the door process does not answer on {path}; "
         "is it running? (systemctl status doorctl-door)"
@@ -410,7 +405,7 @@ def test_a_door_that_is_gone_is_told_with_a_hint(tmp_path: Path, there: bool) ->
 def test_a_socket_that_cannot_be_made_is_told(tmp_path: Path, place: str, why: str) -> None:
     """The path and why, for the technician."""
     with pytest.raises(StoreError) as caught:
-        ControlServer(tmp_path / place, ANSWERS)
+        ControlServer(tmp_path / place, plain(ANSWERS))
 
     assert str(caught.value) == f"control socket {tmp_path / place}: {why}"
 
@@ -427,7 +422,7 @@ def test_a_peer_that_is_none_holds_nobody(tmp_path: Path, said: bytes, *, drips:
         saying(tmp_path / "door.sock", said, drips=drips) as path,
         pytest.raises(NotAnsweringError),
     ):
-        ask(path, Question("status"), timeout_s=0.5 if drips else LIMIT_S)
+        ask(path, Line("status"), timeout_s=0.5 if drips else LIMIT_S)
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can ask as somebody else")
@@ -435,12 +430,12 @@ def test_the_kernel_says_who_asks(tmp_path: Path) -> None:
     """Root is nobody in particular; anybody else is named, whatever their line says of it."""
     askers: list[str | None] = []
 
-    def answer(question: Question) -> Mapping[str, Any]:
+    def answer(question: Line) -> Mapping[str, Any]:
         askers.append(question.asker)
         return {}
 
     with serving(tmp_path / "door.sock", {"open": answer}) as path:
-        ask(path, Question("open", asker="somebody"), timeout_s=LIMIT_S)
+        ask(path, Line("open", asker="somebody"), timeout_s=LIMIT_S)
         ask_as(NOBODY, path, {"ask": "open"})
         ask_as(NOBODY, path, {"ask": "open", "asker": None})
         ask_as(4711, path, {"ask": "open"})
@@ -453,7 +448,7 @@ def test_roots_command_is_roots_though_it_works_as_another_user() -> None:
     """A command works as its directory's owner; what counts is who called it."""
     askers: list[str | None] = []
 
-    def answer(question: Question) -> Mapping[str, Any]:
+    def answer(question: Line) -> Mapping[str, Any]:
         askers.append(question.asker)
         return {}
 
@@ -463,7 +458,7 @@ def test_roots_command_is_roots_though_it_works_as_another_user() -> None:
             os.chown(path, NOBODY, NOBODY)
             with owner_of(path.parent):
                 assert os.geteuid() == NOBODY
-                ask(path, Question("open"), timeout_s=LIMIT_S)
+                ask(path, Line("open"), timeout_s=LIMIT_S)
 
     assert askers == [None]
     assert os.geteuid() == 0
@@ -476,7 +471,7 @@ def test_what_is_kept_for_root_is_refused_to_others(tmp_path: Path) -> None:
     with serving(tmp_path / "door.sock", ANSWERS, kept=frozenset({"unlock"})) as path:
         refused = ask_as(NOBODY, path, question)
         status = ask_as(NOBODY, path, {"ask": "status"})
-        answered = ask(path, Question("unlock", {"card": "1"}), timeout_s=LIMIT_S)
+        answered = ask(path, Line("unlock", {"card": "1"}), timeout_s=LIMIT_S)
 
     assert refused == {
         "refused": "control.kept_from_web keeps that for root: doorctl as root does it"
@@ -492,7 +487,7 @@ class Lift(Unshown, frozen=True):
     why: str = ""
 
 
-LIFT = Call("lift", Lift, Done[int], "web", "that is too much; shorten it")
+LIFT = Question("lift", Lift, Done[int], "web", LIMIT_S, too_long="that is too much; shorten it")
 
 
 def test_a_call_brings_both_messages_whole(tmp_path: Path) -> None:
@@ -516,7 +511,7 @@ def test_a_call_that_is_not_complete_does_nothing(tmp_path: Path, about: dict[st
         serving(tmp_path / "web.sock", LIFT.answered(work)) as path,
         pytest.raises(StoreError, match="that question is not complete"),
     ):
-        ask(path, Question("lift", about), timeout_s=LIMIT_S)
+        ask(path, Line("lift", about), timeout_s=LIMIT_S)
 
     assert done == []
 
@@ -539,6 +534,6 @@ def test_a_call_that_does_not_fit_is_not_asked(tmp_path: Path) -> None:
 
 def test_a_call_shows_nothing_of_what_it_is_about() -> None:
     """Neither the message nor the question can be printed."""
-    shown = f"{Lift(7, CARD)!r} {Question('lift', {'why': CARD})!r}"
+    shown = f"{Lift(7, CARD)!r} {Line('lift', {'why': CARD})!r}"
 
     assert CARD not in shown

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from doorctl.access.messages import LibraryAnswer
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from doorctl.rpc.door import AT_A_TIME, MOST_CARDS, LibraryLimiter
+from doorctl.sources.library_limiter import AT_A_TIME, MOST_CARDS, LibraryLimiter
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.library import FakeLibrarySystem
