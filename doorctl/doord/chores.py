@@ -275,7 +275,8 @@ class Chores:
         if report.complete:
             self._incomplete.tell(None)
             # A patron at the door does not wait for the search, nor does a stop.
-            threading.Thread(target=self._prove, args=(report,), name="proof", daemon=True).start()
+            prove = self._guarded("proof", lambda: self._prove(report))
+            threading.Thread(target=prove, name="proof", daemon=True).start()
 
     def _prove(self, report: PurgeReport) -> None:
         try:

@@ -39,6 +39,7 @@ from doorctl.doord.stores import DoorStores
 from doorctl.lookup.app import App
 from doorctl.ops.clock import SystemClock
 from doorctl.privacy.passages import LEAF, OPENED, HourCount
+from doorctl.privacy.retention import PurgeReport
 from doorctl.rpc.status import Finding
 from doorctl.services.purging import Purging
 from doorctl.store.door_log import HourlyHistory, VisitHistory
@@ -64,6 +65,25 @@ def test_a_mistake_in_a_chore_ends_nothing(tmp_path: Path) -> None:
         assert house.stores.answer_by_worker(lambda: "works") == "works"
     (why,) = (one["why"] for one in house.log.named("alarm") if one["kind"] == "rounds_failing")
     assert why == "self-test: KeyError"
+
+
+class Unproved(Purging):
+    """Fails at each proof as only a mistake of ours does."""
+
+    def prove(self, _report: PurgeReport) -> NoReturn:
+        """Fail."""
+        mistaken()
+
+
+def test_a_mistake_in_a_proof_ends_nothing(tmp_path: Path) -> None:
+    """Its thread ends by an alarm that quotes nothing.
+
+    Bug (seen once in these tests): a proof that a stop had overtaken threw from its thread.
+    """
+    with kept(tmp_path, of=Unproved) as house:
+        becomes(lambda: "rounds_failing" in house.log.alarms)
+    (why,) = (one["why"] for one in house.log.named("alarm") if one["kind"] == "rounds_failing")
+    assert why == "proof: KeyError"
 
 
 def test_a_self_test_that_has_failed_is_run_again_until_it_finds_nothing(tmp_path: Path) -> None:
@@ -179,10 +199,12 @@ class Keeping:
 
 
 @contextmanager
-def kept(directory: Path, first: Callable[[], None] = lambda: None) -> Iterator[Keeping]:
+def kept(
+    directory: Path, first: Callable[[], None] = lambda: None, of: type[Purging] = Purging
+) -> Iterator[Keeping]:
     """Keep house at a door whose reader is away.
 
-    `directory`: an empty one; `first`: the first thing that each purge does.
+    `directory`: an empty one; `first`: the first thing that each purge does; `of`: what purges.
     """
     config, log = initialised(directory), FakeEventLog()
     event_queue: EventQueue = queue.SimpleQueue()
@@ -191,7 +213,7 @@ def kept(directory: Path, first: Callable[[], None] = lambda: None) -> Iterator[
         clock = HurriedClock("Europe/Copenhagen", "always", stores.clock.moment().local)
         stores.clock = clock
         app, run = App(config, clock), stores.answer
-        purging = Purging(app, stores.visits, key=stores.key, run=run, erased=first)
+        purging = of(app, stores.visits, key=stores.key, run=run, erased=first)
         chores = Chores(config, stores, purging, log)
         reader = SerialLine(
             "reader", str(directory / "away"), 9600, event_queue.put, event_queue.qsize
