@@ -13,6 +13,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
 
+from doorctl.config.extras import installed
+
 # Who tries the tests sees them as they were when the commit was made: the same examples each time,
 # none from an earlier run.
 settings.register_profile(
@@ -58,6 +60,10 @@ if "TMPDIR" not in os.environ and RAM.is_mount() and shutil.disk_usage(RAM).free
 
 # A shell that starts the tests in its background has them ignore Ctrl-C, and all that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# The list of alarms and of keys is of all extras, in whatever order the tests run.
+installed()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -26,15 +26,15 @@ from doorctl.access.rights import Ban
 from doorctl.accounts.account import Claims
 from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.masked import IdentifierKind
+from doorctl.extras.metrics.figures import METRICS
+from doorctl.extras.website.website import HoursRequest, read_opening_hours
 from doorctl.lookup.app import App
 from doorctl.rpc.client import ask
 from doorctl.rpc.messages import REFUSED, Line
-from doorctl.sources.hours import HoursRequest, read_opening_hours
 from doorctl.store.branch import BranchRecords
 from doorctl.store.connection import create_private
 from doorctl.store.outbox import open_or_create_outbox
 from doorctl.sync.delivery import Result, signed
-from doorctl.web.watching import METRICS
 from tests.access.samples import NOW, PATRON, moment
 from tests.fakes.another_user import NOBODY, ask_as
 from tests.fakes.branch import FakeBranch
@@ -237,15 +237,15 @@ def banned_card(given: str, directory: Path) -> bool:
 def municipal_group(given: str, _: Path) -> bool:
     """A group at the identity provider, which has a role here."""
     house = House()
-    return succeeds(lambda: house.door.sign_in_by_oidc(replace(CLAIMS, groups=frozenset({given}))))
+    return succeeds(lambda: house.provided.sign_in(replace(CLAIMS, groups=frozenset({given}))))
 
 
 def municipal_subject(given: str, _: Path) -> bool:
     """The provider's own name for a person."""
     house = House()
-    house.door.sign_in_by_oidc(CLAIMS)
+    house.provided.sign_in(CLAIMS)
     claims = Claims(given, CLAIMS.name, CLAIMS.shown, CLAIMS.groups)
-    return succeeds(lambda: house.door.sign_in_by_oidc(claims))
+    return succeeds(lambda: house.provided.sign_in(claims))
 
 
 def login(given: str, _: Path) -> bool:

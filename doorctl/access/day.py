@@ -1,15 +1,15 @@
-"""The branch's day as it passes: the mode, the warnings, the outputs that are on.
+"""The branch's day as it passes: the mode, and the warnings before it closes.
 
 Calendar, staff's own change and a moment come in; what has to be done goes out. Everything is
 computed once a minute and whenever a mode ends; in between it costs a comparison.
 
-Calendars, warnings and offsets are whole minutes, so only the end of staff's own change
+Calendars and warnings are whole minutes, so only the end of staff's own change
 comes within a minute.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -173,73 +173,6 @@ def no_entry(
     return change is not None and change[1] not in OPEN
 
 
-# Outputs that follow the mode: light, alarm arming, patrons' PCs, each with an offset.
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """An output that is on in some modes, with offsets in real minutes, which may be negative.
-
-    On `lead_min` before such a mode starts, off `lag_min` after it ends.
-    """
-
-    name: str
-    modes: frozenset[Mode]
-    lead_min: int = 0
-    lag_min: int = 0
-
-
-def outputs_on(
-    outputs: Iterable[Output], calendar: Calendar | None, override: Override | None, local: datetime
-) -> frozenset[str]:
-    """Return the names of the outputs that are on; `local` is trusted and aware.
-
-    A mode that staff have set counts alone, without offsets: a lockdown must not wait. A lockdown
-    that is over and not lifted keeps staffed hours closed, as `planned`.
-    """
-    if override is not None and local.astimezone(UTC) < override.until:
-        return frozenset(output.name for output in outputs if override.mode in output.modes)
-    over = override and replace(override, until=_LONG_AGO)
-    return frozenset(output.name for output in outputs if _is_on(output, calendar, over, local))
-
-
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
-
-
-def _is_on(
-    output: Output, calendar: Calendar | None, over: Override | None, local: datetime
-) -> bool:
-    now = local.astimezone(UTC)
-    lead, lag = timedelta(minutes=output.lead_min), timedelta(minutes=output.lag_min)
-    return any(
-        (starts is None or starts - lead <= now) and (ends is None or now < ends + lag)
-        for starts, ends in _runs(output, calendar, over, local)
-    )
-
-
-def _runs(
-    output: Output, calendar: Calendar | None, over: Override | None, local: datetime
-) -> Iterator[tuple[datetime | None, datetime | None]]:
-    """Yield start and end, UTC, of each unbroken time in the output's modes.
-
-    Only those near enough to count; None for a bound that is too far away for any offset.
-    """
-    reach = timedelta(minutes=max(abs(output.lead_min), abs(output.lag_min)))
-    now = local.astimezone(UTC)
-    after = (now - reach).astimezone(local.tzinfo)
-    started: datetime | None = None
-    running = planned(calendar, over, after) in output.modes
-    for instant, mode in planned_changes(calendar, over, after, now + reach):
-        at = instant.astimezone(UTC)
-        if running and mode not in output.modes:
-            yield started, at
-        elif not running and mode in output.modes:
-            started = at
-        running = mode in output.modes
-    if running:
-        yield started, None
-
-
 SET_BACK = timedelta(days=1)
 """A clock that goes back by more than this was wrong before: warnings begin anew."""
 
@@ -254,7 +187,6 @@ class DayRules:
 
     warn_min: tuple[int, ...] = ()
     no_entry_min: int = 0
-    outputs: tuple[Output, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,13 +204,6 @@ class ClosingWarned:
 
 
 @dataclass(frozen=True, slots=True)
-class OutputsChanged:
-    """Exactly these outputs are on from now on."""
-
-    on: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
 class CalendarLost:
     """The branch's hours are unknown: closed to patrons, and an alarm is due."""
 
@@ -288,7 +213,7 @@ class CalendarFound:
     """The end of :class:`CalendarLost`."""
 
 
-DayEffect = CalendarLost | CalendarFound | ModeChanged | ClosingWarned | OutputsChanged
+DayEffect = CalendarLost | CalendarFound | ModeChanged | ClosingWarned
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +227,6 @@ class Day:
         looked_until: up to when warnings were looked for.
         closes: when patrons have to be out as planned; None where that is far or nobody may be in.
         last_entry: from when on nobody new comes in; None likewise.
-        on: the outputs that are on; None before the first look by a dependable clock.
     """
 
     calendar: Calendar | None
@@ -313,7 +237,6 @@ class Day:
     looked_until: datetime | None = None
     closes: datetime | None = None
     last_entry: datetime | None = None
-    on: frozenset[str] | None = None
 
     def mode_at(self, moment: Moment, rules: DayRules) -> tuple[Mode | None, bool]:
         """Return the mode at a moment, and whether nobody new comes in shortly before closing.
@@ -344,8 +267,7 @@ def with_hours(day: Day, calendar: Calendar | None, override: Override | None) -
 def turned(day: Day, moment: Moment, rules: DayRules) -> tuple[Day, tuple[DayEffect, ...]]:
     """Look at the clock: return the day as it stands now, and what has to be done.
 
-    Without a dependable clock warnings and outputs stay as they are; the mode is found all the
-    same.
+    Without a dependable clock nothing is warned of; the mode is found all the same.
     """
     if day.looked_at(moment):
         return day, ()
@@ -355,9 +277,7 @@ def turned(day: Day, moment: Moment, rules: DayRules) -> tuple[Day, tuple[DayEff
     if not moment.dependable:
         return after, effects
     after = _dated(after, now, moment, rules)
-    warned = _warned(day.looked_until, after, moment, rules)
-    switched = () if after.on is None or after.on == day.on else (OutputsChanged(after.on),)
-    return after, (*effects, *warned, *switched)
+    return after, (*effects, *_warned(day.looked_until, after, moment, rules))
 
 
 def _changed(before: Standing | None, now: Standing) -> tuple[DayEffect, ...]:
@@ -383,7 +303,6 @@ def _dated(day: Day, now: Standing, moment: Moment, rules: DayRules) -> Day:
         looked_until=at if day.looked_until is None or set_back else max(at, day.looked_until),
         closes=closes,
         last_entry=last_entry,
-        on=outputs_on(rules.outputs, day.calendar, day.override, moment.local),
     )
 
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from doorctl.access.calendar import DaySource, StoredDay, StoredWeek
+from doorctl.access.calendar import StoredWeek
 from doorctl.admin.keys import lay_over_all
 from doorctl.config import Config
-from doorctl.config.hours import Opening
 from doorctl.core.errors import (
     AlreadyExistsError,
     StoreError,
 )
 from doorctl.core.identity import owner_of
-from doorctl.core.moments import Moment
+from doorctl.extras.extra import used
 from doorctl.lookup.configured import system_clock
-from doorctl.store.branch_writer import BranchRecordsWriter, create_branch, open_or_create_branch
+from doorctl.store.branch_writer import create_branch, open_or_create_branch
 from doorctl.store.keys import (
     ArgonSealer,
     create_key,
@@ -28,12 +26,6 @@ from doorctl.store.keys import (
 )
 from doorctl.store.patrons_writer import create_patrons
 from doorctl.store.visits import create_visits
-
-if TYPE_CHECKING:
-    from doorctl.sources.hours import HolidaysWanted
-
-INITIAL_YEARS = 10
-"""Years for a branch that never runs a web process: longer than a memory card lives."""
 
 
 def initialise(config: Config) -> tuple[list[Path], list[Path]]:
@@ -104,37 +96,15 @@ def make_databases(config: Config, key_file: Path, undo: ExitStack) -> None:
 def _store_hours(config: Config, branch: Path) -> None:
     opening, week = config.opening, config.opening.calendar.week or ()
     begins = opening.source == "staff" and any(week)
-    if opening.holidays == "ignore" and not begins:
+    extras = [extra.begin for extra in used(config) if extra.begin is not None]
+    if not (extras or begins):
         return
-    from doorctl.sources.hours import computed  # loads what `init` alone needs
-
     with closing(open_or_create_branch(branch)) as writer:
         moment = system_clock(config).moment()
         if begins:
             writer.set_week(StoredWeek(week), moment)
-        store_initial_holidays(opening, writer, moment, computed)
-
-
-def store_initial_holidays(
-    opening: Opening,
-    writer: BranchRecordsWriter,
-    moment: Moment,
-    compute: Callable[[HolidaysWanted], Iterable[StoredDay]],
-) -> None:
-    """Store the holidays of `INITIAL_YEARS`, where any are wanted, in an empty ``branch.db``.
-
-    While the clock is not set, they begin with the latest year that is known to have come. The
-    website's hours have them in place. Raises DoorctlError: nothing was changed.
-    """
-    if opening.holidays == "ignore" or opening.source == "website":
-        return
-    from doorctl.sources.hours import HolidaysWanted
-
-    first = moment.known_time.date()
-    years = tuple(range(first.year, first.year + INITIAL_YEARS))
-    wanted = HolidaysWanted(years, opening.holidays_also)
-    days = [holiday for holiday in compute(wanted) if holiday.day >= first]
-    writer.set_days(DaySource.HOLIDAY, days, moment, known_until=wanted.known_until)
+        for begin in extras:
+            begin(config, writer, moment)
 
 
 def remove(path: Path, *suffixes: str) -> None:

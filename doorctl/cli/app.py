@@ -7,11 +7,15 @@ import sys
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 import doorctl
 from doorctl.core.errors import DoorctlError, ProblemsError
+
+if TYPE_CHECKING:
+    from doorctl.extras.extra import CommandLine
 
 # The three standard streams, in whatever state the caller left them.
 
@@ -112,15 +116,19 @@ class LazyGroup(click.Group):
     """A group whose commands are looked up in :data:`COMMANDS`, so that the door starts fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the names in the table's order."""
-        return list(COMMANDS)
+        """Return the names in the table's order, then those of extras."""
+        return [*COMMANDS, *_further()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import a command."""
-        if cmd_name not in COMMANDS:
+        if cmd_name in COMMANDS:
+            function = f"doorctl.cli.{COMMANDS[cmd_name][0]}"
+        elif (further := _further().get(cmd_name)) is not None:
+            function = further.function
+        else:
             return None
-        module, name = COMMANDS[cmd_name][0].split(":")
-        command: click.Command = getattr(import_module(f"doorctl.cli.{module}"), name)
+        module, name = function.split(":")
+        command: click.Command = getattr(import_module(module), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -130,6 +138,15 @@ class LazyGroup(click.Group):
             if name in HEADINGS:
                 formatter.write(f"\n{HEADINGS[name]}:\n")
             formatter.write(f"  {name:{width}}  {line}\n")
+        for place, (name, command) in enumerate(_further().items()):
+            heading = "" if place else "\nExtras:\n"
+            formatter.write(f"{heading}  {name:{width}}  {command.line}\n")
+
+
+def _further() -> dict[str, CommandLine]:
+    from doorctl.extras.extra import commands
+
+    return commands()
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -382,11 +382,12 @@ def check_config(
 def _notes(config: Config) -> list[str]:
     """Return what settings mean that are easily taken for something else."""
     notes = [] if config.policy.require_pin else [WITHOUT_PIN]
-    if config.lms.kind == "sip2":
-        from doorctl.sources.library import meaning_of_flags
+    from doorctl.extras.extra import used
 
-        notes.append(meaning_of_flags(config.lms, config.policy.deny_blocks))
-    return notes
+    return [
+        *notes,
+        *(note for extra in used(config) if extra.notes for note in extra.notes(config)),
+    ]
 
 
 WITHOUT_PIN = (

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta, inspect
 
+from doorctl.config.extras import EXTRAS, Listed, find, installed, missing, wanted, wanted_by
 from doorctl.config.hours import Closing, Opening, WrittenHours, read_hours
-from doorctl.config.rules import RULES, is_file, placed
+from doorctl.config.rules import RULES, USELESS, Rule, is_file, placed
 from doorctl.config.tables import (
     LONGEST_SHOWN,
     REQUIRED,
@@ -30,7 +31,6 @@ from doorctl.config.tables import (
     Gpio,
     Keypad,
     Lms,
-    Metrics,
     Panel,
     Policy,
     Reader,
@@ -41,13 +41,12 @@ from doorctl.config.tables import (
     Sync,
     Visits,
     Web,
-    WiredOutput,
     shown,
     shown_key,
 )
 from doorctl.core.errors import ConfigError, Problem
 
-# The whole schema: every table, each key's type, bounds, default, unit and why, each once.
+TableT = TypeVar("TableT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +67,7 @@ class Config:
     """The whole configuration; thread-safe, because nothing in it changes.
 
     `sync` is None where this machine sends to no branch. `control.socket` is absolute once loaded.
+    `extras` are the tables of extras that the file has; see `all_of`.
     """
 
     branch: Branch
@@ -82,24 +82,27 @@ class Config:
     policy: Policy = field(default_factory=Policy)
     opening: Opening = field(default_factory=Opening)
     closing: Closing = field(default_factory=Closing)
-    outputs: tuple[WiredOutput, ...] = ()
     visits: Visits = field(default_factory=Visits)
     clock: ClockTrust = field(default_factory=ClockTrust)
     control: Control = field(default_factory=Control)
     web: Web = field(default_factory=Web)
     panel: Panel = field(default_factory=Panel)
-    metrics: Metrics = field(default_factory=Metrics)
     signin: Signin = field(default_factory=Signin)
     lms: Lms = field(default_factory=Lms)
     alarms: Alarms = field(default_factory=Alarms)
     backup: Backup = field(default_factory=Backup)
     sync: Sync | None = None
+    extras: tuple[Any, ...] = ()
     origin: Origin = field(default=Origin(), repr=False, compare=False)
 
     @property
     def keys_on_screen(self) -> bool:
         """Whether PINs are typed on the screen; a keypad that is wired goes before it."""
         return self.panel.keypad and not self.keypad.port
+
+    def all_of(self, section: type[TableT]) -> tuple[TableT, ...]:
+        """Return an extra's tables: one or none, or as many as stand under ``[[name]]``."""
+        return tuple(table for table in self.extras if isinstance(table, section))
 
 
 @cache
@@ -122,13 +125,33 @@ def _tables(section: Any, outer: str = "") -> Iterator[tuple[str, type[Any], boo
 _FOUND = tuple(_tables(Config))
 
 TABLES = MappingProxyType({name: section for name, section, _ in _FOUND})
-"""Table -> what stands in it, in the order of ``config/doorctl.toml``; `sync` is the sender's own.
+"""Table -> what stands in it, without those of extras; `sync` is the sender's own.
 
 A dotted table stands in the one before the dot, and so does its section's value in that section.
 """
 
-LISTED = frozenset(name for name, _, is_listed in _FOUND if is_listed)
+LISTED = frozenset(
+    {
+        *(name for name, _, is_listed in _FOUND if is_listed),
+        *(extra.table for extra in EXTRAS if extra.is_list),
+    }
+)
 """Tables of which a file may have many, each under ``[[name]]``."""
+
+
+def schema(extras: Iterable[Listed]) -> dict[str, type[Any]]:
+    """Return table -> what stands in it, with those of these extras."""
+    sections = dict(TABLES)
+    for extra in extras:
+        if (section := _section(extra)) is not None:
+            sections[extra.in_table] = section
+            sections |= {name: inner for name, inner, _ in _tables(section, f"{extra.in_table}.")}
+    return sections
+
+
+def _section(extra: Listed) -> type[Any] | None:
+    declared = find(extra.name)
+    return None if declared is None else declared.section
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +194,22 @@ class Key:
 
 
 @cache
-def keys() -> Mapping[str, Mapping[str, Key]]:
-    """Return table, such as ``web.tls`` -> last part of a key -> key, in the schema's order."""
-    return MappingProxyType({name: section_keys(name, section) for name, section in TABLES.items()})
+def keys(extras: tuple[Listed, ...] | None = None) -> Mapping[str, Mapping[str, Key]]:
+    """Return table, such as ``web.tls`` -> last part of a key -> key, in the example's order.
+
+    With those of `extras`; None for all that are installed, and so for the keys of every kind.
+    """
+    known: dict[str, Mapping[str, Key]] = {}
+    for sections in (TABLES, *(schema((extra,)) for extra in _these(extras))):
+        for name, section in sections.items():
+            known[name] = {**known.get(name, {}), **section_keys(name, section)}
+    outermost = [name for name in known if "." not in name]
+    order = sorted(known, key=lambda name: outermost.index(name.partition(".")[0]))
+    return MappingProxyType({name: known[name] for name in order})
+
+
+def _these(extras: tuple[Listed, ...] | None) -> tuple[Listed, ...]:
+    return installed() if extras is None else extras
 
 
 def section_keys(name: str, section: Any) -> Mapping[str, Key]:
@@ -201,8 +237,6 @@ def _allowed(info: inspect.Type) -> str:
     return "true or false" if isinstance(info, inspect.BoolType) else "a path"
 
 
-# ``--set key.sub=value``: what the command line says over the file.
-
 Tables = dict[str, object]
 
 
@@ -219,12 +253,19 @@ def overridden(tables: Tables, overrides: Sequence[str]) -> tuple[Tables, list[P
         name, equals, text = written.partition("=")
         table, dot, leaf = (part.strip() for part in name.rpartition("."))
         whole = equals and dot and table and leaf
-        if not whole or table in LISTED or ("." in table and table not in keys()):
+        if not whole or table in LISTED or ("." in table and not _is_inner(table)):
             what = "is not table.key=value; write it like --set reader.port=/dev/ttyUSB0"
             problems.append(Problem(f"--set {shown(written)}", what))
             continue
         result = laid_over(result, [*table.split("."), leaf], _value(table, leaf, text.strip()))
     return result, problems
+
+
+def _is_inner(table: str) -> bool:
+    """Tell whether a dotted name is a table's; those of an extra have names that begin as it."""
+    return table in TABLES or any(
+        f"{table}.".startswith(f"{extra.table}.") for extra in EXTRAS if extra.table
+    )
 
 
 def laid_over(tables: Tables, way: Sequence[str], value: object) -> Tables:
@@ -242,7 +283,8 @@ def _value(table: str, leaf: str, text: str) -> object:
         parsed = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
         return text
-    key = keys().get(table, {}).get(leaf)
+    extras = tuple(extra for extra in EXTRAS if extra.table and table.startswith(extra.table))
+    key = keys(extras).get(table, {}).get(leaf)
     bare = key is not None and key.is_text and not isinstance(parsed["value"], str)
     return text if bare or len(parsed) > 1 else parsed["value"]
 
@@ -300,7 +342,12 @@ def reload(
         what = f"has no [{'], ['.join(gone)}] any more; restart if it is meant to have none"
         raise ConfigError(str(origin.path), [Problem("the file", what)])
     old, new = origin.values, read.values
-    changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    other = {name: _when_absent(name) for name in old.keys() ^ new.keys()}
+    changed = [
+        name
+        for name in {**old, **new}
+        if old.get(name, other.get(name)) != new.get(name, other.get(name))
+    ]
     taken = [
         name
         for name in changed
@@ -315,6 +362,15 @@ def reload(
     return config, taken, [name for name in changed if name not in taken]
 
 
+def _when_absent(name: str) -> object:
+    """Return what a key comes to whose table is not there; only an extra's is its default then."""
+    table, _, leaf = name.rpartition(".")
+    if name in LISTED:
+        return ()
+    known = None if table in MAY_BE_ABSENT else keys().get(table, {}).get(leaf)
+    return None if known is None else known.default
+
+
 def load_gpio(path: Path, overrides: Sequence[str] = ()) -> Gpio:
     """Read the pins alone, so that the relay can be switched off in spite of other mistakes.
 
@@ -325,7 +381,7 @@ def load_gpio(path: Path, overrides: Sequence[str] = ()) -> Gpio:
     values, wrong = checked(tables)
     names = {
         *tables.keys() & TABLES.keys(),
-        *(key.name for known in keys().values() for key in known.values()),
+        *(key.name for known in keys(()).values() for key in known.values()),
     }
     guessed = [problem for problem in wrong if "gpio" not in tables and problem.where not in names]
     own = [problem for problem in wrong if problem.where.partition(".")[0] == "gpio"]
@@ -341,22 +397,37 @@ def from_values(
     """Turn values that are each valid into a `Config`; ConfigError has those `known` first."""
     base = origin.path.absolute().parent
     values, unreadable = read_hours(placed(origin.values, base, environment))
-    between = [problem for rule in RULES for problem in rule(values)]
+    extras = wanted_by(origin.values)
+    rules = (*RULES, *(rule for extra in extras for rule in _rules(extra)))
+    between = [problem for rule in rules for problem in rule(values)]
     if problems := [*known, *unreadable, *between]:
         raise ConfigError(str(origin.path), problems)
-    return replace(_built(values), origin=origin)
+    return replace(_built(values, extras), origin=origin)
 
 
-def _built(values: Mapping[str, Any]) -> Config:
+def _rules(extra: Listed) -> Iterable[Rule]:
+    declared = find(extra.name)
+    return () if declared is None else declared.rules
+
+
+def _built(values: Mapping[str, Any], extras: Sequence[Listed]) -> Config:
     sections: dict[str, dict[str, Any]] = {}
+    known, own = schema(extras), {extra.table for extra in extras}
+    further: list[Any] = []
     for name, value in values.items():
         table, _, leaf = name.rpartition(".")
         sections.setdefault(table, {})[leaf] = value
     # Inner tables first, for the outer one holds them.
     for table in sorted(sections.keys() - {""}, key=lambda name: name.count("."), reverse=True):
         outer, _, leaf = table.rpartition(".")
-        sections.setdefault(outer, {})[leaf] = TABLES[table](**sections[table])
-    return Config(**sections[""])
+        section = known[table](**sections[table])
+        if table in own:
+            further.append(section)
+        else:
+            sections.setdefault(outer, {})[leaf] = section
+    for table in own & LISTED:
+        further += sections[""].pop(table)
+    return Config(**sections[""], extras=tuple(further))
 
 
 def read_tables(path: Path, written: bytes | None = None) -> Tables:
@@ -397,8 +468,6 @@ def _no_toml(error: ValueError) -> Problem:
     return Problem(where, f"is no TOML: {what}; texts need quotes, a key and its value one line")
 
 
-# Each key of each table by itself: known, there, of the right type, within its bounds.
-
 MAY_BE_ABSENT = frozenset({"hours", "sync"})
 """Tables whose absence is not the same as their defaults: no hours means always open."""
 
@@ -415,9 +484,12 @@ SENDER, OF_A_DOOR = "sync", frozenset({"reader"})
 def checked(tables: Mapping[str, object]) -> tuple[dict[str, Any], list[Problem]]:
     """Return the valid values by full key, with defaults, and what is wrong with the rest."""
     values: dict[str, Any] = {}
-    problems: list[Problem] = []
-    outer = [table for table in keys() if "." not in table]
-    for table, known in keys().items():
+    asked = wanted(tables)
+    problems = [problem for extra in asked for problem in missing(extra)]
+    there = tuple(extra for extra in asked if find(extra.name) is not None)
+    lost = {extra.in_table for extra in asked if extra not in there}
+    schemas = schema(there)
+    for table, known in keys(there).items():
         if (first := table.partition(".")[0]) in MAY_BE_ABSENT and first not in tables:
             continue
         if table in OF_A_DOOR and SENDER in tables and table not in tables:
@@ -426,20 +498,36 @@ def checked(tables: Mapping[str, object]) -> tuple[dict[str, Any], list[Problem]
             continue
         written = _written(tables, table)
         if table in LISTED:
-            values[table], wrong = _rows(table, written)
+            values[table], wrong = _rows(table, schemas[table], written)
             problems += wrong
         elif isinstance(written, dict):
             problems += check_table(known, written, values)
-            problems += [
-                _unknown_key(table, leaf) for leaf in written if leaf not in _leaves(table)
-            ]
+            unknown = [leaf for leaf in written if leaf not in _leaves(table, known)]
+            if table not in lost:
+                problems += [each for leaf in unknown for each in _further(table, leaf, tables)]
         else:
             problems.append(Problem(table, f"found {shown(written)}; give a table: [{table}]"))
+    outer = {name.partition(".")[0] for name in (*TABLES, *(extra.table for extra in EXTRAS))}
     problems += [_unknown_table(name, at) for name, at in tables.items() if name not in outer]
     return values, problems
 
 
-def _rows(table: str, written: object) -> tuple[tuple[Any, ...], list[Problem]]:
+def _further(table: str, leaf: str, tables: Mapping[str, object]) -> Iterator[Problem]:
+    """Yield what is wrong with a key that is unknown in a table, or is another kind's."""
+    key = keys()[table].get(leaf)
+    if key is None:
+        yield _unknown_key(table, leaf)
+        return
+    found: dict[str, Any] = {}
+    yield from check_table({leaf: key}, {leaf: _written(tables, key.name)}, found)
+    kinds = (extra for extra in wanted(tables) if extra.key and extra.in_table == table)
+    for kind in kinds:
+        if found.get(key.name, key.default) != key.default:
+            beside = f"{kind.key} = {shown(_written(tables, kind.key))}"
+            yield Problem(key.name, USELESS, beside=beside)
+
+
+def _rows(table: str, section: type[Any], written: object) -> tuple[tuple[Any, ...], list[Problem]]:
     """Return the sections written one by one under ``[[table]]``; None in place of a wrong one."""
     if not written:
         return (), []
@@ -448,7 +536,7 @@ def _rows(table: str, written: object) -> tuple[tuple[Any, ...], list[Problem]]:
         return (), [Problem(table, what)]
     if len(written) > MOST_LISTED:
         return (), [Problem(table, f"found {len(written)} tables; give at most {MOST_LISTED}")]
-    read = [_row(f"{table}[{place}]", TABLES[table], row) for place, row in enumerate(written)]
+    read = [_row(f"{table}[{place}]", section, row) for place, row in enumerate(written)]
     return tuple(row for row, _ in read), [problem for _, wrong in read for problem in wrong]
 
 
@@ -474,10 +562,10 @@ def _written(tables: Mapping[str, object], table: str) -> object:
     return value
 
 
-def _leaves(table: str) -> list[str]:
-    """Return what may stand in a table: its keys, then the tables in it."""
-    inner = (name.rpartition(".") for name in keys())
-    return [*keys()[table], *(leaf for outer, _, leaf in inner if outer == table)]
+def _leaves(table: str, known: Iterable[str]) -> list[str]:
+    """Return what may stand in a table: its `known` keys, then the tables in it."""
+    inner = ((name.rpartition(".")) for name in (*TABLES, *(extra.table for extra in EXTRAS)))
+    return [*known, *(leaf for outer, _, leaf in inner if outer == table)]
 
 
 def check_table(
@@ -516,7 +604,7 @@ def _advice(key: Key) -> str:
 
 
 def _unknown_key(table: str, leaf: str) -> Problem:
-    known = _leaves(table)
+    known = _leaves(table, keys()[table])
     meant = [f"{table}.{near}" for near in _near(leaf, known)] or _elsewhere(leaf)
     hint = f"did you mean {meant[0]}?" if meant else f"[{table}] has {', '.join(known)}"
     return Problem(shown_key(*table.split("."), leaf), f"unknown key; {hint}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from ipaddress import ip_address
 from os import fsencode
@@ -20,7 +20,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from doorctl.cards.keys import KEYS, byte_of
-from doorctl.config.tables import Address, Gpio, Lms, Target, is_this_machine, read_address, shown
+from doorctl.config.tables import Address, Gpio, Target, is_this_machine, read_address, shown
 from doorctl.core.errors import Problem
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
@@ -36,7 +36,7 @@ PUBLIC_KEYS = "web.push.public_key_files"
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 """Of a host's name (RFC 1123), with the underscore that some machines have."""
 
-OUTPUTS, TARGETS = "outputs", "sync.targets"
+TARGETS = "sync.targets"
 TARGET_FILES = ("ca_file", "certificate_file", "key_file")
 
 
@@ -113,20 +113,7 @@ SOCKET_PATH_BYTES = 107
 """Linux's ``sockaddr_un`` holds 108 with the final NUL (unix(7))."""
 
 TLS_FILES = ("certificate_file", "key_file", "client_ca_file")
-OIDC = ("issuer", "client_id", "client_secret_file", "redirect_url", "roles")
 ACCOUNT = ("user", "password_file")
-PROOFS = "by which anybody on the way could sign in"
-
-BACK = "/sign-in/municipality/back"
-
-SCHEMES = MappingProxyType({"fbs": ("https", "http"), "sip2": ("sip2s", "sip2")})
-SAMPLES = MappingProxyType({"fbs": "https://cms.example/rest", "sip2": "sip2s://sip2.example:6002"})
-NEEDED = MappingProxyType({"fbs": ("url", "agency", *ACCOUNT), "sip2": ("url",)})
-ONLY_SIP2 = (
-    *("terminal_password_file", "resident_classes", "deny_flags", "checksum"),
-    "allow_charge_denied",
-)
-
 MISSING = "missing beside {beside}; give it"
 USELESS = "does nothing beside {beside}; leave it out"
 ITS_PATH = "missing beside {beside}; give its path"
@@ -189,11 +176,10 @@ def keys_differ(values: Values) -> Iterator[Problem]:
 
 def pins_differ(values: Values) -> Iterator[Problem]:
     """No pin does two jobs."""
-    outputs = [(f"{where}.pin", output.pin) for where, output in _listed(values, OUTPUTS)]
     pins = [
         (name, pin)
-        for name, pin in [*values.items(), *outputs]
-        if name.startswith(("gpio.", OUTPUTS)) and name.endswith("pin") and pin is not None
+        for name, pin in values.items()
+        if name.startswith("gpio.") and name.endswith("pin") and pin is not None
     ]
     for name, pin, other in repeated(pins):
         yield Problem(name, SAME_PIN, found=pin, other=other)
@@ -297,7 +283,7 @@ def help_is_heard(values: Values) -> Iterator[Problem]:
 
 def tls_is_whole(values: Values) -> Iterator[Problem]:
     """A certificate has its key, and clients' certificates are asked for under TLS only."""
-    for problem in _together(values, "web.tls", TLS_FILES, ITS_PATH):
+    for problem in together(values, "web.tls", TLS_FILES, ITS_PATH):
         # Without an authority for clients nobody is asked for a certificate.
         if problem.where != "web.tls.client_ca_file":
             yield problem
@@ -316,48 +302,58 @@ def plain_stays_here(values: Values) -> Iterator[Problem]:
         )
 
 
-def library_is_whole(values: Values) -> Iterator[Problem]:
-    """All that a kind of library system needs is there; an account has its password."""
-    kind = values.get("lms.kind")
-    if not kind:
-        return
-    missing = [f"lms.{leaf}" for leaf in NEEDED[kind] if values.get(f"lms.{leaf}") in NONE]
-    for name in missing:
-        yield Problem(name, MISSING, beside=f"lms.kind = {shown(kind)}")
-    yield from (
-        problem for problem in _together(values, "lms", ACCOUNT) if problem.where not in missing
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryKind:
+    """What a kind of `lms.kind` wants of [lms]: a rule.
 
+    The keys that are `needed`; and an address by one of `schemes`, the encrypted one first, such as
+    `sample`, with a port and no path if `is_bare`.
+    """
 
-def library_address_fits(values: Values) -> Iterator[Problem]:
-    """The address fits the kind; card numbers and PINs leave this machine encrypted only."""
-    kind, url = values.get("lms.kind"), values.get("lms.url")
-    if not kind or not url:
-        return
-    address = read_address(url)
-    if address is None or not _fits(kind, address):
-        what = "found {found}, which is no address for {kind}; give one such as {example}"
-        yield Problem("lms.url", what, found=shown(url), kind=kind, example=shown(SAMPLES[kind]))
-    elif not address.encrypted and not is_this_machine(address.host):
-        yield Problem(
-            "lms.url",
-            "found {found}, which sends PINs to another machine in the clear; give {scheme}://",
-            found=shown(url),
-            scheme=SCHEMES[kind][0],
-        )
-    elif not address.encrypted and values.get("lms.ca_file") not in (None, Path()):
-        yield Problem("lms.ca_file", USELESS, beside=shown(url))
+    kind: str
+    needed: tuple[str, ...]
+    schemes: tuple[str, ...]
+    sample: str
+    is_bare: bool = False
 
+    def __call__(self, values: Values) -> Iterator[Problem]:
+        """Yield what is missing, and what is wrong with the address."""
+        yield from self._is_whole(values)
+        yield from self._address_fits(values)
 
-def library_keys_are_used(values: Values) -> Iterator[Problem]:
-    """Keys that only SIP2 reads are not set for another kind, where staff would rely on them."""
-    if values.get("lms.kind") != "fbs":
-        return
-    unset = Lms()
-    for leaf in ONLY_SIP2:
-        written = values.get(f"lms.{leaf}")
-        if written is not None and written != getattr(unset, leaf):
-            yield Problem(f"lms.{leaf}", USELESS, beside='lms.kind = "fbs"')
+    def _is_whole(self, values: Values) -> Iterator[Problem]:
+        """All that it needs is there; an account has its password."""
+        missing = [f"lms.{leaf}" for leaf in self.needed if values.get(f"lms.{leaf}") in NONE]
+        for name in missing:
+            yield Problem(name, MISSING, beside=f"lms.kind = {shown(self.kind)}")
+        for problem in together(values, "lms", ACCOUNT):
+            if problem.where not in missing:
+                yield problem
+
+    def _address_fits(self, values: Values) -> Iterator[Problem]:
+        """Card numbers and PINs leave this machine encrypted only."""
+        url = values.get("lms.url")
+        if not url:
+            return
+        address = read_address(url)
+        if address is None or not self._fits(address):
+            what = "found {found}, which is no address for {kind}; give one such as {example}"
+            sample = shown(self.sample)
+            yield Problem("lms.url", what, found=shown(url), kind=self.kind, example=sample)
+        elif not address.encrypted and not is_this_machine(address.host):
+            yield Problem(
+                "lms.url",
+                "found {found}, which sends PINs to another machine in the clear; give {scheme}://",
+                found=shown(url),
+                scheme=self.schemes[0],
+            )
+        elif not address.encrypted and values.get("lms.ca_file") not in (None, Path()):
+            yield Problem("lms.ca_file", USELESS, beside=shown(url))
+
+    def _fits(self, address: Address) -> bool:
+        if address.scheme not in self.schemes:
+            return False
+        return not self.is_bare or (bool(address.port) and not address.path)
 
 
 def mail_is_encrypted(values: Values) -> Iterator[Problem]:
@@ -372,34 +368,9 @@ def mail_is_encrypted(values: Values) -> Iterator[Problem]:
         )
 
 
-def oidc_comes_back(values: Values) -> Iterator[Problem]:
-    """The browser is sent back to the page that waits for it."""
-    url = values.get("signin.oidc.redirect_url")
-    if url and not url.endswith(BACK):
-        yield Problem("signin.oidc.redirect_url", f"found {shown(url)}; it has to end with {BACK}")
-
-
-def outputs_fit(values: Values) -> Iterator[Problem]:
-    """Each output is a pin or a command, and is on at some time."""
-    for where, output in _listed(values, OUTPUTS):
-        if output.pin is None and not output.command:
-            yield Problem(f"{where}.pin", "missing; give a pin, or a command instead")
-        elif output.pin is not None and output.command:
-            yield Problem(f"{where}.command", "found beside a pin; give one of them")
-        if output.pin is not None and output.at_warnings:
-            what = "found beside a pin; give a command, for at a warning no pin is switched"
-            yield Problem(f"{where}.at_warnings", what)
-        if not output.modes and not output.at_warnings:
-            what = "found []; give those in which it is on, or at_warnings"
-            yield Problem(f"{where}.modes", what)
-        if output.command and not output.command[0].startswith("/"):
-            what = f"found {shown(output.command)}; begin with the command's whole path"
-            yield Problem(f"{where}.command", what)
-
-
 def targets_fit(values: Values) -> Iterator[Problem]:
     """A branch has an address; by a certificate with both of its files it is asked by https."""
-    for where, target in _listed(values, TARGETS):
+    for where, target in listed(values, TARGETS):
         address = read_address(target.url)
         if address is None or address.port == 0 or not _is_host(address.host):
             what = f"found {shown(target.url)}, which no machine has; mend host and port"
@@ -408,7 +379,7 @@ def targets_fit(values: Values) -> Iterator[Problem]:
         if {*files.values()} != {Path()} and not target.url.startswith("https:"):
             what = f"found {shown(target.url)} beside certificates; give https"
             yield Problem(f"{where}.url", what)
-        yield from _together(files, where, ("certificate_file", "key_file"), ITS_PATH)
+        yield from together(files, where, ("certificate_file", "key_file"), ITS_PATH)
 
 
 def _is_host(host: str) -> bool:
@@ -419,15 +390,15 @@ def _is_host(host: str) -> bool:
     return all(_LABEL.fullmatch(label) for label in labels)
 
 
-def _unlike(values: Values, table: str, leaf: str) -> Iterator[Problem]:
+def unlike(values: Values, table: str, leaf: str) -> Iterator[Problem]:
     """Each row of a table has its own value of a key."""
-    named = ((f"{where}.{leaf}", getattr(row, leaf)) for where, row in _listed(values, table))
+    named = ((f"{where}.{leaf}", getattr(row, leaf)) for where, row in listed(values, table))
     for name, value, other in repeated(named):
         what = f"found {shown(value)}, which is {other} too; give each its own"
         yield Problem(name, what)
 
 
-def _listed(values: Values, table: str) -> list[tuple[str, Any]]:
+def listed(values: Values, table: str) -> list[tuple[str, Any]]:
     """Return a table's rows that are right by themselves, and where each stands."""
     rows = enumerate(values.get(table, ()))
     return [(f"{table}[{place}]", row) for place, row in rows if row is not None]
@@ -448,9 +419,10 @@ def _at_least(values: Values, name: str, other: str) -> Iterator[Problem]:
         yield Problem(name, what)
 
 
-def _together(
+def together(
     values: Values, table: str, leaves: Sequence[str], text: str = MISSING
 ) -> Iterator[Problem]:
+    """If one of these keys of a table is given, all are."""
     given = {f"{table}.{leaf}": values.get(f"{table}.{leaf}") for leaf in leaves}
     there = [name for name, value in given.items() if value is not None and value not in NONE]
     for name, value in given.items():
@@ -458,7 +430,8 @@ def _together(
             yield Problem(name, text, beside=there[0])
 
 
-def _encrypted(values: Values, name: str, danger: str) -> Iterator[Problem]:
+def encrypted(values: Values, name: str, danger: str) -> Iterator[Problem]:
+    """An address of another machine is one of https://; else there is a danger, in words."""
     url = values.get(name)
     if not url:
         return
@@ -467,12 +440,6 @@ def _encrypted(values: Values, name: str, danger: str) -> Iterator[Problem]:
         yield Problem(name, "found {found}, whose port is none; mend it", found=shown(url))
     elif address.scheme == "http" and not is_this_machine(address.host):
         yield Problem(name, f"found {{found}}, {danger}; give https://", found=shown(url))
-
-
-def _fits(kind: Any, address: Address) -> bool:
-    if address.scheme not in SCHEMES[kind]:
-        return False
-    return kind == "fbs" or (bool(address.port) and not address.path)
 
 
 RULES: tuple[Rule, ...] = (
@@ -491,35 +458,26 @@ RULES: tuple[Rule, ...] = (
     help_is_heard,
     tls_is_whole,
     plain_stays_here,
-    library_is_whole,
-    library_address_fits,
-    library_keys_are_used,
-    partial(_together, table="alarms.email", leaves=("host", "sender", "to")),
-    partial(_together, table="alarms.email", leaves=ACCOUNT),
-    partial(_together, table="alarms.webhook", leaves=("url", "secret_file")),
+    partial(together, table="alarms.email", leaves=("host", "sender", "to")),
+    partial(together, table="alarms.email", leaves=ACCOUNT),
+    partial(together, table="alarms.webhook", leaves=("url", "secret_file")),
     mail_is_encrypted,
     partial(
-        _encrypted,
+        encrypted,
         name="backup.destination",
         danger="by which anybody on the way could take the password",
     ),
     partial(
-        _encrypted,
+        encrypted,
         name="alarms.webhook.url",
         danger="which tells another machine of alarms in the clear",
     ),
     partial(
-        _encrypted,
+        encrypted,
         name="alarms.heartbeat.url",
         danger="by which anybody on the way could go on in the branch's name",
     ),
-    partial(_together, table="signin.oidc", leaves=OIDC),
-    partial(_encrypted, name="signin.oidc.issuer", danger=PROOFS),
-    partial(_encrypted, name="signin.oidc.redirect_url", danger=PROOFS),
-    oidc_comes_back,
-    outputs_fit,
-    partial(_unlike, table=OUTPUTS, leaf="name"),
     targets_fit,
-    partial(_unlike, table=TARGETS, leaf="branch"),
+    partial(unlike, table=TARGETS, leaf="branch"),
 )
 """In the order in which problems are reported."""

@@ -19,8 +19,6 @@ from urllib.parse import urlsplit
 from msgspec import Meta
 
 from doorctl.access import policy
-from doorctl.access.calendar import Mode
-from doorctl.access.day import Output
 from doorctl.access.policy import WeakPin
 from doorctl.cards.keys import CONTROLS, USUAL_CLEAR, USUAL_ENTER, KeyBytes, key_bytes
 
@@ -432,36 +430,6 @@ class Door:
     exit_is_free: bool = False
 
 
-ModeName = Literal["closed", "lockdown", "self_service", "staffed"]
-Argument = Annotated[str, Meta(max_length=255)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WiredOutput:
-    """An output that follows the mode."""
-
-    name: str = key(
-        example="light", allowed="1 to 32 of a-z, 0-9, - and _", pattern=r"^[a-z0-9_-]{1,32}\Z"
-    )
-    pin: BcmPin | None = key(None, example=12)
-    command: tuple[Argument, ...] = list_key("texts", 16, ["/usr/local/bin/patron-pcs"])
-    modes: tuple[ModeName, ...] = key(
-        example=["staffed", "self_service"],
-        allowed='a list of "staffed", "self_service", "closed", "lockdown"',
-        max_length=4,
-    )
-    lead_min: int = key(0, within=(-240, 240))
-    lag_min: int = key(0, within=(-240, 240))
-    at_warnings: bool = key(False)
-    pulse_s: float = key(10.0, within=(1, 300))
-
-    @property
-    def rule(self) -> Output:
-        """When it is on, as the pure code judges it."""
-        modes = frozenset(Mode(name) for name in self.modes)
-        return Output(self.name, modes, self.lead_min, self.lag_min)
-
-
 _HTTP = (
     r"^(|https?://([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?"
     r"(/[A-Za-z0-9._~-]+)*/?)\Z"
@@ -513,51 +481,12 @@ class Web:
     push: Push = field(default_factory=Push)
 
 
-RoleOfGroup = Annotated[
-    str, Meta(pattern=r"^(viewer|staff|manager|dpo|technician)=[^\x00-\x1f]{1,256}\Z")
-]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Oidc:
-    """The municipality's identity provider; an empty issuer for none."""
-
-    issuer: str = address_key("https://login.example/realms/kommune")
-    token_issuer: str = address_key(
-        "http://adfs.example/adfs/services/trust", "https:// or http://"
-    )
-    client_id: str = visible_key("doorctl-oest")
-    client_secret_file: Path = key(Path(), example="/etc/doorctl/oidc.secret")
-    redirect_url: str = address_key("https://door-oest.example/sign-in/municipality/back")
-    name_claim: str = visible_key("upn", "preferred_username", most=128)
-    groups_claim: str = visible_key("roles", "groups", most=128)
-    roles: tuple[RoleOfGroup, ...] = list_key(
-        'of "ROLE=GROUP", ROLE one of viewer, staff, manager, dpo, technician',
-        50,
-        ["manager=doorctl-manager", "staff=doorctl-staff"],
-    )
-    acr: str = visible_key("https://refeds.org/profile/mfa")
-    max_age_min: int = key(0, within=(0, 480))
-    ca_file: Path = key(Path(), example="/etc/doorctl/oidc-ca.pem")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metrics:
-    """Who gets figures for Prometheus; an empty path for nobody."""
-
-    token_file: Path = key(Path(), example="/etc/doorctl/metrics.token")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signin:
-    """How long staff stay signed in, and who else than this branch identifies them."""
+    """How long staff stay signed in."""
 
     idle_min: int = key(30, within=(2, 30))
-    oidc: Oidc = field(default_factory=Oidc)
 
-
-PatronClass = Annotated[str, Meta(pattern=r"^[!-{}~]([ -{}~]{0,62}[!-{}~])?\Z")]
-Flag = Annotated[int, Meta(ge=1, le=14)]
 
 _HOST = r"[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]"
 _LIBRARY = rf"^(|(https?|sip2s?)://({_HOST})(:[0-9]{{1,5}})?(/[A-Za-z0-9._~-]+)*/?)\Z"
@@ -565,7 +494,7 @@ _LIBRARY = rf"^(|(https?|sip2s?)://({_HOST})(:[0-9]{{1,5}})?(/[A-Za-z0-9._~-]+)*
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lms:
-    """The library system, how it is reached and how long its answer counts."""
+    """The library system, how it is reached and how long its answer counts; kinds add keys."""
 
     kind: Literal["", "fbs", "sip2"] = key("")
     url: str = key(
@@ -587,23 +516,11 @@ class Lms:
         pattern=r"^[!-{}~]{0,64}\Z",
     )
     password_file: Path = key(Path(), example="/etc/doorctl/lms.password")
-    terminal_password_file: Path = key(Path(), example="/etc/doorctl/lms-terminal.password")
     ca_file: Path = key(Path(), example="/etc/doorctl/lms-ca.pem")
     timeout_s: float = key(2.0, within=(0.2, 10))
     pause_min: float = key(10.0, within=(1, 1440))
     row_days: int = key(3, within=(1, 30))
     pin_days: int = key(30, within=(1, 365))
-    checksum: bool = key(True)
-    resident_classes: tuple[PatronClass, ...] = key(
-        (),
-        example=["VOKSEN", "BARN"],
-        allowed="a list of classes of 1 to 64 ASCII characters without | or outer blanks",
-        max_length=64,
-    )
-    deny_flags: tuple[Flag, ...] = key(
-        (), example=[6, 7], allowed="a list of whole numbers from 1 to 14", max_length=14
-    )
-    allow_charge_denied: bool = key(False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,428 +94,395 @@ DOOR_SILENT, DOOR_ANSWERS = "door_silent", "door_answers"
 TEST = "test"
 
 
-_now, _today, _note = (partial(AlarmKind, urgency) for urgency in Urgency)
+at_once, today, note = (partial(AlarmKind, urgency) for urgency in Urgency)
+"""Make a kind that somebody has to look at by then."""
 
 
-def _over(clears: str, means: str, act: str = NOTHING, *, rest_s: float | None = None) -> AlarmKind:
+def over(clears: str, means: str, act: str = NOTHING, *, rest_s: float | None = None) -> AlarmKind:
+    """Return the end of the kind `clears`."""
     return AlarmKind(NOTE, means, act, clears, rest_s=rest_s)
 
 
-KINDS: Mapping[str, AlarmKind] = MappingProxyType(
-    {
-        "door_forced": _now(
-            "The door was opened without a card or button.",
-            "Look at the door, or call security.",
-            rest_s=LEAF_REST_S,
-        ),
-        "door_forced_cleared": _over(
-            "door_forced",
-            "The door that was forced is closed.",
-            "See whether the lock still holds.",
-            rest_s=LEAF_REST_S,
-        ),
-        "door_held": _now(
-            "The door has stood open for too long.",
-            "Close it; remove what holds it.",
-            rest_s=LEAF_REST_S,
-        ),
-        "door_held_cleared": _over("door_held", "The door is closed again.", rest_s=LEAF_REST_S),
-        "duress": _now(
-            "Somebody at the door has silently asked for help.",
-            "Call 112, and do not ring the library.",
-            wordless=True,
-            rest_s=NO_REST_S,
-            lasts=A_MOMENT,
-        ),
-        "help_called": _now(
-            "Somebody has called for help at the screen by the door.",
-            "Send somebody, in danger call 112; acknowledge it once somebody is on the way.",
-            rest_s=LEAF_REST_S,
-            lasts=A_MOMENT,
-        ),
-        "inputs_failing": _now(
-            "The door contact or another input can't be read.",
-            "Check the wires and restart the Pi.",
-        ),
-        "inputs_failing_cleared": _over("inputs_failing", "The door's inputs can be read again."),
-        "reader_lost": _now(
-            "The card reader is gone, so nobody can be let in.",
-            "Check its cable and plug it in again.",
-            means_nobody_enters=DOOR,
-        ),
-        "reader_lost_cleared": _over("reader_lost", "The card reader is back."),
-        "keypad_lost": _now(
-            "The keypad is gone, so nobody can type a PIN.",
-            "Check its cable and plug it in again.",
-            means_nobody_enters=DOOR,
-        ),
-        "keypad_lost_cleared": _over("keypad_lost", "The keypad is back."),
-        "patron_cache_failing": _now(
-            "The patron register can't be read, so no patron is let in.",
-            "Run doorctl status and send the register again: doorctl sync push --full.",
-            means_nobody_enters=DOOR,
-        ),
-        "patron_cache_failing_cleared": _over(
-            "patron_cache_failing", "The patron register can be read again."
-        ),
-        "patrons_expired": _now(
-            "No push has confirmed the patron register for 30 days, so it was deleted.",
-            "Send the whole register again: doorctl sync push --full.",
-            means_nobody_enters=Source.WEB,
-        ),
-        "patrons_expired_cleared": _over("patrons_expired", "There is a patron register again."),
-        "store_damaged": _now(
-            "A database was damaged; the damaged part is not used.",
-            "Send the register again (doorctl sync push --full) and soon change the SD card.",
-            lasts=A_MOMENT,
-        ),
-        "self_test_failed": _now(
-            "The morning's self-test found a fault.", "Run doorctl selftest on the machine."
-        ),
-        "self_test_failed_cleared": _over(
-            "self_test_failed", "The self-test finds no fault any more."
-        ),
-        "relay_unsafe": _today(
-            "The relay can stay on if the door process dies.",
-            "Run doorctl check-config and do what it says.",
-        ),
-        "relay_unsafe_cleared": _over("relay_unsafe", "The relay can't stay on any more."),
-        "calendar_unknown": _now(
-            "The opening hours are not known, so the door is closed to patrons.",
-            "Write today's hours or the usual week on the staff page, or mend [hours].",
-            means_nobody_enters=DOOR,
-        ),
-        "calendar_unknown_cleared": _over("calendar_unknown", "The opening hours are known again."),
-        "clock_untrusted_at_opening": _now(
-            "The clock is not set, so no patron is let in.",
-            "See whether the network and timedatectl are right.",
-            means_nobody_enters=DOOR,
-        ),
-        "clock_untrusted_at_opening_cleared": _over(
-            "clock_untrusted_at_opening", "The clock is set again."
-        ),
-        DOOR_SILENT: _now(
-            "The door process does not answer.",
-            "Run systemctl status doorctl-door; else restart the Pi.",
-            means_nobody_enters=Source.WEB,
-        ),
-        DOOR_ANSWERS: _over(DOOR_SILENT, "The door process answers again."),
-        "door_failed": _today(
-            "The door process has failed and is started again.",
-            "Run systemctl status doorctl-door.",
-            lasts=A_MOMENT,
-        ),
-        "web_failed": _today(
-            "The web process has failed; the door still works.",
-            "Run systemctl status doorctl-web.",
-            lasts=A_MOMENT,
-        ),
-        "upgrade_taken_back": _today(
-            "A new release did not start well, so the one before is in use again.",
-            "Read why: journalctl -t doorctl, and tell who sent it.",
-            lasts=A_MOMENT,
-        ),
-        "upgrade_not_begun": _today(
-            "A new release could not be taken into use; the one before runs on.",
-            "Read why: journalctl -t doorctl; mend it, then apt install --reinstall doorctl.",
-        ),
-        "upgrade_not_begun_cleared": _over(
-            "upgrade_not_begun", "No release waits any more to be taken into use."
-        ),
-        "release_differs": _today(
-            "Another release of doorctl runs than the package that is installed.",
-            "Read why: journalctl -t doorctl, and tell who sent it; or install it once more.",
-        ),
-        "release_differs_cleared": _over("release_differs", "The release that is installed runs."),
-        "visit_log_failing": _today(
-            "The door log can't be written; patrons are still let in.",
-            "See whether the disk is full or read-only (df, dmesg).",
-        ),
-        "visit_log_cleared": _over("visit_log_failing", "The door log is written again."),
-        "patrons_outdated": _today(
-            "The patron register was made for another age limit.",
-            "Send the whole register again: doorctl sync push --full.",
-        ),
-        "patrons_outdated_cleared": _over(
-            "patrons_outdated", "The patron register was made for this age limit."
-        ),
-        "patrons_unusable": _now(
-            "The patron register was made for a lower age limit, so no patron is let in.",
-            "Send the whole register again: doorctl sync push --full.",
-            means_nobody_enters=DOOR,
-        ),
-        "patrons_unusable_cleared": _over(
-            "patrons_unusable", "The patron register was made for an age limit that counts here."
-        ),
-        "refusals_unusual": _today(
-            "Unusually many are refused for the same reason.",
-            "Read the door log, and try a card yourself.",
-            lasts=A_MOMENT,
-        ),
-        "push_guarded": _today(
-            "A push would shut out too many patrons and was refused.",
-            "Check the export; else approve it with --approved-by NAME.",
-        ),
-        "push_guarded_cleared": _over("push_guarded", "A push was accepted again."),
-        "push_widened": _today(
-            "A push lets in many patrons who were refused before.",
-            "Check whether the export lacks blocks or municipalities.",
-            lasts=A_MOMENT,
-        ),
-        "push_unusual": _today(
-            "A push changes unusually many cards and was applied; soon it may shut patrons out.",
-            "Check end dates and patron numbers (patronId) in the export.",
-            lasts=A_MOMENT,
-        ),
-        "push_conflict": _today(
-            "Two pushes have the same number and other contents.",
-            "Find out whether two servers send to this branch.",
-        ),
-        "push_conflict_cleared": _over("push_conflict", "Pushes have numbers of their own again."),
-        "push_approved": AlarmKind(
-            NOTE,
-            "A large change of the patron register was approved and applied.",
-            "Ask whoever approved it, if you wonder.",
-            lasts=A_MOMENT,
-        ),
-        "branch_rolled_back": _now(
-            "The branch's database is an older copy: passes that were revoked may count again.",
-            "Look at passes and bans since the day that the audit log names, then acknowledge it.",
-            lasts=UNTIL_SEEN,
-        ),
-        "audit_rewritten": _now(
-            "The audit log of a branch was written anew or rolled back.",
-            "See who changed it, and why; then doorctl sync push --audit-confirmed BRANCH.",
-            lasts=UNTIL_SEEN,
-        ),
-        "export_old": _today(
-            "No new export has come from the library system for 26 hours.",
-            "See whether the library system makes its export, and whether it arrives here.",
-        ),
-        "export_old_cleared": _over("export_old", "A new export has come."),
-        "rows_set_aside": _today(
-            "Some rows of the export are wrong and were set aside.",
-            "Mend the patrons in the library system; set-aside.txt on the server has all rows.",
-        ),
-        "rows_set_aside_cleared": _over("rows_set_aside", "No row is wrong any more."),
-        "branch_behind": _today(
-            "A branch could not be given the patron register for long.",
-            "See whether its Pi and network are up; after 72 hours no patron is let in there.",
-        ),
-        "branch_behind_cleared": _over("branch_behind", "The branch has the register."),
-        "branch_refuses": _today(
-            "A branch refuses the patron register.",
-            "Do what the reason says: mend export, key or rules, or approve it.",
-        ),
-        "branch_refuses_cleared": _over("branch_refuses", "The branch takes the register again."),
-        "sync_failed": _today(
-            "The patron register could be sent to no branch.",
-            "Mend what the reason names, often the export; doorctl sync push says all of it.",
-        ),
-        "sync_failed_cleared": _over("sync_failed", "The patron register is sent again."),
-        "register_old": _today(
-            "The patron register has not come for long; at its limit no patron is let in.",
-            "See on the server why: doorctl sync push.",
-        ),
-        "register_old_cleared": _over("register_old", "The patron register has come again."),
-        "register_too_old": _now(
-            "The patron register is older than its limit, so no patron is let in.",
-            "See on the server why: doorctl sync push.",
-            means_nobody_enters=DOOR,
-        ),
-        "register_too_old_cleared": _over(
-            "register_too_old", "The patron register is new enough again."
-        ),
-        "disk_low": _today(
-            "The disk is nearly full.", "Delete what other programs have left there (df, du)."
-        ),
-        "disk_low_cleared": _over("disk_low", "There is room on the disk again."),
-        "disk_slow": _today(
-            "The disk takes long to write, as a dying one does; patrons are still let in.",
-            "Soon change the SD card, and have a backup: doorctl backup.",
-        ),
-        "disk_slow_cleared": _over("disk_slow", "The disk writes quickly again."),
-        "backup_failed": _today(
-            "The backup could not be made or sent.",
-            "Run doorctl backup on the machine, and do what it says.",
-            lasts=A_MOMENT,
-        ),
-        "backup_old": _today(
-            "No backup has been made for 2 days.",
-            "Run doorctl backup on the machine, and do what it says.",
-        ),
-        "backup_old_cleared": _over("backup_old", "A backup has been made again."),
-        "key_old": _today(
-            "A key will soon have been in use for three years.",
-            "Change it: doorctl keys rotate, as systemd/README.md says.",
-        ),
-        "key_old_cleared": _over("key_old", "No key is old any more."),
-        "web_silent": _today(
-            "The web process does not answer; the door works, and hears nothing new.",
-            "Run systemctl restart doorctl-web.",
-        ),
-        "web_silent_cleared": _over("web_silent", "The web process answers again."),
-        "undervoltage": _today(
-            "The power supply is too weak; the Pi may stop.",
-            "Change the power supply for one that is made for this Pi.",
-        ),
-        "undervoltage_cleared": _over("undervoltage", "The power supply is good enough again."),
-        "certificate_expires": _today(
-            "The certificate of the web pages ends soon, or its new files can't be used.",
-            "Renew it, or mend the files of web.tls.",
-        ),
-        "certificate_expires_cleared": _over(
-            "certificate_expires", "The web pages have a good certificate again."
-        ),
-        "library_silent": _today(
-            "The library system does not answer; cards that are known still work.",
-            "See whether the network and the supplier report a fault.",
-        ),
-        "library_answers": _over("library_silent", "The library system answers again."),
-        "website_silent": _today(
-            "The website's hours can't be fetched; the last ones count.",
-            "See whether the website is down before the kept days are used up.",
-        ),
-        "website_answers": _over("website_silent", "The website's hours are fetched again."),
-        "website_emptied": _today(
-            "The website has no opening hours any more; in an hour it is closed here.",
-            "Put the hours back, or correct the number in hours.website_branch.",
-        ),
-        "website_filled": _over("website_emptied", "The website has opening hours again."),
-        "website_unknown_category": _today(
-            "The website has a kind of hours that the door does not know.",
-            "Check today's hours; on the website, call it as the others are called.",
-        ),
-        "website_unknown_category_cleared": _over(
-            "website_unknown_category", "The website has only kinds of hours that the door knows."
-        ),
-        "holidays_failing": _today(
-            "The public holidays could not be computed or stored.",
-            "Write the next holiday on the staff page.",
-        ),
-        "holidays_failing_cleared": _over(
-            "holidays_failing", "The public holidays are stored again."
-        ),
-        "branch_failing": _today(
-            "The branch's database can't be read or written.",
-            "See whether the disk is full or broken, and restart doorctl-web.",
-            means_nobody_enters=DOOR,
-        ),
-        "branch_failing_cleared": _over(
-            "branch_failing", "The branch's database can be read and written again."
-        ),
-        "rounds_failing": _today(
-            "A standing task of the door or the web process failed.", JOURNAL, lasts=A_MOMENT
-        ),
-        "output_failing": _today(
-            "Light, alarm or another output can't be switched.",
-            "Switch it by hand, and check its relay or command.",
-        ),
-        "output_failing_cleared": _over(
-            "output_failing", "Light, alarm and other outputs are switched again."
-        ),
-        "lamps_failing": _today(
-            "Lamps or buzzer at the reader do not work.", "Check the wires at the reader."
-        ),
-        "lamps_failing_cleared": _over(
-            "lamps_failing", "Lamps and buzzer at the reader work again."
-        ),
-        "card_guessed": _today(
-            "A card was used with many wrong PINs and with the right one too.",
-            "Find it in the door log; have its PIN changed, then unlock it.",
-            lasts=A_MOMENT,
-        ),
-        "overloaded": _today(
-            "Cards come faster than they can be looked up.",
-            "See whether the reader repeats a card.",
-            lasts=A_MOMENT,
-        ),
-        "stalled": _today(
-            "The door process stood still; what was typed is void.",
-            "Check power supply and SD card if it happens again.",
-            lasts=A_MOMENT,
-        ),
-        "process_stuck": _today(
-            "Part of the door process is stuck, so it is started afresh.",
-            "Read the journal, and see whether the SD card fails (dmesg), if it happens again.",
-            lasts=A_MOMENT,
-        ),
-        "clock_stepped": _now(
-            "The clock jumped, so it is taken to be wrong, and no hours open the door.",
-            "See which time server the Pi uses. If the clock is right, say so on the overview.",
-            means_nobody_enters=DOOR,
-        ),
-        "clock_stepped_cleared": _over("clock_stepped", "The clock is taken to be right again."),
-        "clock_leapt": _now(
-            "One source alone says how long the power was off, and that is more than an hour.",
-            "If the clock is right, say so on the overview; else cut the network and restart.",
-        ),
-        "clock_leapt_cleared": _over("clock_leapt", "The time is confirmed."),
-        "clock_unconfirmed": _now(
-            "One source alone has set the clock since the start: the door opens by card only.",
-            "If the clock is right, say so on the overview: then the door stands unlocked.",
-        ),
-        "clock_unconfirmed_cleared": _over(
-            "clock_unconfirmed", "The door no longer waits for the time to be confirmed."
-        ),
-        "purge_failed": _today(
-            "Old visits could not be deleted.", "Run doorctl purge; check the disk."
-        ),
-        "purge_failed_cleared": _over("purge_failed", "Old visits are deleted again."),
-        "purge_overdue": _today(
-            "Visits are a day older than they may be and not deleted; every list hides them.",
-            "Look at the clock (date). If it is right: doorctl purge --believe-clock.",
-        ),
-        "purge_overdue_cleared": _over("purge_overdue", "No visit is older than it may be."),
-        "purge_incomplete": _today(
-            "Traces of deleted visits are still in a file.",
-            "It is tried again; close programs that read visits.db.",
-        ),
-        "purge_incomplete_cleared": _over(
-            "purge_incomplete", "The traces of deleted visits are gone."
-        ),
-        "purge_limited": _today(
-            "More than a day of visits is too old at once, so they go by a day an hour.",
-            "If the clock is wrong, pull the network cable, restart the Pi; else doorctl purge.",
-        ),
-        "purge_limited_cleared": _over("purge_limited", "All old visits are deleted."),
-        "control_failing": _today(
-            "A process can't be asked: its socket was not made.",
-            "See the storage directory's owner, mode.",
-        ),
-        "control_failing_cleared": _over("control_failing", "The processes can be asked again."),
-        "not_kept": AlarmKind(
-            NOTE,
-            "An answer of the library system was not kept.",
-            "The next visit asks again; check the disk if it goes on.",
-            lasts=A_MOMENT,
-        ),
-        "log_dropped": _today(
-            "Log lines were lost because nobody read them.",
-            "See whether journald runs.",
-            lasts=A_MOMENT,
-        ),
-        NOT_SENT: _today(
-            "An alarm could not be sent.", "Mend [alarms], and try it: doorctl alarm send test."
-        ),
-        "alarm_not_sent_cleared": _over(NOT_SENT, "Alarms are sent again."),
-        HELD_BACK: _today("So many alarms come that some have to wait.", JOURNAL, lasts=A_MOMENT),
-        UNLISTED: _today("An alarm that is not on the list.", JOURNAL, lasts=A_MOMENT),
-        TEST: AlarmKind(NOTE, "This is a test.", NOTHING, lasts=A_MOMENT),
-    }
-)
-"""Kind -> the facts about it, most urgent first; scripts rely on the names."""
+_kinds: dict[str, AlarmKind] = {
+    "door_forced": at_once(
+        "The door was opened without a card or button.",
+        "Look at the door, or call security.",
+        rest_s=LEAF_REST_S,
+    ),
+    "door_forced_cleared": over(
+        "door_forced",
+        "The door that was forced is closed.",
+        "See whether the lock still holds.",
+        rest_s=LEAF_REST_S,
+    ),
+    "door_held": at_once(
+        "The door has stood open for too long.",
+        "Close it; remove what holds it.",
+        rest_s=LEAF_REST_S,
+    ),
+    "door_held_cleared": over("door_held", "The door is closed again.", rest_s=LEAF_REST_S),
+    "duress": at_once(
+        "Somebody at the door has silently asked for help.",
+        "Call 112, and do not ring the library.",
+        wordless=True,
+        rest_s=NO_REST_S,
+        lasts=A_MOMENT,
+    ),
+    "help_called": at_once(
+        "Somebody has called for help at the screen by the door.",
+        "Send somebody, in danger call 112; acknowledge it once somebody is on the way.",
+        rest_s=LEAF_REST_S,
+        lasts=A_MOMENT,
+    ),
+    "inputs_failing": at_once(
+        "The door contact or another input can't be read.",
+        "Check the wires and restart the Pi.",
+    ),
+    "inputs_failing_cleared": over("inputs_failing", "The door's inputs can be read again."),
+    "reader_lost": at_once(
+        "The card reader is gone, so nobody can be let in.",
+        "Check its cable and plug it in again.",
+        means_nobody_enters=DOOR,
+    ),
+    "reader_lost_cleared": over("reader_lost", "The card reader is back."),
+    "keypad_lost": at_once(
+        "The keypad is gone, so nobody can type a PIN.",
+        "Check its cable and plug it in again.",
+        means_nobody_enters=DOOR,
+    ),
+    "keypad_lost_cleared": over("keypad_lost", "The keypad is back."),
+    "patron_cache_failing": at_once(
+        "The patron register can't be read, so no patron is let in.",
+        "Run doorctl status and send the register again: doorctl sync push --full.",
+        means_nobody_enters=DOOR,
+    ),
+    "patron_cache_failing_cleared": over(
+        "patron_cache_failing", "The patron register can be read again."
+    ),
+    "patrons_expired": at_once(
+        "No push has confirmed the patron register for 30 days, so it was deleted.",
+        "Send the whole register again: doorctl sync push --full.",
+        means_nobody_enters=Source.WEB,
+    ),
+    "patrons_expired_cleared": over("patrons_expired", "There is a patron register again."),
+    "store_damaged": at_once(
+        "A database was damaged; the damaged part is not used.",
+        "Send the register again (doorctl sync push --full) and soon change the SD card.",
+        lasts=A_MOMENT,
+    ),
+    "self_test_failed": at_once(
+        "The morning's self-test found a fault.", "Run doorctl selftest on the machine."
+    ),
+    "self_test_failed_cleared": over("self_test_failed", "The self-test finds no fault any more."),
+    "relay_unsafe": today(
+        "The relay can stay on if the door process dies.",
+        "Run doorctl check-config and do what it says.",
+    ),
+    "relay_unsafe_cleared": over("relay_unsafe", "The relay can't stay on any more."),
+    "calendar_unknown": at_once(
+        "The opening hours are not known, so the door is closed to patrons.",
+        "Write today's hours or the usual week on the staff page, or mend [hours].",
+        means_nobody_enters=DOOR,
+    ),
+    "calendar_unknown_cleared": over("calendar_unknown", "The opening hours are known again."),
+    "clock_untrusted_at_opening": at_once(
+        "The clock is not set, so no patron is let in.",
+        "See whether the network and timedatectl are right.",
+        means_nobody_enters=DOOR,
+    ),
+    "clock_untrusted_at_opening_cleared": over(
+        "clock_untrusted_at_opening", "The clock is set again."
+    ),
+    DOOR_SILENT: at_once(
+        "The door process does not answer.",
+        "Run systemctl status doorctl-door; else restart the Pi.",
+        means_nobody_enters=Source.WEB,
+    ),
+    DOOR_ANSWERS: over(DOOR_SILENT, "The door process answers again."),
+    "door_failed": today(
+        "The door process has failed and is started again.",
+        "Run systemctl status doorctl-door.",
+        lasts=A_MOMENT,
+    ),
+    "web_failed": today(
+        "The web process has failed; the door still works.",
+        "Run systemctl status doorctl-web.",
+        lasts=A_MOMENT,
+    ),
+    "upgrade_taken_back": today(
+        "A new release did not start well, so the one before is in use again.",
+        "Read why: journalctl -t doorctl, and tell who sent it.",
+        lasts=A_MOMENT,
+    ),
+    "upgrade_not_begun": today(
+        "A new release could not be taken into use; the one before runs on.",
+        "Read why: journalctl -t doorctl; mend it, then apt install --reinstall doorctl.",
+    ),
+    "upgrade_not_begun_cleared": over(
+        "upgrade_not_begun", "No release waits any more to be taken into use."
+    ),
+    "release_differs": today(
+        "Another release of doorctl runs than the package that is installed.",
+        "Read why: journalctl -t doorctl, and tell who sent it; or install it once more.",
+    ),
+    "release_differs_cleared": over("release_differs", "The release that is installed runs."),
+    "visit_log_failing": today(
+        "The door log can't be written; patrons are still let in.",
+        "See whether the disk is full or read-only (df, dmesg).",
+    ),
+    "visit_log_cleared": over("visit_log_failing", "The door log is written again."),
+    "patrons_outdated": today(
+        "The patron register was made for another age limit.",
+        "Send the whole register again: doorctl sync push --full.",
+    ),
+    "patrons_outdated_cleared": over(
+        "patrons_outdated", "The patron register was made for this age limit."
+    ),
+    "patrons_unusable": at_once(
+        "The patron register was made for a lower age limit, so no patron is let in.",
+        "Send the whole register again: doorctl sync push --full.",
+        means_nobody_enters=DOOR,
+    ),
+    "patrons_unusable_cleared": over(
+        "patrons_unusable", "The patron register was made for an age limit that counts here."
+    ),
+    "refusals_unusual": today(
+        "Unusually many are refused for the same reason.",
+        "Read the door log, and try a card yourself.",
+        lasts=A_MOMENT,
+    ),
+    "push_guarded": today(
+        "A push would shut out too many patrons and was refused.",
+        "Check the export; else approve it with --approved-by NAME.",
+    ),
+    "push_guarded_cleared": over("push_guarded", "A push was accepted again."),
+    "push_widened": today(
+        "A push lets in many patrons who were refused before.",
+        "Check whether the export lacks blocks or municipalities.",
+        lasts=A_MOMENT,
+    ),
+    "push_unusual": today(
+        "A push changes unusually many cards and was applied; soon it may shut patrons out.",
+        "Check end dates and patron numbers (patronId) in the export.",
+        lasts=A_MOMENT,
+    ),
+    "push_conflict": today(
+        "Two pushes have the same number and other contents.",
+        "Find out whether two servers send to this branch.",
+    ),
+    "push_conflict_cleared": over("push_conflict", "Pushes have numbers of their own again."),
+    "push_approved": AlarmKind(
+        NOTE,
+        "A large change of the patron register was approved and applied.",
+        "Ask whoever approved it, if you wonder.",
+        lasts=A_MOMENT,
+    ),
+    "branch_rolled_back": at_once(
+        "The branch's database is an older copy: passes that were revoked may count again.",
+        "Look at passes and bans since the day that the audit log names, then acknowledge it.",
+        lasts=UNTIL_SEEN,
+    ),
+    "audit_rewritten": at_once(
+        "The audit log of a branch was written anew or rolled back.",
+        "See who changed it, and why; then doorctl sync push --audit-confirmed BRANCH.",
+        lasts=UNTIL_SEEN,
+    ),
+    "export_old": today(
+        "No new export has come from the library system for 26 hours.",
+        "See whether the library system makes its export, and whether it arrives here.",
+    ),
+    "export_old_cleared": over("export_old", "A new export has come."),
+    "rows_set_aside": today(
+        "Some rows of the export are wrong and were set aside.",
+        "Mend the patrons in the library system; set-aside.txt on the server has all rows.",
+    ),
+    "rows_set_aside_cleared": over("rows_set_aside", "No row is wrong any more."),
+    "branch_behind": today(
+        "A branch could not be given the patron register for long.",
+        "See whether its Pi and network are up; after 72 hours no patron is let in there.",
+    ),
+    "branch_behind_cleared": over("branch_behind", "The branch has the register."),
+    "branch_refuses": today(
+        "A branch refuses the patron register.",
+        "Do what the reason says: mend export, key or rules, or approve it.",
+    ),
+    "branch_refuses_cleared": over("branch_refuses", "The branch takes the register again."),
+    "sync_failed": today(
+        "The patron register could be sent to no branch.",
+        "Mend what the reason names, often the export; doorctl sync push says all of it.",
+    ),
+    "sync_failed_cleared": over("sync_failed", "The patron register is sent again."),
+    "register_old": today(
+        "The patron register has not come for long; at its limit no patron is let in.",
+        "See on the server why: doorctl sync push.",
+    ),
+    "register_old_cleared": over("register_old", "The patron register has come again."),
+    "register_too_old": at_once(
+        "The patron register is older than its limit, so no patron is let in.",
+        "See on the server why: doorctl sync push.",
+        means_nobody_enters=DOOR,
+    ),
+    "register_too_old_cleared": over(
+        "register_too_old", "The patron register is new enough again."
+    ),
+    "disk_low": today(
+        "The disk is nearly full.", "Delete what other programs have left there (df, du)."
+    ),
+    "disk_low_cleared": over("disk_low", "There is room on the disk again."),
+    "disk_slow": today(
+        "The disk takes long to write, as a dying one does; patrons are still let in.",
+        "Soon change the SD card, and have a backup: doorctl backup.",
+    ),
+    "disk_slow_cleared": over("disk_slow", "The disk writes quickly again."),
+    "backup_failed": today(
+        "The backup could not be made or sent.",
+        "Run doorctl backup on the machine, and do what it says.",
+        lasts=A_MOMENT,
+    ),
+    "backup_old": today(
+        "No backup has been made for 2 days.",
+        "Run doorctl backup on the machine, and do what it says.",
+    ),
+    "backup_old_cleared": over("backup_old", "A backup has been made again."),
+    "key_old": today(
+        "A key will soon have been in use for three years.",
+        "Change it: doorctl keys rotate, as systemd/README.md says.",
+    ),
+    "key_old_cleared": over("key_old", "No key is old any more."),
+    "web_silent": today(
+        "The web process does not answer; the door works, and hears nothing new.",
+        "Run systemctl restart doorctl-web.",
+    ),
+    "web_silent_cleared": over("web_silent", "The web process answers again."),
+    "undervoltage": today(
+        "The power supply is too weak; the Pi may stop.",
+        "Change the power supply for one that is made for this Pi.",
+    ),
+    "undervoltage_cleared": over("undervoltage", "The power supply is good enough again."),
+    "certificate_expires": today(
+        "The certificate of the web pages ends soon, or its new files can't be used.",
+        "Renew it, or mend the files of web.tls.",
+    ),
+    "certificate_expires_cleared": over(
+        "certificate_expires", "The web pages have a good certificate again."
+    ),
+    "library_silent": today(
+        "The library system does not answer; cards that are known still work.",
+        "See whether the network and the supplier report a fault.",
+    ),
+    "library_answers": over("library_silent", "The library system answers again."),
+    "branch_failing": today(
+        "The branch's database can't be read or written.",
+        "See whether the disk is full or broken, and restart doorctl-web.",
+        means_nobody_enters=DOOR,
+    ),
+    "branch_failing_cleared": over(
+        "branch_failing", "The branch's database can be read and written again."
+    ),
+    "rounds_failing": today(
+        "A standing task of the door or the web process failed.", JOURNAL, lasts=A_MOMENT
+    ),
+    "lamps_failing": today(
+        "Lamps or buzzer at the reader do not work.", "Check the wires at the reader."
+    ),
+    "lamps_failing_cleared": over("lamps_failing", "Lamps and buzzer at the reader work again."),
+    "card_guessed": today(
+        "A card was used with many wrong PINs and with the right one too.",
+        "Find it in the door log; have its PIN changed, then unlock it.",
+        lasts=A_MOMENT,
+    ),
+    "overloaded": today(
+        "Cards come faster than they can be looked up.",
+        "See whether the reader repeats a card.",
+        lasts=A_MOMENT,
+    ),
+    "stalled": today(
+        "The door process stood still; what was typed is void.",
+        "Check power supply and SD card if it happens again.",
+        lasts=A_MOMENT,
+    ),
+    "process_stuck": today(
+        "Part of the door process is stuck, so it is started afresh.",
+        "Read the journal, and see whether the SD card fails (dmesg), if it happens again.",
+        lasts=A_MOMENT,
+    ),
+    "clock_stepped": at_once(
+        "The clock jumped, so it is taken to be wrong, and no hours open the door.",
+        "See which time server the Pi uses. If the clock is right, say so on the overview.",
+        means_nobody_enters=DOOR,
+    ),
+    "clock_stepped_cleared": over("clock_stepped", "The clock is taken to be right again."),
+    "clock_leapt": at_once(
+        "One source alone says how long the power was off, and that is more than an hour.",
+        "If the clock is right, say so on the overview; else cut the network and restart.",
+    ),
+    "clock_leapt_cleared": over("clock_leapt", "The time is confirmed."),
+    "clock_unconfirmed": at_once(
+        "One source alone has set the clock since the start: the door opens by card only.",
+        "If the clock is right, say so on the overview: then the door stands unlocked.",
+    ),
+    "clock_unconfirmed_cleared": over(
+        "clock_unconfirmed", "The door no longer waits for the time to be confirmed."
+    ),
+    "purge_failed": today("Old visits could not be deleted.", "Run doorctl purge; check the disk."),
+    "purge_failed_cleared": over("purge_failed", "Old visits are deleted again."),
+    "purge_overdue": today(
+        "Visits are a day older than they may be and not deleted; every list hides them.",
+        "Look at the clock (date). If it is right: doorctl purge --believe-clock.",
+    ),
+    "purge_overdue_cleared": over("purge_overdue", "No visit is older than it may be."),
+    "purge_incomplete": today(
+        "Traces of deleted visits are still in a file.",
+        "It is tried again; close programs that read visits.db.",
+    ),
+    "purge_incomplete_cleared": over("purge_incomplete", "The traces of deleted visits are gone."),
+    "purge_limited": today(
+        "More than a day of visits is too old at once, so they go by a day an hour.",
+        "If the clock is wrong, pull the network cable, restart the Pi; else doorctl purge.",
+    ),
+    "purge_limited_cleared": over("purge_limited", "All old visits are deleted."),
+    "control_failing": today(
+        "A process can't be asked: its socket was not made.",
+        "See the storage directory's owner, mode.",
+    ),
+    "control_failing_cleared": over("control_failing", "The processes can be asked again."),
+    "not_kept": AlarmKind(
+        NOTE,
+        "An answer of the library system was not kept.",
+        "The next visit asks again; check the disk if it goes on.",
+        lasts=A_MOMENT,
+    ),
+    "log_dropped": today(
+        "Log lines were lost because nobody read them.",
+        "See whether journald runs.",
+        lasts=A_MOMENT,
+    ),
+    NOT_SENT: today(
+        "An alarm could not be sent.", "Mend [alarms], and try it: doorctl alarm send test."
+    ),
+    "alarm_not_sent_cleared": over(NOT_SENT, "Alarms are sent again."),
+    HELD_BACK: today("So many alarms come that some have to wait.", JOURNAL, lasts=A_MOMENT),
+    UNLISTED: today("An alarm that is not on the list.", JOURNAL, lasts=A_MOMENT),
+    TEST: AlarmKind(NOTE, "This is a test.", NOTHING, lasts=A_MOMENT),
+}
+KINDS: Mapping[str, AlarmKind] = MappingProxyType(_kinds)
+"""Kind -> the facts about it, most urgent first; scripts rely on the names. Extras add theirs."""
+
+_ends = {known.clears: kind for kind, known in KINDS.items() if known.clears is not None}
+ENDS: Mapping[str, str] = MappingProxyType(_ends)
+"""Kind -> the kind that ends it; all others are over once somebody has acknowledged them."""
+
+
+def enlist(kinds: Mapping[str, AlarmKind]) -> None:
+    """Put an extra's kinds on the list, as it is found; nothing is taken off it."""
+    _kinds.update(kinds)
+    _ends.update({known.clears: kind for kind, known in kinds.items() if known.clears is not None})
 
 
 def kind_of(name: str) -> AlarmKind:
     """Return the facts about a kind; those of ``unlisted`` for one that is not on the list."""
     return KINDS.get(name, KINDS[UNLISTED])
 
-
-ENDS: Mapping[str, str] = MappingProxyType(
-    {known.clears: kind for kind, known in KINDS.items() if known.clears is not None}
-)
-"""Kind -> the kind that ends it; all others are over once somebody has acknowledged them."""
 
 MOMENT_SHOWN = timedelta(hours=24)
 """How long after a moment machines still name it: a day later a check has to say what is new."""

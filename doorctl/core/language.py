@@ -25,6 +25,9 @@ from doorctl.core.errors import ConfigError, Problem
 OWN: Final = Path(__file__).parent / "locale"
 """The catalogues that come with doorctl: one folder a language, one file a page."""
 
+EXTRAS: Final = Path(__file__).parents[1] / "extras"
+"""Where each extra has its own, named by the language."""
+
 ENGLISH = "en"
 DANISH = "da"
 
@@ -89,7 +92,7 @@ def own(code: str) -> Language:
 
 
 def _files(code: str) -> list[Path]:
-    return sorted((OWN / code).glob("*.po"))
+    return [*sorted((OWN / code).glob("*.po")), *sorted(EXTRAS.glob(f"*/{code}.po"))]
 
 
 def _language(code: str, paths: Iterable[Path]) -> Language:

@@ -133,14 +133,3 @@ class Sealer(Protocol):
 
     def stretch(self, identifier: Identifier) -> StretchedKey:
         """Return ``K`` of the design's section 4; about 0.3 s on the smallest Pi."""
-
-
-class Outputs(Protocol):
-    """Outputs that follow the hours, by name. Idempotent.
-
-    DeviceError: there is none of that name or it could not be switched; the others are as they
-    were.
-    """
-
-    def switch(self, name: str, *, on: bool) -> None:
-        """Switch one of them."""

@@ -1,4 +1,4 @@
-"""The loop's work on the hours: follow the mode, warn before closing, switch outputs.
+"""The loop's work on the hours: follow the mode, warn before closing, tell who follows it.
 
 Belongs to the controller's thread. The worker reads the calendar whenever branch.db has changed;
 before the first reading nobody comes in. Each turn and each step of an attempt first looks for a
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from doorctl.access.calendar import OPEN, Calendar, Cause, Mode, StoredCalendar
 from doorctl.access.day import (
@@ -20,7 +21,6 @@ from doorctl.access.day import (
     DayEffect,
     DayRules,
     ModeChanged,
-    OutputsChanged,
     Override,
     Standing,
     opens_next,
@@ -29,11 +29,10 @@ from doorctl.access.day import (
 )
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import Moment
-from doorctl.core.ports import WELL, AlarmOnce, EventLog, Outputs
+from doorctl.core.ports import AlarmOnce, EventLog
 from doorctl.door.lamps import Signal
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.self_test import due
-from doorctl.lookup.outputs import switch_all
 from doorctl.store.branch import BranchRecords
 
 CLOCK_PATIENCE_S = 300.0
@@ -61,14 +60,21 @@ class HoursRead:
     damaged: str | None = None
 
 
+class Follower(Protocol):
+    """An extra that follows the hours, such as a light. Must not raise."""
+
+    def follow(self, calendar: Calendar | None, override: Override | None, moment: Moment) -> None:
+        """Take note of a look at the hours by a dependable clock, once a minute or sooner."""
+
+
 @dataclass(eq=False, kw_only=True)
 class DailyRound:
     """Keep to the hours. One thread.
 
     `stands_free` says whether the doorway stands free while staff are there; not by a time that
     nothing has confirmed since the boot: until then cards are judged. `test` starts a
-    self-test before each opening, while somebody can still act. `outputs` are light and the like,
-    by name; None where there is nothing to switch. `log` takes `mode`, `closing` and `alarm` lines,
+    self-test before each opening, while somebody can still act. `followers` are told of each look
+    at the hours. `log` takes `mode`, `closing` and `alarm` lines,
     and `branch_failing` once until the hours are read.
     """
 
@@ -77,8 +83,8 @@ class DailyRound:
     branch: BranchRecords
     submit: Callable[[Callable[[], HoursRead]], None]
     doorway: DoorDriver
-    outputs: Outputs | None
     log: EventLog
+    followers: tuple[Follower, ...] = ()
     stands_free: bool = True
     test: Callable[[], None] = lambda: None
 
@@ -96,7 +102,6 @@ class DailyRound:
         self._was_read = False
         self._branch_failing = AlarmOnce(self.log, "branch_failing")
         self._again_in = 0
-        self._failing: frozenset[str] = frozenset()
         self._damaged: str | None = None
 
     @property
@@ -170,6 +175,9 @@ class DailyRound:
             self._carry_out(effect)
         if self._unconfirmed is not was_unconfirmed:
             self._stand_free()
+        if moment.dependable and self._day is not before:
+            for follower in self.followers:
+                follower.follow(self._day.calendar, self._day.override, moment)
         # Not at the very start: a reader that is still connecting is no fault.
         if moment.dependable and before.seen is not None and self._day is not before:
             self._test_when_due(moment)
@@ -237,8 +245,6 @@ class DailyRound:
             case ClosingWarned(minutes=minutes):
                 self.log.emit("closing", minutes=minutes)
                 self.doorway.show(Signal.CLOSING_WARNING)
-            case OutputsChanged(on=on):
-                self._switch(on)
             case CalendarLost():
                 self._calendar.tell("no hours are known for now")
             case CalendarFound():
@@ -260,10 +266,3 @@ class DailyRound:
         self._stand_free()
         if mode not in OPEN:
             self.doorway.close_house()
-
-    def _switch(self, on: frozenset[str]) -> None:
-        if self.outputs is not None:
-            names = [output.name for output in self.rules.outputs]
-            self._failing = switch_all(self.outputs, names, on, self._failing, self.log)
-            for name in {*names} - self._failing:
-                self.log.emit(WELL, kind="output_failing", part=name)

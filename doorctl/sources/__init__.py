@@ -1,1 +1,1 @@
-"""Clients of library systems, the identity provider, the website and branches."""
+"""What the clients of library systems share, and the client of a branch."""

@@ -10,22 +10,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from doorctl.accounts.account import (
-    LONGEST_NAME,
     NOBODY,
-    PROVIDER,
     Account,
-    Claims,
-    Origin,
     Person,
     Refusal,
     SecondFactor,
     login_name,
 )
 from doorctl.accounts.password import LONGEST_PASSWORD, Password, PasswordHasher, refuse_password
-from doorctl.accounts.roles import Role
 from doorctl.accounts.second_factor import factor_begun, factor_used
 from doorctl.accounts.session import Session, Token, new_token
 from doorctl.accounts.throttle import (
@@ -47,7 +42,6 @@ from doorctl.accounts.throttle import (
     newcomer_may,
 )
 from doorctl.core.errors import (
-    IdentityProviderError,
     InputError,
     SignInRefusedError,
     SignInWaitsError,
@@ -60,11 +54,6 @@ from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.services.deeds import OpenBranch
 from doorctl.store.accounts import AccountRecords, ArgonPasswords, Books
 from doorctl.web.branch_thread import BranchThread
-from doorctl.web.sign_ins_pending import Begun, PendingSignIns
-
-if TYPE_CHECKING:
-    from doorctl.sources.oidc import OidcProvider
-
 
 ResultT = TypeVar("ResultT")
 
@@ -73,9 +62,6 @@ ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 
 MINUTE_MS = 60_000
-
-
-NO_PROVIDER = "no identity provider is set up; see signin.oidc.issuer"
 
 
 NO_NAME = ""
@@ -119,7 +105,7 @@ class _Admitted:
 
 
 @dataclass(frozen=True, slots=True)
-class _Done(Generic[ResultT_co]):
+class SignInDone(Generic[ResultT_co]):
     """The result of a change; what goes on the audit log, if anything does, and who did it."""
 
     result: ResultT_co
@@ -131,8 +117,7 @@ class _Done(Generic[ResultT_co]):
 class SigningIn:
     """Let staff in and out. Thread-safe; calls wait for disk or network.
 
-    Slow work is done outside of the writer's thread. The configured identity provider is built at
-    the first use, unless a `provider` is given.
+    Slow work is done outside of the writer's thread.
     """
 
     def __init__(
@@ -141,15 +126,12 @@ class SigningIn:
         branch: BranchThread,
         *,
         hasher: PasswordHasher | None = None,
-        provider: OidcProvider | None = None,
         records: AccountRecords | None = None,
     ) -> None:
         self._config, self._clock = app.config, app.clock
         self._branch = branch
         self._hasher = hasher or ArgonPasswords()
-        self._provider = provider
         self._records = records or AccountRecords(app.storage.branch_db)
-        self._pending = PendingSignIns()
         self._key: bytes | None = None
 
     def close(self) -> None:
@@ -183,7 +165,7 @@ class SigningIn:
         """
         name = self._local(token)
         factor, codes = factor_begun(secret, code, self._clock.moment())
-        return self._run(partial(self._enrolled, name, factor)), codes
+        return self.run(partial(self._enrolled, name, factor)), codes
 
     def sign_in(
         self, name: str, password: Password, address: str, shown: str = "", code: str = ""
@@ -199,70 +181,7 @@ class SigningIn:
         # Not on the writer's thread: stretching takes longer than anything else it does.
         is_old = admitted.hashed is not None and self._hasher.is_old(admitted.hashed)
         fresh = self._hasher.hashed(password) if is_old else None
-        return self._run(partial(self._signed_in, admitted, fresh))
-
-    def begin_oidc(self, back: str = "/", session: Token | None = None) -> tuple[str, Token]:
-        """Return where to send the browser, and what it has to bring back in a cookie.
-
-        `back` is the path of ours that `finish_oidc` returns. A `session` that the browser has
-        already ends when the new one begins. Raises IdentityProviderError: there is none, or it
-        can't be reached.
-        """
-        # Who is signed in here already means to prove it again, such as to change accounts.
-        again = session is not None and self.whose(session) is not None
-        leads, pending = self._identity_provider().begin(again=again)
-        begun = Begun(pending, back, session)
-        return leads, self._pending.keep(begun, self._clock.monotonic_s())
-
-    def wanted_oidc(self, kept: Token) -> str:
-        """Return the path that a sign-in leads to; "/" where it is over.
-
-        Nothing is stored, and the sign-in stays under way.
-        """
-        begun = self._pending.take(kept, self._clock.monotonic_s(), stays=True)
-        return "/" if begun is None else begun.back
-
-    def stop_oidc(self, kept: Token) -> None:
-        """Forget a sign-in that came to nothing, if there is one."""
-        self._pending.take(kept, self._clock.monotonic_s())
-
-    def finish_oidc(self, kept: Token, *, state: str, code: str) -> tuple[Token, str]:
-        """Sign in the person that the provider sent back; return the session's token and path.
-
-        The token of `begin_oidc` counts once; the path is the page that the person wanted. Raises
-        InputError: it was not begun here, or is over. IdentityProviderError: there is none, or it
-        can't be believed. SignInRefusedError: the person has no access here. StoreError: it could
-        not be stored, so nobody was signed in.
-        """
-        begun = self._pending.take(kept, self._clock.monotonic_s())
-        if begun is None:
-            raise InputError("this sign-in was not begun here, or is over; begin again")
-        claims = self._identity_provider().finish(begun.pending, state=state, code=code)
-        token = self.sign_in_by_oidc(claims)
-        if begun.session is not None:
-            self.sign_out(begun.session)
-        return token, begun.back
-
-    def sign_in_by_oidc(self, claims: Claims) -> Token:
-        """Sign in a person that the identity provider knows; return a new token.
-
-        The first sign-in makes the account; the groups give the role each time. SignInRefusedError:
-        no role, disabled, or the login belongs to somebody else.
-        """
-        token = self._run(partial(self._provided, claims))
-        if token is None:
-            raise SignInRefusedError("your account at the municipality has no access here")
-        return token
-
-    def way_out(self) -> str:
-        """Return where a browser signs out at the identity provider; empty for nowhere.
-
-        It takes 10 s at most, and never fails: the person is signed out here already.
-        """
-        try:
-            return self._identity_provider().way_out()
-        except IdentityProviderError:
-            return ""
+        return self.run(partial(self._signed_in, admitted, fresh))
 
     def change_password(
         self,
@@ -286,7 +205,7 @@ class SigningIn:
             raise InputError("the new password is the old one; choose another one")
         admitted = self._proved(name, old, address, shown, code)
         hashed = self._hasher.hashed(new)
-        return self._run(partial(self._changed, admitted, hashed))
+        return self.run(partial(self._changed, admitted, hashed))
 
     def whose(self, token: Token, *, does: bool = True) -> Person | None:
         """Return who is signed in by a token; None for nobody.
@@ -301,7 +220,7 @@ class SigningIn:
         if does and session.touch_due(now):
             # A full disk ends the session sooner, and shows the page all the same.
             with suppress(StoreError):
-                self._run(partial(_touched, token.digest, now))
+                self.run(partial(_touched, token.digest, now))
         required = self._config.web.second_factor == "required"
         lacks = required and account.has_password and not account.second_factor
         return Person(account, session.fresh(now), lacks and self.tells_time)
@@ -330,17 +249,17 @@ class SigningIn:
         """End one of an account's sessions; do nothing if it has none of that number."""
         for digest, _ in self._records.sessions(name):
             if digest.hex() == number:
-                self._run(partial(_signed_out, digest))
+                self.run(partial(_signed_out, digest))
 
     def sign_out(self, token: Token) -> None:
         """End a session; do nothing if there is none."""
-        self._run(partial(_signed_out, token.digest))
+        self.run(partial(_signed_out, token.digest))
 
     def sign_out_everywhere(self, name: str) -> int:
         """End all sessions of an account; return how many there were."""
-        return self._run(lambda books, _moment: _all_signed_out(books, name))
+        return self.run(lambda books, _moment: _all_signed_out(books, name))
 
-    def _run(self, use: Callable[[Books, Moment], _Done[ResultT]]) -> ResultT:
+    def run(self, use: Callable[[Books, Moment], SignInDone[ResultT]]) -> ResultT:
         """Make a change and put it on the audit log, or neither; return the result."""
 
         def used(opened: OpenBranch, moment: Moment) -> ResultT:
@@ -352,22 +271,9 @@ class SigningIn:
 
         return self._branch.run(used)
 
-    def _identity_provider(self) -> OidcProvider:
-        if self._provider is None:
-            oidc = self._config.signin.oidc
-            if not oidc.issuer:
-                raise IdentityProviderError(NO_PROVIDER)
-            # Where nobody signs in by it, it costs no memory.
-            from doorctl.core.asking import read_password, trusting
-            from doorctl.sources.oidc import OidcProvider
-
-            secret, context = read_password(oidc.client_secret_file), trusting(oidc.ca_file)
-            self._provider = OidcProvider(oidc, secret, context, self._clock.moment)
-        return self._provider
-
     def _known_by(self) -> bytes:
         if self._key is None:
-            self._key = self._run(lambda books, _moment: _Done(books.failures.key()))
+            self._key = self.run(lambda books, _moment: SignInDone(books.failures.key()))
         return self._key
 
     def _browser(self, typed: str, shown: str) -> str | None:
@@ -379,7 +285,7 @@ class SigningIn:
         self, typed: str, password: Password, address: str, shown: str, code: str
     ) -> _Admitted:
         browser = self._browser(typed, shown)
-        admitted = self._run(partial(self._admitted, typed, address, browser))
+        admitted = self.run(partial(self._admitted, typed, address, browser))
         if isinstance(admitted, int):
             raise SignInWaitsError(admitted)
         compared = password if len(password.reveal()) <= LONGEST_PASSWORD else NO_PASSWORD
@@ -388,13 +294,13 @@ class SigningIn:
             used = factor_used(admitted.factor, code, self._clock.moment())
             fits, admitted = used is not None, replace(admitted, used=used)
         if not fits or admitted.refusal is not None:
-            self._run(partial(self._refused, admitted))
+            self.run(partial(self._refused, admitted))
             raise SignInRefusedError
         return admitted
 
     def _admitted(
         self, typed: str, address: str, browser: str | None, books: Books, _moment: Moment
-    ) -> _Done[_Admitted | int]:
+    ) -> SignInDone[_Admitted | int]:
         """Charge a try, or return how many seconds to wait; tries during a wait are charged too."""
         name, now, failures = login_name(typed) or NO_NAME, self._clock.boot_time(), books.failures
         charged = (ACCOUNT, name) if browser is None else (BROWSER, f"{browser} {name}")
@@ -406,11 +312,11 @@ class SigningIn:
         if waits_s and host is not None and self._may_all_the_same(name, whole, books):
             waits_s = 0
         if waits_s or all_wait_s:
-            return _Done(max(waits_s, all_wait_s))
+            return SignInDone(max(waits_s, all_wait_s))
         failures.keep(*charged, account_charged(own, now))
         account, hashed = books.accounts.find(name), books.accounts.password_of(name)
         factor = books.accounts.factor_of(name)
-        return _Done(_Admitted(name, charged, host, account, hashed, factor))
+        return SignInDone(_Admitted(name, charged, host, account, hashed, factor))
 
     def _may_all_the_same(self, name: str, address: Failures, books: Books) -> bool:
         """Tell whether an address may try a login that waits, and charge it."""
@@ -420,14 +326,14 @@ class SigningIn:
             books.failures.keep(NEWCOMER, name, newcomer_charged(newcomers, now))
         return may
 
-    def _refused(self, admitted: _Admitted, books: Books, _moment: Moment) -> _Done[None]:
+    def _refused(self, admitted: _Admitted, books: Books, _moment: Moment) -> SignInDone[None]:
         wait_s = account_wait_s(books.failures.find(*admitted.charged), self._clock.boot_time())
         known = None if admitted.account is None else admitted.account.name
-        return _refusal(known, admitted.refusal or Refusal.WRONG, wait_s)
+        return refusal(known, admitted.refusal or Refusal.WRONG, wait_s)
 
     def _signed_in(
         self, admitted: _Admitted, fresh: str | None, books: Books, moment: Moment
-    ) -> _Done[Token]:
+    ) -> SignInDone[Token]:
         account = self._still(admitted, books)
         self._forgive(admitted, books)
         if fresh is not None:
@@ -436,11 +342,11 @@ class SigningIn:
         before, after = admitted.factor, admitted.used
         spent = before is not None and after is not None and before.recovery != after.recovery
         left = {"codes_left": len(after.recovery)} if after is not None and spent else {}
-        return _Done(self._begun(account.name, books), Action.SIGNED_IN, account.name, left)
+        return SignInDone(self.begun(account.name, books), Action.SIGNED_IN, account.name, left)
 
     def _changed(
         self, admitted: _Admitted, hashed: str, books: Books, moment: Moment
-    ) -> _Done[Token]:
+    ) -> SignInDone[Token]:
         account = self._still(admitted, books)
         self._forgive(admitted, books)
         books.accounts.keep(replace(account, must_change=False), moment)
@@ -463,14 +369,14 @@ class SigningIn:
 
     def _enrolled(
         self, name: str, factor: SecondFactor, books: Books, _moment: Moment
-    ) -> _Done[Token]:
+    ) -> SignInDone[Token]:
         books.accounts.keep_factor(name, factor)
         return self._renewed(name, Action.ACCOUNT_FACTOR_SET, books)
 
-    def _renewed(self, name: str, action: Action, books: Books) -> _Done[Token]:
+    def _renewed(self, name: str, action: Action, books: Books) -> SignInDone[Token]:
         """End all sessions of an account that its owner has changed, and begin a new one."""
         books.sessions.end_all(name)
-        return _Done(self._begun(name, books), action, name, {"account": name})
+        return SignInDone(self.begun(name, books), action, name, {"account": name})
 
     def _forgive(self, admitted: _Admitted, books: Books) -> None:
         books.failures.keep(*admitted.charged, NONE)
@@ -478,55 +384,33 @@ class SigningIn:
             now, whole = self._clock.boot_time(), books.failures.find(ADDRESS, admitted.address)
             books.failures.keep(ADDRESS, admitted.address, address_refunded(whole, now))
 
-    def _provided(self, claims: Claims, books: Books, moment: Moment) -> _Done[Token | None]:
-        name, role = login_name(claims.name), self._role(claims.groups)
-        stored = None if name is None else books.accounts.find(name)
-        theirs = stored is not None and stored.subject == claims.subject
-        if name is None or role is None:
-            return _refusal(name if theirs else None, Refusal.NO_ROLE)
-        if stored is not None and (stored.disabled or not theirs):
-            return _refusal(name, Refusal.DISABLED if theirs else Refusal.NAME_TAKEN)
-        shown = "".join(filter(str.isprintable, claims.shown)).strip()[:LONGEST_NAME] or name
-        account = Account(name, shown, role, origin=Origin.PROVIDER, subject=claims.subject)
-        books.accounts.keep(account, moment)
-        if stored is None or stored.role is not role:
-            # Sessions of an earlier role would get the new one unasked.
-            books.sessions.end_all(name)
-            details = {"account": name, "role": role.value, "signed_in": 1}
-            return _Done(self._begun(name, books), Action.ACCOUNT_CHANGED, PROVIDER, details)
-        return _Done(self._begun(name, books), Action.SIGNED_IN, name)
-
-    def _role(self, groups: frozenset[str]) -> Role | None:
-        """Return the role of the first configured group that is among these."""
-        written = (entry.partition("=") for entry in self._config.signin.oidc.roles)
-        return next((Role(role) for role, _, group in written if group in groups), None)
-
-    def _begun(self, name: str, books: Books) -> Token:
+    def begun(self, name: str, books: Books) -> Token:
+        """Begin a session of an account; return its token."""
         token, now = new_token(), self._clock.boot_time()
         books.sessions.add(token.digest, Session(name, now, now))
         return token
 
 
-def _touched(digest: bytes, now: BootTime, books: Books, _moment: Moment) -> _Done[None]:
+def _touched(digest: bytes, now: BootTime, books: Books, _moment: Moment) -> SignInDone[None]:
     books.sessions.touch(digest, now)
-    return _Done(None)
+    return SignInDone(None)
 
 
-def _signed_out(digest: bytes, books: Books, _moment: Moment) -> _Done[None]:
+def _signed_out(digest: bytes, books: Books, _moment: Moment) -> SignInDone[None]:
     session = books.sessions.find(digest)
     if session is None:
-        return _Done(None)
+        return SignInDone(None)
     books.sessions.end(digest)
-    return _Done(None, Action.SIGNED_OUT, session.account, {"sessions": 1})
+    return SignInDone(None, Action.SIGNED_OUT, session.account, {"sessions": 1})
 
 
-def _all_signed_out(books: Books, name: str) -> _Done[int]:
+def _all_signed_out(books: Books, name: str) -> SignInDone[int]:
     ended = books.sessions.end_all(name)
-    return _Done(ended, Action.SIGNED_OUT if ended else None, name, {"sessions": ended})
+    return SignInDone(ended, Action.SIGNED_OUT if ended else None, name, {"sessions": ended})
 
 
-def _refusal(account: str | None, why: Refusal, wait_s: int = 0) -> _Done[None]:
+def refusal(account: str | None, why: Refusal, wait_s: int = 0) -> SignInDone[None]:
     """Return a refused sign-in; `account` is None where there is no such account."""
     known = {} if account is None else {"account": account}
     details = {**known, "why": why.value, "wait_s": wait_s}
-    return _Done(None, Action.SIGN_IN_REFUSED, NOBODY, details)
+    return SignInDone(None, Action.SIGN_IN_REFUSED, NOBODY, details)

@@ -21,11 +21,10 @@ from doorctl.cards.keys import KeypadLine
 from doorctl.config import Config
 from doorctl.config.rules import undriven_locks
 from doorctl.config.tables import Keypad, Reader
-from doorctl.core.errors import DeviceError, StoreError
+from doorctl.core.errors import StoreError
 from doorctl.core.ports import AlarmOnce
 from doorctl.devices.pins import (
     GpioInputs,
-    GpioOutputs,
     GpioRelay,
     GpioSignals,
     InputPin,
@@ -55,6 +54,7 @@ from doorctl.doord.jobs import (
 )
 from doorctl.doord.self_test import card_reader, rules
 from doorctl.doord.stores import STORES_LIMIT_S, DoorStores
+from doorctl.extras.extra import DoorParts, used
 from doorctl.lookup.app import App
 from doorctl.lookup.calendar import calendar_of
 from doorctl.lookup.config_changes import read_again, tell_changes, tell_taken
@@ -283,33 +283,21 @@ class _Door:
         inputs = GpioInputs(self.factory, lambda: put(PinsTouched()), **wired)
         return self.stack.enter_context(closing(inputs))
 
-    def _outputs(self) -> GpioOutputs | None:
-        pins = {output.name: output.pin for output in self.config.outputs if output.pin is not None}
-        if not pins:
-            return None
-        opening = AlarmOnce(self._log, "output_failing", "gpio")
-        try:
-            outputs = self.stack.enter_context(closing(GpioOutputs(self.factory, pins)))
-        except DeviceError as err:
-            # A light that can't be switched keeps nobody out.
-            opening.tell(str(err))
-            return None
-        opening.tell(None)
-        return outputs
-
     def _bound(self, until_s: float | None) -> None:
         left_s = None if until_s is None else until_s - self._stores.clock.monotonic_s()
         self.supervisor.bound(None if left_s is None else max(0.0, left_s) + self._chores.grace_s)
 
     def _daily_round(self, doorway: DoorDriver) -> DailyRound:
+        parts = DoorParts(self.config, self.factory, self._log, self.stack)
+        hung_on = (extra.follower(parts) for extra in used(self.config) if extra.follower)
         return DailyRound(
             rules=day_rules(self.config),
             calendar_of=lambda stored: calendar_of(self.config.opening, stored),
             branch=self._stores.branch,
             submit=self._stores.worker.submit,
             doorway=doorway,
-            outputs=self._outputs(),
             log=self._log,
+            followers=tuple(filter(None, hung_on)),
             stands_free=self.config.door.free_when_staffed,
             test=lambda: self._chores.test(self._answers.lines),
         )
@@ -416,9 +404,8 @@ def _bits(line: Reader | Keypad) -> str:
 
 
 def day_rules(config: Config) -> DayRules:
-    """Return the rules of the day; outputs on pins only, for web runs the commands."""
+    """Return the rules of the day."""
     return DayRules(
         warn_min=config.closing.warn_min,
         no_entry_min=config.closing.no_entry_min,
-        outputs=tuple(output.rule for output in config.outputs if output.pin is not None),
     )

@@ -348,7 +348,7 @@ def _write_metrics(book: Book, now: datetime) -> None:
     directory = os.environ.get("RUNTIME_DIRECTORY")
     if not directory:
         return
-    from doorctl.web.watching import family  # loads what the sender does without
+    from doorctl.ops.figures import family
 
     ended = {branch: at.timestamp() for branch, at in book.reached.items()}
     behind = {branch: float(branch in book.behind) for branch in {**ended, **book.behind}}

@@ -6,16 +6,15 @@ import os
 import re
 import secrets
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from starlette.routing import BaseRoute
 
@@ -23,14 +22,12 @@ import doorctl
 from doorctl.access.patron import SealedRow
 from doorctl.access.throttle import TOLD_FROM
 from doorctl.config import Config
-from doorctl.config.tables import WiredOutput
 from doorctl.core.alarms import RaisedAlarm
-from doorctl.core.asking import read_password
 from doorctl.core.errors import ConfigError, KeyFileError, NotAnsweringError, Problem, StoreError
 from doorctl.core.language import Languages, languages
 from doorctl.core.ports import AlarmOnce, Clock, EventLog, Seal
+from doorctl.extras.extra import JobParts, PageParts, SignInParts, folders, used
 from doorctl.lookup.app import App
-from doorctl.lookup.calendar import calendar_of
 from doorctl.lookup.config_changes import read_again, tell_changes, tell_taken
 from doorctl.lookup.configured import WEBS_CONFIG, system_clock
 from doorctl.lookup.health import UNREADABLE
@@ -56,7 +53,6 @@ from doorctl.rpc.retention import ERASE_PATRON, ERASE_RIGHTS, SubjectRequest
 from doorctl.rpc.server import ControlServer
 from doorctl.services.deeds import WRITE_LIMIT_S
 from doorctl.services.visits import statistics
-from doorctl.store.branch import BranchRecords
 from doorctl.store.connection import create_private
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.keys import key_id, read_key, read_public_keys, seal_on_record
@@ -83,7 +79,7 @@ from doorctl.web.rendering import Templates
 from doorctl.web.serving import Server
 from doorctl.web.shared_pages import shared_routes
 from doorctl.web.signing_in import SigningIn
-from doorctl.web.staff.accounts import Entrance, accounts_pages
+from doorctl.web.staff.accounts import Elsewhere, Entrance, accounts_pages
 from doorctl.web.staff.calendar import CalendarPages
 from doorctl.web.staff.log import LogEvents, log_pages
 from doorctl.web.staff.now import now_pages
@@ -93,9 +89,6 @@ from doorctl.web.staff.statistics import Kept, statistics_pages
 from doorctl.web.staff.why import why_pages
 from doorctl.web.tls import authority_of, refuse_unusable
 from doorctl.web.watching import LOOK_S, CertificateWatch, WatchingPages
-
-if TYPE_CHECKING:
-    from doorctl.web.jobs import Write
 
 # Builds the pages of the web process: the frame around them, and each with its service.
 
@@ -182,8 +175,6 @@ def pages(
 ) -> Pages:
     """Return every page of a branch. Raises ConfigError: a catalogue can't be used."""
     config, clock = app.config, app.clock
-    path = config.metrics.token_file
-    token = None if path == Path() else read_password(path).reveal()
     signing_in = SigningIn(app, branch)
     stack.callback(signing_in.close)
     frame = _frame(app, log, signing_in, branch, stack)
@@ -198,7 +189,7 @@ def pages(
     kept, events = Kept(), LogEvents(frame)
     routes = (
         *shared_routes(frame),
-        *Entrance(frame, signing_in).routes(),
+        *Entrance(frame, signing_in, _elsewhere(SignInParts(frame, signing_in))).routes(),
         *now_pages(frame, alarms),
         *log_pages(frame),
         *events.routes(),
@@ -212,9 +203,22 @@ def pages(
         *audit_pages(frame),
         *accounts_pages(frame),
         *panel.routes(),
-        *WatchingPages(app, frame.pool, alarms, token).routes(),
+        *WatchingPages(app, frame.pool).routes(),
+        *further_pages(PageParts(app, frame, alarms)),
     )
     return Pages(routes, frame, panel, events, kept)
+
+
+def _elsewhere(parts: SignInParts) -> Elsewhere | None:
+    ways = (extra.elsewhere for extra in used(parts.frame.app.config))
+    return next((way(parts) for way in ways if way is not None), None)
+
+
+def further_pages(parts: PageParts) -> Iterator[BaseRoute]:
+    """Yield the pages of extras."""
+    for extra in used(parts.app.config):
+        if extra.pages is not None:
+            yield from extra.pages(parts)
 
 
 def _frame(
@@ -228,7 +232,7 @@ def _frame(
         languages=languages(config.branch.language, config.web.catalogues),
         sessions=signing_in,
         refused=Refusals(branch, app.clock).note,
-        templates=Templates(),
+        templates=Templates(*folders(config)),
         pool=pool,
         log=log,
         encrypted=encrypted(config),
@@ -416,11 +420,10 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
         **webs_answers(branch, worker, reception.writer),
         **alarms.answers,
         **TRUST_WEBS_CLOCK.answered(lambda _nothing: believes(clock)),
+        **answers_of_library(config, clock, log, worker=worker, writer=reception.writer),
     }
-    if config.lms.kind:
-        answers |= answers_of_library(config, clock, log, worker=worker, writer=reception.writer)
     _answer(config, answers, log, stack)
-    go_rounds(config, clock, log, branch.write, stack)
+    start_jobs(JobParts(config, clock, log, branch.write, stack))
     stack.enter_context(expiry(reception, worker, log))
     share = partial(_share, config, branch)
     told = partial(tell_time, config)
@@ -474,9 +477,6 @@ def _server(process: _Process, pushes: Pushes, shown: Pages, log: EventLog) -> S
     )
 
 
-# What a branch does not use is not loaded: on a Pi each of these costs megabytes.
-
-
 def answers_of_library(
     config: Config,
     clock: Clock,
@@ -488,15 +488,17 @@ def answers_of_library(
 ) -> Answers:
     """Return web's answers to the door about the library system.
 
-    None where its password or certificate can't be read: that is alarmed, and the branch goes on
-    without it until web is started again. `writer` belongs to the one thread of `worker`, for which
-    it waits `limit_s` seconds at most.
+    None where there is none; nor where its password or certificate can't be read: that is alarmed,
+    and the branch goes on without it until web is started again. `writer` belongs to the one thread
+    of `worker`, for which it waits `limit_s` seconds at most.
     """
-    from doorctl.sources.library import library_system
+    client = next((extra.library for extra in used(config) if extra.library), None)
+    if client is None:
+        return {}
     from doorctl.sources.library_limiter import LibraryLimiter
 
     try:
-        system = library_system(config.lms, clock)
+        system = client(config.lms, clock)
     except KeyFileError as err:
         log.emit("alarm", kind="library_silent", why=str(err))
         return {}
@@ -508,65 +510,11 @@ def answers_of_library(
     return library_answers(limiter.ask, keep)
 
 
-HOURS_PAUSE_S = 10.0
-OUTPUTS_PAUSE_S = 1.0
-
-
-def go_rounds(config: Config, clock: Clock, log: EventLog, write: Write, stack: ExitStack) -> None:
-    """Have what is wanted of `doorctl.web.jobs` run on threads that end with `stack`.
-
-    `write` has the one writer of ``branch.db`` do a job; it is called from one of the threads.
-    """
-    if config.opening.source == "website" or config.opening.holidays != "ignore":
-        _go_hours(config, clock, log, write, stack)
-    if outputs := tuple(output for output in config.outputs if output.command):
-        _go_outputs(config, outputs, clock, log, stack)
-
-
-def _go_hours(config: Config, clock: Clock, log: EventLog, write: Write, stack: ExitStack) -> None:
-    from doorctl.sources.hours import Website, computed_apart
-    from doorctl.web.jobs import HolidayRound, WebsiteRound
-
-    # Belongs to the thread of the round, which opens it.
-    opening, book = config.opening, BranchRecords(config.storage.branch_db)
-    round_: WebsiteRound | HolidayRound
-    if opening.source == "website":
-        fetch = Website(opening.website_url).opening_hours
-        round_ = WebsiteRound(opening, config.branch.isil, fetch, book, write, clock, log)
-    else:
-        round_ = HolidayRound(opening, computed_apart, write, clock, log)
-    stack.enter_context(regular("hours", round_.turn, HOURS_PAUSE_S, log).going(book.close))
-
-
-def _go_outputs(
-    config: Config, outputs: tuple[WiredOutput, ...], clock: Clock, log: EventLog, stack: ExitStack
-) -> None:
-    from doorctl.devices.commands import CommandOutputs
-    from doorctl.web.jobs import OutputsRound
-
-    def failed(name: str, why: str) -> None:
-        failing[name].tell(f"{name}: {why}")
-
-    book = BranchRecords(config.storage.branch_db)
-    commands = {output.name: output.command for output in outputs}
-    failing = {name: AlarmOnce(log, "output_failing", f"command {name}") for name in commands}
-
-    def worked(name: str) -> None:
-        failing[name].tell(None)
-
-    switches = CommandOutputs(commands, clock.monotonic_s, failed, worked=worked)
-    stack.callback(switches.stop)
-    following = OutputsRound(
-        tuple(output.rule for output in outputs),
-        calendar_of=partial(calendar_of, config.opening),
-        branch=book,
-        switches=switches,
-        clock=clock,
-        log=log,
-        warn_min=config.closing.warn_min,
-        pulses_s={output.name: output.pulse_s for output in outputs if output.at_warnings},
-    )
-    stack.enter_context(regular("outputs", following.turn, OUTPUTS_PAUSE_S, log).going(book.close))
+def start_jobs(parts: JobParts) -> None:
+    """Have the jobs of extras run on threads that end with the parts' stack."""
+    for extra in used(parts.config):
+        if extra.jobs is not None:
+            extra.jobs(parts)
 
 
 def _mend_branch(config: Config, clock: Clock, log: EventLog) -> None:

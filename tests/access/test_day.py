@@ -23,23 +23,20 @@ from doorctl.access.day import (
     DayEffect,
     DayRules,
     ModeChanged,
-    Output,
-    OutputsChanged,
     Override,
     judge,
     no_entry,
-    outputs_on,
     planned,
     turned,
     with_hours,
 )
 from doorctl.core.moments import ClockState, Moment
+from doorctl.extras.outputs.following import Output, outputs_on
 from tests.access.calendars import CLOSED, MINUTE, OPEN, STAFFED, at, calendars, every_day, times
 from tests.access.samples import COPENHAGEN
 
 LIBRARY = every_day(ModeSpan(OPEN, 420, 1320), ModeSpan(STAFFED, 600, 1080))
-LIGHT = Output("light", frozenset({STAFFED, OPEN}), lead_min=10, lag_min=15)
-RULES = DayRules(warn_min=(5, 10, 15), no_entry_min=15, outputs=(LIGHT,))
+RULES = DayRules(warn_min=(5, 10, 15), no_entry_min=15)
 SECOND = timedelta(seconds=1)
 LONG_AGO = datetime(2026, 12, 1, tzinfo=UTC)
 
@@ -75,12 +72,10 @@ def warnings(*moments: Moment, day: Day | None = None) -> list[int]:
 
 
 def test_the_first_look_tells_all() -> None:
-    """The mode with its end, and each output, for nobody knows what it was before."""
+    """The mode with its end."""
     day, effects = looked(clock("21:00:00"))
 
-    assert [type(one) for one in effects] == [ModeChanged, OutputsChanged]
-    assert effects[1] == OutputsChanged(frozenset({"light"}))
-    assert looked(clock("21:00:00"), day=Day(LIBRARY, LOCKDOWN))[0].on == frozenset()
+    assert [type(one) for one in effects] == [ModeChanged]
     assert day.standing is not None
     assert (day.standing.mode, day.standing.until) == (OPEN, at("2026-12-24T22:00"))
 
@@ -128,21 +123,19 @@ def test_a_new_calendar_warns_of_its_own_closing() -> None:
     ]
 
 
-def test_by_an_unset_clock_outputs_and_warnings_stay() -> None:
-    """The mode is found all the same, and what is on stays on."""
+def test_by_an_unset_clock_warnings_stay() -> None:
+    """The mode is found all the same."""
     day, effects = looked(clock("21:40:00"), unset("22:30:00"))
 
     assert [type(one) for one in effects] == [ModeChanged]
     assert day.standing is not None
     assert (day.standing.mode, day.standing.cause) == (None, Cause.CLOCK)
-    assert day.on == frozenset({"light"})
-    assert looked(unset("21:40:00"))[0].on is None
 
 
 def test_a_lost_calendar_is_told_once_and_its_end_too() -> None:
     """Whether it is missing or at its end, and whatever staff have set meanwhile."""
     day, effects = looked(clock("12:00:00"), day=Day(None))
-    assert [type(one) for one in effects] == [CalendarLost, ModeChanged, OutputsChanged]
+    assert [type(one) for one in effects] == [CalendarLost, ModeChanged]
 
     ended = with_hours(day, Calendar(LIBRARY.week, known_until=date(2026, 12, 23)), None)
     day, effects = turned(ended, clock("12:01:00"), RULES)
@@ -282,14 +275,12 @@ def test_what_staff_set_counts_with_the_next_look() -> None:
 
 TICK = timedelta(microseconds=1)
 WARN = (5, 10, 15)
-BUSY_RULES = DayRules(
-    warn_min=WARN,
-    no_entry_min=15,
-    outputs=(
-        Output("light", OPENS, lead_min=10, lag_min=15),
-        Output("alarm", frozenset({Mode.CLOSED, Mode.LOCKDOWN}), lead_min=-5, lag_min=-30),
-    ),
+BUSY_RULES = DayRules(warn_min=WARN, no_entry_min=15)
+OUTPUTS = (
+    Output("light", OPENS, lead_min=10, lag_min=15),
+    Output("alarm", frozenset({Mode.CLOSED, Mode.LOCKDOWN}), lead_min=-5, lag_min=-30),
 )
+"""They follow the looks at the day, each of which has to come in time for them."""
 EVENINGS = [datetime(2026, 3, 29, 0, 50), datetime(2026, 10, 25, 2, 40), datetime(2027, 1, 1, 20)]  # noqa: DTZ001
 """Where it all comes within the hour; on both days on which clocks are changed."""
 
@@ -375,18 +366,16 @@ class DayMachine(RuleBasedStateMachine):
                 case ModeChanged(standing=standing):
                     assert (standing.mode, standing.cause) == (now.mode, now.cause)
                     assert standing != before.standing
-                case OutputsChanged(on=on):
-                    assert on != self.on
-                    self.on = on
                 case CalendarLost() | CalendarFound():
                     assert self.lost is isinstance(effect, CalendarFound)
                     self.lost = not self.lost
         assert self.lost is now.problem
         if self.moment.dependable:
             day = self.day
-            assert self.on == outputs_on(
-                BUSY_RULES.outputs, day.calendar, day.override, self.moment.local
-            )
+            on = outputs_on(OUTPUTS, day.calendar, day.override, self.moment.local)
+            if day is not before:
+                self.on = on
+            assert self.on == on
 
     @invariant()
     def the_last_look_never_lies(self) -> None:

@@ -20,8 +20,9 @@ from doorctl.admin.certificate import make_certificate
 from doorctl.admin.setup import Answers, Plan, edited, flat, plan
 from doorctl.cli.installer import WITHOUT_UNITS
 from doorctl.config import load
+from doorctl.config.extras import EXTRAS, Declared, find
 from doorctl.config.loading import keys
-from doorctl.config.rules import RULES
+from doorctl.config.rules import RULES, LibraryKind
 from doorctl.core.errors import ConfigError
 from doorctl.core.language import own
 from tests.web.certificates import shaken_hands
@@ -84,15 +85,15 @@ CLASHES: list[tuple[str, Answers, str]] = [
     ("_undriven", {"gpio.relay_active_high": False}, "gpio.relay_pin"),
     ("tls_is_whole", {"web.tls.certificate_file": "/c.pem"}, "web.tls.key_file"),
     ("plain_stays_here", {"web.host": "::"}, "web.host"),
-    ("library_is_whole", {"lms.kind": "fbs"}, "lms.url"),
-    ("library_address_fits", {"lms.kind": "sip2", "lms.url": "https://a.example"}, "lms.url"),
-    ("library_address_fits", {"lms.kind": "fbs", "lms.url": "http://a.example"}, "lms.url"),
+    ("lms.kind fbs", {"lms.kind": "fbs"}, "lms.url"),
+    ("lms.kind sip2", {"lms.kind": "sip2", "lms.url": "https://a.example"}, "lms.url"),
+    ("lms.kind fbs", {"lms.kind": "fbs", "lms.url": "http://a.example"}, "lms.url"),
     (
-        "library_keys_are_used",
+        "_further",
         {"lms.kind": "fbs", "lms.checksum": False, "lms.url": "https://a.example"},
         "lms.checksum",
     ),
-    ("_together alarms.email", {"alarms.email.host": "mail.example"}, "alarms.email.to"),
+    ("together alarms.email", {"alarms.email.host": "mail.example"}, "alarms.email.to"),
     (
         "mail_is_encrypted",
         {
@@ -102,7 +103,7 @@ CLASHES: list[tuple[str, Answers, str]] = [
         },
         "alarms.email.security",
     ),
-    ("_encrypted alarms.webhook.url", {"alarms.webhook.url": "https://a:0"}, "alarms.webhook.url"),
+    ("encrypted alarms.webhook.url", {"alarms.webhook.url": "https://a:0"}, "alarms.webhook.url"),
     ("_of_own", {"setup.certificate": "self-signed"}, "setup.web_name"),
     ("_of_own", {"setup.feed": "/nowhere"}, "setup.feed"),
     ("_of_feed", {"setup.feed": "/etc/passwd"}, "setup.feed"),
@@ -125,10 +126,10 @@ CLASHES: list[tuple[str, Answers, str]] = [
 OF_OTHER_KEYS = {
     *("zone_exists", "credentials_are_there", "_at_least keypad.total_timeout_s"),
     *("warning_comes_before_alarm", "longer_is_longer", "socket_fits", "sockets_differ"),
-    *("_together alarms.webhook", "_encrypted backup.destination", "oidc_comes_back"),
-    *("_encrypted alarms.heartbeat.url", "_together signin.oidc", "outputs_fit", "targets_fit"),
-    *("_unlike outputs", "_unlike sync.targets", "keys_differ"),
-    *("_encrypted signin.oidc.issuer", "_encrypted signin.oidc.redirect_url"),
+    *("together alarms.webhook", "encrypted backup.destination", "oidc_comes_back"),
+    *("encrypted alarms.heartbeat.url", "together signin.oidc", "outputs_fit", "targets_fit"),
+    *("unlike outputs", "unlike sync.targets", "keys_differ"),
+    *("encrypted signin.oidc.issuer", "encrypted signin.oidc.redirect_url"),
 }
 """Rules on what setup neither asks for nor writes beside an answer."""
 
@@ -151,14 +152,20 @@ def test_a_clash_between_answers_is_told_in_danish(
     assert "{" not in "".join(what.told(danish) for what in told.values())
 
 
+def _named(rule: Any) -> str:
+    if isinstance(rule, partial):
+        return f"{rule.func.__name__} {rule.keywords.get('name') or rule.keywords['table']}"
+    return f"lms.kind {rule.kind}" if isinstance(rule, LibraryKind) else str(rule.__name__)
+
+
+def every() -> list[Declared]:
+    """Return every extra."""
+    return [declared for each in EXTRAS if (declared := find(each.name)) is not None]
+
+
 def test_every_rule_that_setup_can_break_is_among_these() -> None:
     """A new rule is told in Danish, or is on no key that setup sets."""
-    rules = {
-        f"{rule.func.__name__} {rule.keywords.get('name') or rule.keywords['table']}"
-        if isinstance(rule, partial)
-        else rule.__name__
-        for rule in RULES
-    }
+    rules = {_named(rule) for rule in (*RULES, *(rule for each in every() for rule in each.rules))}
 
     assert rules <= {rule for rule, _, _ in CLASHES} | OF_OTHER_KEYS
     assert rules >= OF_OTHER_KEYS

@@ -8,13 +8,11 @@ from pathlib import Path
 import pytest
 
 from doorctl.access.calendar import Mode
-from doorctl.access.day import Output
 from doorctl.config.rules import HIGH_WHEN_CUT
 from doorctl.config.tables import (
     Address,
     Alarms,
     Lms,
-    Oidc,
     Sync,
     Target,
     is_this_machine,
@@ -22,6 +20,10 @@ from doorctl.config.tables import (
 )
 from doorctl.core.errors import ConfigError, DeviceError
 from doorctl.devices.pins import GpioInputs, InputPin, open_factory
+from doorctl.extras.oidc import Oidc
+from doorctl.extras.outputs import WiredOutput
+from doorctl.extras.outputs.following import Output
+from doorctl.extras.sip2 import Sip2
 from tests.config.conftest import EMAIL, FBS, HOOK, OIDC, RIGHT, SENDER, SIP2, Configured
 
 HANDED = Path("/run/credentials")
@@ -35,8 +37,8 @@ def test_nothing_is_sent_or_asked_by_default(configured: Configured) -> None:
     config = configured(RIGHT)
 
     assert (config.alarms, config.alarms.wanted) == (Alarms(), False)
-    assert (config.lms, config.lms.kind, config.signin.oidc) == (Lms(), "", Oidc())
-    assert config.outputs == ()
+    assert (config.lms, config.lms.kind) == (Lms(), "")
+    assert config.extras == ()
     assert not configured(RIGHT, "lms.url=https://cms.example", "lms.user=doorctl").lms.kind
 
 
@@ -59,6 +61,7 @@ def test_a_library_system_is_read_as_it_is_written(configured: Configured, tmp_p
     files = "lms.password_file=$CREDENTIALS_DIRECTORY/lms", "lms.ca_file=ca.pem"
     flags = 'lms.resident_classes=["VOKSEN"]', "lms.deny_flags=[6, 14]"
     fbs, sip2 = configured(RIGHT + FBS, *files).lms, configured(RIGHT + SIP2, *flags).lms
+    assert isinstance(sip2, Sip2)
 
     assert (fbs.password_file, fbs.ca_file) == (HANDED / "lms", tmp_path / "ca.pem")
     assert (fbs.timeout_s, fbs.pause_min, fbs.row_days, fbs.pin_days) == (2.0, 10.0, 3, 30)
@@ -68,7 +71,7 @@ def test_a_library_system_is_read_as_it_is_written(configured: Configured, tmp_p
 
 def test_an_identity_provider_is_read_as_it_is_written(configured: Configured) -> None:
     """The groups in their order, whatever signs are in their names; the secret's path is whole."""
-    oidc = configured(RIGHT + OIDC).signin.oidc
+    (oidc,) = configured(RIGHT + OIDC).all_of(Oidc)
 
     assert oidc.roles == ("manager=CN=dør ledere,OU=x", "staff=doorctl-staff")
     assert oidc.client_secret_file == HANDED / "oidc"
@@ -176,7 +179,7 @@ def test_outputs_are_pins_or_commands(configured: Configured) -> None:
     modes = []
     at_warnings = true
     """
-    light, pcs = configured(RIGHT + text).outputs
+    light, pcs = configured(RIGHT + text).all_of(WiredOutput)
 
     assert (light.pin, light.command) == (12, ())
     assert light.rule == Output("light", frozenset({Mode.STAFFED, Mode.SELF_SERVICE}), 10, -5)

@@ -103,9 +103,9 @@ xyzzy = 5
 ! dor: unknown table; did you mean [door]?
 [xyzzy]
 ! xyzzy: unknown table; there are branch, controller, storage, secrets, seal, reader, keypad, gpio,
-  door, policy, hours, hours.staffed, hours.exceptions, closing, outputs, visits, clock, control,
-  web, web.tls, web.push, panel, metrics, signin, signin.oidc, lms, alarms, alarms.email,
-  alarms.webhook, alarms.heartbeat, backup, sync, sync.targets
+  door, policy, hours, hours.staffed, hours.exceptions, closing, visits, clock, control, web,
+  web.tls, web.push, panel, signin, signin.oidc, lms, alarms, alarms.email, alarms.webhook,
+  alarms.heartbeat, backup, sync, sync.targets, outputs, metrics
 [[door]]
 ! door: found [a table]; give a table: [door]
 door.release_s.x = 5

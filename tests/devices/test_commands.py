@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.devices.commands import ENVIRONMENT, TOLD_CHARACTERS, CommandOutputs
+from doorctl.extras.outputs.commands import ENVIRONMENT, TOLD_CHARACTERS, CommandOutputs
 from tests.fakes.waiting import LIMIT_S, until
 
 Build = Callable[..., CommandOutputs]

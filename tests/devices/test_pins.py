@@ -21,8 +21,6 @@ from hypothesis import strategies as st
 
 from doorctl.config.tables import Gpio
 from doorctl.core.errors import DeviceError
-from doorctl.core.ports import Outputs
-from doorctl.devices.commands import CommandOutputs
 from doorctl.devices.pins import (
     GpioInputs,
     GpioOutputs,
@@ -37,6 +35,8 @@ from doorctl.devices.pins import (
 )
 from doorctl.door.inputs import IN_DOUBT, Levels
 from doorctl.door.lamps import Lamps
+from doorctl.extras.outputs.commands import CommandOutputs
+from doorctl.extras.outputs.switching import Outputs
 from tests.fakes.pins import FakeInputs, FakeOutputs, FakeRelay, FakeSignals
 from tests.fakes.waiting import until
 

@@ -28,6 +28,7 @@ from doorctl.access.throttle import (
     WAIT_AFTER_S,
     WRONG_PIN_DAYS,
 )
+from doorctl.config.extras import installed
 from doorctl.core.alarms import KINDS, Urgency
 from doorctl.door import leaf, strike
 from doorctl.notices.ways import translated
@@ -205,6 +206,8 @@ def _diagram(arrows: Iterable[tuple[Enum, type, Enum]]) -> str:
 
 
 if __name__ == "__main__":
+    # Their alarms are on the list, too.
+    installed()
     for document in DOCUMENTS:
         document.write_text(drawn(document.read_text(encoding="utf-8")), encoding="utf-8")
     for path, page in handbook.made().items():

@@ -170,7 +170,7 @@ def test_no_expression_is_built_of_what_comes_in() -> None:
 
 def test_every_page_that_asks_for_no_account_is_known() -> None:
     """One that is open to everybody stands here, or it is a way round all the others."""
-    found = {one for text in product("web").values() for one in OPEN.findall(text)}
+    found = {one for text in product("web", "extras").values() for one in OPEN.findall(text)}
 
     assert found == {
         *("/", "SIGN_IN", "SIGN_OUT", "/language", "MUNICIPALITY", "BACK", "/help"),

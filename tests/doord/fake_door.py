@@ -26,7 +26,7 @@ from doorctl.devices.pins import GpioRelay
 from doorctl.devices.serial_line import BytesReceived, LineConnected
 from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver
-from doorctl.doord.hours import DailyRound
+from doorctl.doord.hours import DailyRound, Follower
 from doorctl.doord.jobs import Asking, Ledger, PostedEvent, SlowJobs, Worker
 from doorctl.doord.stores import SteadyVisitLog
 from doorctl.store.door_log import Visit
@@ -38,7 +38,7 @@ from tests.fakes.library import FakeLibrary
 from tests.fakes.loop import FakeWorker
 from tests.fakes.memory_store import FastSealer, MemoryBranch, MemoryPatrons, MemoryVisits
 from tests.fakes.panel import FakePanel
-from tests.fakes.pins import FakeInputs, FakeOutputs, FakeRelay, FakeSignals
+from tests.fakes.pins import FakeInputs, FakeRelay, FakeSignals
 
 RELEASE_S = 5.0
 HELD_OPEN_S = 30.0
@@ -100,7 +100,7 @@ class FakeDoor:
     calendar: Calendar = field(default_factory=Calendar)
     calendar_of: Callable[[StoredCalendar], Calendar] | None = None
     inputs: FakeInputs | None = None
-    outputs: FakeOutputs | None = None
+    followers: tuple[Follower, ...] = ()
     door_rules: Door = DOOR_RULES
     day_rules: DayRules = NO_CLOSING
     stands_free: bool = True
@@ -144,8 +144,8 @@ class FakeDoor:
             branch=self.branch,
             submit=worker.submit,
             doorway=self.doorway,
-            outputs=self.outputs,
             log=self.log,
+            followers=self.followers,
             stands_free=self.stands_free,
         )
         self.ledger = Ledger(

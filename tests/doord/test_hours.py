@@ -11,17 +11,21 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from doorctl.access.calendar import OPEN, Calendar, DaySource, Mode, ModeSpan, StoredCalendar
-from doorctl.access.day import DayRules, Output, Override
+from doorctl.access.day import DayRules, Override
 from doorctl.access.messages import PadRules, Rules
 from doorctl.access.panel import Kind, PanelRules
 from doorctl.access.policy import Policy
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.config.tables import Door as DoorRules
 from doorctl.core.errors import BranchStoreError, StoreError
+from doorctl.devices.pins import GpioRelay
 from doorctl.door.inputs import Levels
 from doorctl.door.leaf import Entered
+from doorctl.doord.controller import Controller
 from doorctl.doord.hours import AGAIN_TURNS
-from doorctl.doord.jobs import PinsTouched, Reloaded
+from doorctl.doord.jobs import PinsTouched, Reloaded, Worker
+from doorctl.extras.outputs.following import Output
+from doorctl.extras.outputs.switching import PinFollower
 from tests.doord.fake_door import (
     CARD,
     OTHER_CARD,
@@ -42,7 +46,7 @@ TILL_TEN = Calendar(((ModeSpan(SELF, 480, 1320), ModeSpan(STAFFED_MODE, 1170, 12
 
 LIGHT = Output("light", OPEN)
 ALARM = Output("alarm", frozenset({Mode.CLOSED, Mode.LOCKDOWN}))
-RULES = DayRules(warn_min=(15, 10, 5), no_entry_min=15, outputs=(LIGHT, ALARM))
+RULES = DayRules(warn_min=(15, 10, 5), no_entry_min=15)
 
 
 class Unreadable(MemoryBranch):
@@ -66,6 +70,12 @@ class House(FakeDoor):
     branch: Unreadable = field(default_factory=Unreadable)
     day_rules: DayRules = RULES
     outputs: FakeOutputs | None = field(default_factory=lambda: FakeOutputs(["light", "alarm"]))
+
+    def build(self, relay: GpioRelay, worker: Worker) -> Controller:
+        """Have the light and the alarm follow the hours, if there are any."""
+        if self.outputs is not None:
+            self.followers = (PinFollower((LIGHT, ALARM), self.outputs, self.log),)
+        return super().build(relay, worker)
 
     def begin(self) -> None:
         """Wait to be told."""

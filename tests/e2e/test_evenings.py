@@ -33,7 +33,7 @@ import pytest
 
 from doorctl.core.ports import Seal
 from doorctl.demo.door import Line
-from doorctl.sources.hours import HolidaysWanted, computed
+from doorctl.extras.holidays.compute import HolidaysWanted, computed
 from doorctl.store.keys import key_id, read_key
 from doorctl.sync.delivery import signed
 from tests.e2e import people

@@ -11,6 +11,8 @@ from doorctl.accounts.account import Account, Refusal
 from doorctl.accounts.password import Password
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import Moment
+from doorctl.extras.oidc import Oidc
+from doorctl.extras.oidc.signing_in import ProviderSigningIn
 from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action
 from doorctl.services.deeds import OpenBranch, Request
@@ -88,18 +90,20 @@ class MemoryThread(BranchThread):
         hasher: QuickHasher | None = None,
         *,
         idle_min: int = 30,
-        roles: tuple[str, ...] = (),
         required: bool = False,
     ) -> SigningIn:
         """Return the way in, as it is configured."""
-        oidc = replace(CONFIG.signin.oidc, roles=roles)
         config = replace(
             CONFIG,
-            signin=replace(CONFIG.signin, idle_min=idle_min, oidc=oidc),
+            signin=replace(CONFIG.signin, idle_min=idle_min),
             web=replace(CONFIG.web, second_factor="required" if required else "optional"),
         )
         app = App(config, self.clock)
         return SigningIn(app, self, hasher=hasher or QuickHasher(), records=self.records)
+
+    def providing(self, door: SigningIn, roles: tuple[str, ...]) -> ProviderSigningIn:
+        """Return the way in by an identity provider, whose groups have these roles."""
+        return ProviderSigningIn(Oidc(roles=roles), door, self.clock)
 
 
 @dataclass

@@ -77,8 +77,11 @@ ROOMS = (
     ),
     Room(
         "hours",
-        _access("calendar", "day", "panel", "panel_hours"),
-        _asks("calendar", "day", "modes", "panel"),
+        (
+            *_access("calendar", "day", "panel", "panel_hours"),
+            "doorctl/extras/outputs/following.py",
+        ),
+        (*_asks("calendar", "day", "modes", "panel"), "tests/extras/test_following.py"),
     ),
     Room(
         "rights",

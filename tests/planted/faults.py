@@ -777,7 +777,7 @@ FAULTS = (
     ),
     Fault(
         "a group at the provider whose name begins so has the role",
-        "SigningIn._role",
+        "ProviderSigningIn._role",
         "if group in groups",
         "if any((have.startswith(group) for have in groups))",
         "tests/test_whole_ids.py",

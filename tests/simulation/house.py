@@ -314,7 +314,6 @@ class DoorProcess:
             branch=self.branch,
             submit=self.worker.submit,
             doorway=doorway,
-            outputs=None,
             log=machine.log,
             stands_free=machine.stands_free,
         )

@@ -13,15 +13,16 @@ from typing import Literal
 import pytest
 
 from doorctl.admin.backup import send_backup
-from doorctl.config.tables import AlarmEmail, Backup, Lms, Oidc
+from doorctl.config.tables import AlarmEmail, Backup, Lms
 from doorctl.core.asking import trusting
 from doorctl.core.errors import DoorctlError
 from doorctl.core.masked import Masked, Pin
+from doorctl.extras.fbs.client import FbsLibrary
+from doorctl.extras.oidc import Oidc
+from doorctl.extras.oidc.provider import OidcProvider
+from doorctl.extras.website.website import HoursRequest, Website
 from doorctl.notices.ways import DeadMansSwitch, MailSink, WebhookSink
 from doorctl.sources.branches import HttpBranch, tls_context
-from doorctl.sources.hours import HoursRequest, Website
-from doorctl.sources.library import FbsLibrary
-from doorctl.sources.oidc import OidcProvider
 from doorctl.sync.delivery import Away
 from tests.fakes.clock import FakeClock
 from tests.notices.samples import a_notice

@@ -20,7 +20,9 @@ from doorctl.access.patron import Patron
 from doorctl.config.tables import Lms, read_address
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, IdentifierKind, Masked, Pin
-from doorctl.sources.library import FbsLibrary, Sip2Library
+from doorctl.extras.fbs.client import FbsLibrary
+from doorctl.extras.sip2 import Sip2
+from doorctl.extras.sip2.client import Sip2Library
 from tests.fakes.clock import FakeClock
 from tests.fakes.library import FakeLibrarySystem, registered
 from tests.fakes.waiting import LIMIT_S
@@ -230,7 +232,7 @@ def fbs_library(url: str, timeout_s: float = LIMIT_S) -> FbsLibrary:
     return FbsLibrary(lms, Masked(password))
 
 
-SIP2 = Lms(kind="sip2", agency=INSTITUTION, user=sip2_server.USER, resident_classes=("VOKSEN",))
+SIP2 = Sip2(kind="sip2", agency=INSTITUTION, user=sip2_server.USER, resident_classes=("VOKSEN",))
 
 
 def sip2_library(

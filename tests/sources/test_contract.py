@@ -12,7 +12,8 @@ import pytest
 
 from doorctl.access.messages import LibraryAnswer, LibraryReply
 from doorctl.core.errors import InputError
-from doorctl.sources.library import FbsLibrary, Sip2Library
+from doorctl.extras.fbs.client import FbsLibrary
+from doorctl.extras.sip2.client import Sip2Library
 from tests.fakes.waiting import LIMIT_S
 from tests.sources.stages import (
     BIRTHDAY,

@@ -15,7 +15,7 @@ from doorctl.access.patron import Patron
 from doorctl.core.asking import read_answer
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, IdentifierKind, Masked, Pin
-from doorctl.sources.library import (
+from doorctl.extras.fbs.client import (
     LONGEST_ANSWER_BYTES,
     Person,
 )

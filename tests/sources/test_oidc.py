@@ -13,11 +13,11 @@ import pytest
 from joserfc.jwk import OctKey
 
 from doorctl.accounts.account import Claims, Pending
-from doorctl.config.tables import Oidc
 from doorctl.core.asking import trusting
 from doorctl.core.errors import IdentityProviderError, InputError
 from doorctl.core.masked import Masked
-from doorctl.sources.oidc import LONGEST_ANSWER_BYTES, OidcProvider
+from doorctl.extras.oidc import Oidc
+from doorctl.extras.oidc.provider import LONGEST_ANSWER_BYTES, OidcProvider
 from tests.fakes.clock import FakeClock
 from tests.fakes.waiting import LIMIT_S
 from tests.sources.oidc_server import (

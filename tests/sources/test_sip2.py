@@ -11,7 +11,7 @@ import pytest
 
 from doorctl.access.messages import LibraryAnswer
 from doorctl.core.errors import LibrarySystemError
-from doorctl.sources.library import LONGEST_FRAME_BYTES
+from doorctl.extras.sip2.frames import LONGEST_FRAME_BYTES
 from tests.fakes.waiting import LIMIT_S
 from tests.sources.sip2_server import (
     AT,

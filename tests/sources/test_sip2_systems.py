@@ -27,17 +27,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.messages import LibraryAnswer
-from doorctl.config.tables import Lms
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Pin
-from doorctl.sources.library import (
-    Information,
-    framed,
-    meaning,
-    read_information,
-    read_patron,
-    unframed,
-)
+from doorctl.extras.sip2 import Sip2
+from doorctl.extras.sip2.frames import Information, framed, read_information, unframed
+from doorctl.extras.sip2.meaning import meaning, read_patron
 from tests.sources.sip2_server import Sip2Patron, Sip2Script, checked, information, serving
 from tests.sources.stages import CARD, card, row_of, sip2_library
 
@@ -161,7 +155,7 @@ def test_each_system_has_its_own_fields_for_dates(
     system: str, birthday: date | None, valid_until: date | None
 ) -> None:
     """Birthday and expiry are found wherever the system puts them, with a time or without."""
-    reply = read_patron(read(system.format(flags=" " * 14, right="Y")), Lms())
+    reply = read_patron(read(system.format(flags=" " * 14, right="Y")), Sip2())
 
     assert (reply.birthday, row_of(reply).valid_until) == (birthday, valid_until)
 
@@ -176,7 +170,7 @@ def test_a_resident_of_folio(system: str, resident_class: str) -> None:
     Bug (mission review): FOLIO never said yes.
     """
     for classes, resident in (((resident_class,), True), (("VOKSEN",), False)):
-        lms = Lms(resident_classes=classes)
+        lms = Sip2(resident_classes=classes)
         reply = read_patron(read(system.format(flags=" " * 14, right="Y")), lms)
         assert row_of(reply).resident is resident
 
@@ -187,7 +181,7 @@ def test_a_block_of_folio() -> None:
         (FSIP2, "Y             ", {"S"}),
         (EDGE, "Y" * 14, {"O", "E"}),
     ):
-        row = row_of(read_patron(read(answer.format(flags=flags, right="Y")), Lms()))
+        row = row_of(read_patron(read(answer.format(flags=flags, right="Y")), Sip2()))
         assert row.blocks == blocks
 
 

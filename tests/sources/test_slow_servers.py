@@ -142,7 +142,8 @@ def test_no_client_is_left_out() -> None:
         "doorctl/notices/ways.py",
         "doorctl/admin/installation.py",
         "doorctl/sources/branches.py",
-        "doorctl/sources/hours.py",
-        "doorctl/sources/library.py",
-        "doorctl/sources/oidc.py",
+        "doorctl/extras/fbs/client.py",
+        "doorctl/extras/oidc/provider.py",
+        "doorctl/extras/sip2/client.py",
+        "doorctl/extras/website/website.py",
     }

@@ -18,15 +18,12 @@ from hypothesis import strategies as st
 from doorctl.access.calendar import Mode, ModeSpan, StoredDay
 from doorctl.config.hours import HalfHoliday
 from doorctl.core.errors import NotAnsweringError, WebsiteHoursError
-from doorctl.sources.hours import (
+from doorctl.extras.holidays.compute import PROGRAM, HolidaysWanted, computed, computed_apart
+from doorctl.extras.website.website import (
     LONGEST_ANSWER_BYTES,
-    PROGRAM,
-    HolidaysWanted,
     HoursRequest,
     Published,
     Website,
-    computed,
-    computed_apart,
     read_opening_hours,
 )
 from tests.fakes.waiting import LIMIT_S
@@ -346,8 +343,7 @@ def test_a_day_that_is_both_is_a_public_holiday() -> None:
 
 RESIDENT = """
 import json, re, sys
-from doorctl.sources.hours import computed_apart
-from doorctl.sources.hours import HolidaysWanted
+from doorctl.extras.holidays.compute import HolidaysWanted, computed_apart
 found = computed_apart(HolidaysWanted((2026, 2027), ("christmas_eve",)))
 print(json.dumps([[holiday.note for holiday in found], "holidays" in sys.modules]))
 """

@@ -19,23 +19,18 @@ from doorctl.access.calendar import (
     StoredDay,
     StoredDays,
 )
-from doorctl.access.day import Output, Override, Standing, standing
-from doorctl.admin.installation import INITIAL_YEARS, store_initial_holidays
+from doorctl.access.day import Override, Standing, standing
 from doorctl.config.hours import Opening
 from doorctl.core.errors import InputError, StoreError
+from doorctl.extras.holidays.compute import HolidaysWanted
+from doorctl.extras.holidays.job import INITIAL_YEARS, HolidayJob, store_initial_holidays
+from doorctl.extras.outputs.following import Output
+from doorctl.extras.outputs.job import SWITCH_AGAIN_S, OutputsJob
+from doorctl.extras.website.job import EMPTIED_S, FETCH_EVERY_S, SILENT_S, WebsiteJob
+from doorctl.extras.website.website import HoursRequest, Published, Website
 from doorctl.lookup.calendar import calendar_of
-from doorctl.sources.hours import HolidaysWanted, HoursRequest, Published, Website
 from doorctl.store.branch_writer import BranchRecordsWriter
-from doorctl.web.jobs import (
-    AGAIN_S,
-    EMPTIED_S,
-    FETCH_EVERY_S,
-    SILENT_S,
-    SWITCH_AGAIN_S,
-    HolidayRound,
-    OutputsRound,
-    WebsiteRound,
-)
+from doorctl.web.jobs import AGAIN_S
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.memory_store import MemoryBranch
@@ -102,7 +97,7 @@ class Following(Rounds):
 
     def restart(self) -> None:
         """Begin as another process."""
-        self.round = WebsiteRound(
+        self.round = WebsiteJob(
             self.opening,
             "DK-773000",
             fetch=self.fetch,
@@ -417,7 +412,7 @@ class Almanac(Rounds):
         super().__init__(opening, clock)
         self.wanted: list[HolidaysWanted] = []
         self.failing = False
-        self.round = HolidayRound(opening, self.compute, self.write, self.clock, self.log)
+        self.round = HolidayJob(opening, self.compute, self.write, self.clock, self.log)
 
     def compute(self, wanted: HolidaysWanted) -> tuple[StoredDay, ...]:
         """Return the holidays."""
@@ -553,7 +548,7 @@ class Switching(Rounds):
     def __init__(self, opening: Opening = TILL_TEN, clock: FakeClock | None = None) -> None:
         super().__init__(opening, clock)
         self.outputs = FakeOutputs(["light", "alarm", "voice"])
-        self.following = OutputsRound(
+        self.following = OutputsJob(
             (LIGHT, ALARM, VOICE),
             calendar_of=partial(calendar_of, opening),
             branch=self.branch,

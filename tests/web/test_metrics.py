@@ -31,10 +31,11 @@ from starlette.testclient import TestClient
 
 import doorctl
 from doorctl.config import Config
+from doorctl.extras.metrics.figures import METRICS, Figures
 from doorctl.lookup.app import App
+from doorctl.ops.figures import family
 from doorctl.rpc.server import ControlServer
 from doorctl.store.connection import create_private
-from doorctl.web.watching import METRICS, WatchingPages, family
 from tests.fakes.clock import FakeClock
 from tests.fakes.waiting import LIMIT_S
 from tests.rpc.serving import plain
@@ -146,7 +147,7 @@ def test_the_age_of_the_last_card_is_of_hours_that_are_over(
     assert hours / 3600 in {46.0, 47.0, 48.0}
 
 
-class Counting(WatchingPages):
+class Counting(Figures):
     """Pages that say how often the visits were counted."""
 
     counted = 0

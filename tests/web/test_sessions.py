@@ -25,10 +25,16 @@ from doorctl.config import Config
 from doorctl.core.errors import InputError, SignInRefusedError, SignInWaitsError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime, ClockState, Moment
+from doorctl.extras.oidc.sign_ins_pending import (
+    KEPT_S,
+    LONGEST_BACK,
+    MOST_TAKEN,
+    Begun,
+    PendingSignIns,
+)
 from doorctl.privacy.audit import Action
 from doorctl.services import deeds
 from doorctl.web.refusals import AT_ONCE, MOST_COUNTED, REFILL_S, Refusals
-from doorctl.web.sign_ins_pending import KEPT_S, LONGEST_BACK, MOST_TAKEN, Begun, PendingSignIns
 from doorctl.web.signing_in import SigningIn
 from tests.e2e.door import COMMANDS
 from tests.fakes.accounts import MemoryThread, refused
@@ -439,7 +445,7 @@ def test_setting_it_up_ends_all_other_sessions(house: Enrolled) -> None:
 
 def test_who_has_to_have_one_and_who_has(house: Enrolled) -> None:
     """Local accounts without one, where the branch requires it and the clock allows it."""
-    strict = house.desk.signing_in(house.hasher, required=True, roles=ROLES)
+    strict = house.desk.signing_in(house.hasher, required=True)
     house.desk.add(Account("kaj", "Kaj", Role.STAFF), "hest batteri")
     without = strict.sign_in("kaj", RIGHT, HERE)
 
@@ -450,7 +456,7 @@ def test_who_has_to_have_one_and_who_has(house: Enrolled) -> None:
 
     assert must(without)
     assert not must(without, house.door)
-    assert not must(strict.sign_in_by_oidc(CLAIMS))
+    assert not must(house.desk.providing(strict, ROLES).sign_in(CLAIMS))
     assert not must(house.token)
     house.desk.clock.vouched = False
     house.desk.clock.reboot("boot-2")

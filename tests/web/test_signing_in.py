@@ -18,7 +18,6 @@ from doorctl.accounts.roles import Role
 from doorctl.accounts.session import IDLE_MS, TOUCH_MS, new_token
 from doorctl.accounts.throttle import ACCOUNT, ADDRESS_BURST, NEWCOMERS_A_DAY, NONE, WAIT_AFTER_S
 from doorctl.core.errors import (
-    IdentityProviderError,
     InputError,
     SignInRefusedError,
     SignInWaitsError,
@@ -45,7 +44,8 @@ class House:
     hasher: QuickHasher = field(default_factory=QuickHasher)
 
     def __post_init__(self) -> None:
-        self.door = self.desk.signing_in(self.hasher, roles=ROLES)
+        self.door = self.desk.signing_in(self.hasher)
+        self.provided = self.desk.providing(self.door, ROLES)
         self.desk.change(
             deeds.add_account(Account("grethe", "Grethe", Role.MANAGER), self.hasher.hashed(RIGHT))
         )
@@ -339,12 +339,6 @@ def test_nobody_is_signed_in_without_a_record(house: House) -> None:
     assert house.desk.records.sessions("grethe") == ()
 
 
-def test_without_a_provider_there_is_none_to_ask(house: House) -> None:
-    """Who asks all the same is told what to set."""
-    with pytest.raises(IdentityProviderError, match=r"signin\.oidc\.issuer"):
-        house.door.begin_oidc()
-
-
 def test_a_page_is_shown_though_nothing_can_be_written(house: House) -> None:
     """A full disk keeps nobody from looking; it lets nobody in either."""
     token = house.door.sign_in("grethe", RIGHT, HERE)
@@ -411,7 +405,7 @@ def test_the_same_password_again_locks_nobody_out(house: House) -> None:
 
 def test_whom_the_provider_knows_has_the_role_of_the_first_group(house: House) -> None:
     """An account is made at the first time; it has no password of ours."""
-    token = house.door.sign_in_by_oidc(CLAIMS)
+    token = house.provided.sign_in(CLAIMS)
 
     found = house.door.whose(token)
     assert found is not None
@@ -427,12 +421,12 @@ def test_whom_the_provider_knows_has_the_role_of_the_first_group(house: House) -
 
 def test_another_group_is_another_role_at_the_next_sign_in(house: House) -> None:
     """And ends the sessions of the earlier one; the same groups leave them."""
-    first = house.door.sign_in_by_oidc(CLAIMS)
-    second = house.door.sign_in_by_oidc(CLAIMS)
+    first = house.provided.sign_in(CLAIMS)
+    second = house.provided.sign_in(CLAIMS)
     assert house.door.whose(first) is not None
 
     both = frozenset({"dør-ledere", "dør-personale"})
-    third = house.door.sign_in_by_oidc(replace(CLAIMS, groups=both))
+    third = house.provided.sign_in(replace(CLAIMS, groups=both))
 
     assert house.door.whose(first) is house.door.whose(second) is None
     found = house.door.whose(third)
@@ -455,38 +449,38 @@ def test_whom_the_provider_knows_may_have_no_access(
 ) -> None:
     """Without a group there is no role; nobody takes over an account by having its name."""
     with pytest.raises(SignInRefusedError, match="no access"):
-        house.door.sign_in_by_oidc(claims)
+        house.provided.sign_in(claims)
 
     assert house.desk.events == [event]
 
 
 def test_a_login_that_went_to_somebody_else_is_refused(house: House) -> None:
     """The provider's own name for a person never goes to another; neither does what was theirs."""
-    house.door.sign_in_by_oidc(CLAIMS)
+    house.provided.sign_in(CLAIMS)
 
     with pytest.raises(SignInRefusedError):
-        house.door.sign_in_by_oidc(replace(CLAIMS, subject="sub-2"))
+        house.provided.sign_in(replace(CLAIMS, subject="sub-2"))
     assert house.desk.events[-1] == refused(CLAIMS.name, Refusal.NAME_TAKEN)
     with pytest.raises(SignInRefusedError):
-        house.door.sign_in_by_oidc(replace(CLAIMS, groups=frozenset()))
+        house.provided.sign_in(replace(CLAIMS, groups=frozenset()))
     assert house.desk.events[-1] == refused(CLAIMS.name, Refusal.NO_ROLE)
 
 
 def test_a_provided_account_can_be_disabled_here(house: House) -> None:
     """At once, whatever the provider goes on saying."""
-    token = house.door.sign_in_by_oidc(CLAIMS)
+    token = house.provided.sign_in(CLAIMS)
     house.desk.change(deeds.disable_account(CLAIMS.name))
 
     assert house.door.whose(token) is None
     with pytest.raises(SignInRefusedError):
-        house.door.sign_in_by_oidc(CLAIMS)
+        house.provided.sign_in(CLAIMS)
     assert house.desk.events[-1] == refused(CLAIMS.name, Refusal.DISABLED)
 
 
 def test_a_shown_name_is_made_fit(house: House) -> None:
     """What the provider says of a name comes from outside: no control characters, no page of it."""
-    house.door.sign_in_by_oidc(replace(CLAIMS, shown="G\x00r\n" + "e" * 200))
-    house.door.sign_in_by_oidc(replace(CLAIMS, subject="sub-9", name="x@y.example", shown="\n"))
+    house.provided.sign_in(replace(CLAIMS, shown="G\x00r\n" + "e" * 200))
+    house.provided.sign_in(replace(CLAIMS, subject="sub-9", name="x@y.example", shown="\n"))
 
     shown = {one.name: one.shown for one in house.desk.records.every()}
     assert shown[CLAIMS.name] == "Gr" + "e" * 62

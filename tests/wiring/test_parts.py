@@ -22,6 +22,7 @@ from doorctl.access.policy import WeakPin
 from doorctl.config import Config, load
 from doorctl.core.moments import BootTime, CarriedTime, KeptReadings
 from doorctl.doord.self_test import rules
+from doorctl.extras.extra import JobParts
 from doorctl.lookup.calendar import calendar_of
 from doorctl.lookup.configured import outdated, retention, system_clock, work_directory
 from doorctl.ops.clock import BUILD_FLOOR, utc_now
@@ -32,7 +33,7 @@ from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
 from doorctl.store.visits import VisitStore, create_visits
 from doorctl.wiring.door import day_rules
-from doorctl.wiring.web import answers_of_library, go_rounds
+from doorctl.wiring.web import answers_of_library, start_jobs
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.memory_store import MemoryPatrons
@@ -229,7 +230,7 @@ class Web:
                 self.written.set()
 
             with ExitStack() as stack:
-                go_rounds(config, self.clock, self.log, write, stack)
+                start_jobs(JobParts(config, self.clock, self.log, write, stack))
                 yield
             worker.submit(writer.close).result()
 
@@ -323,7 +324,7 @@ def test_where_nothing_is_wanted_nothing_runs(web: Web, toml: str) -> None:
     config = web.config(toml)
     before = threads()
     with ExitStack() as stack:
-        go_rounds(config, web.clock, web.log, lambda _job: None, stack)
+        start_jobs(JobParts(config, web.clock, web.log, lambda _job: None, stack))
         assert threads() == before
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from doorctl.accounts.account import LONGEST_NAME, Account, own_name, refuse_account
@@ -20,7 +19,6 @@ from doorctl.accounts.second_factor import key_uri, new_secret
 from doorctl.accounts.session import Token
 from doorctl.core.errors import (
     DoorctlError,
-    IdentityProviderError,
     InputError,
     SignInRefusedError,
     SignInWaitsError,
@@ -72,45 +70,34 @@ SAID: Final = frozenset({"out", "everywhere", ENDED, AGAIN})
 """Keys of the messages that the sign-in page shows."""
 
 
-MUNICIPALITY: Final = "/sign-in/municipality"
-BACK: Final = f"{MUNICIPALITY}/back"
+class Elsewhere(Protocol):
+    """Another way to sign in, which an extra adds, with pages of its own."""
 
-BEGUN_S: Final = 600
-"""Longest time that a sign-in at the provider may take."""
+    address: str
+    """Where it begins; ``?next=`` is the page that the person wants."""
 
-TOLD_EVERY_S: Final = 60.0
-"""The journal gets at most one line in this time, however often strangers ask."""
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """Return the routes of its pages."""
 
-ELSEWHERE: Final = frozenset({"cross-site", "same-site"})
-"""The values of `Sec-Fetch-Site` for a link on another site's page."""
-
-STOPPED: Final = "the municipality did not sign you in, or you stopped there"
-UNSURE: Final = "the municipality's sign-in can't be reached, or can't be believed; try again later"
+    async def signed_out(self, request: PageRequest) -> Response | None:
+        """Return a page that leads to the sign-out there; None where there is none."""
 
 
 class Entrance:
-    """Let staff in and out, by a password or by the municipality's identity provider.
+    """Let staff in and out, by a password of the branch's; or `elsewhere`, where there is that."""
 
-    To the provider a browser is sent, and taken back. The way back is the only address that signs
-    in by GET, because the provider sends browsers back by a link. Its code counts once, and only in
-    the browser that began.
-    """
-
-    def __init__(self, frame: Frame, signing_in: SigningIn) -> None:
+    def __init__(
+        self, frame: Frame, signing_in: SigningIn, elsewhere: Elsewhere | None = None
+    ) -> None:
         self._frame = frame
         self._signing_in = signing_in
         self._turns = {known: SignInQueue() for known in (True, False)}
         """A queue of strangers, and one of browsers that signed in to the account before."""
-        self._leaving = SignInQueue()
-        # A link of another site leads back, with which no browser sends a strict cookie.
-        self._lax_cookies = frame.cookies | {"samesite": "lax"}
-        self._logged_s = float("-inf")
-        self._elsewhere = frame.app.config.signin.oidc.issuer != ""
+        self._elsewhere = elsewhere
 
     def routes(self) -> tuple[BaseRoute, ...]:
         """Return the routes of these pages."""
         frame, own, may = self._frame, self._own_page, Permission.SEE_NOW
-        provider = frame.open(MUNICIPALITY, self._begin), frame.open(BACK, self._back)
         return (
             frame.open("/", self._start),
             frame.open(SIGN_IN, self._sign_in_page),
@@ -121,7 +108,7 @@ class Entrance:
             frame.form(FACTOR, self._factor, may, own, fresh=True),
             frame.form(f"{OWN}/end", self._end, may, own, fresh=True),
             frame.guarded(f"{OWN}/everywhere", self._everywhere, may, ("POST",), fresh=True),
-            *(provider if self._elsewhere else ()),
+            *(() if self._elsewhere is None else self._elsewhere.routes()),
         )
 
     async def _start(self, request: PageRequest) -> Response:
@@ -170,7 +157,7 @@ class Entrance:
             name="" if form is None else form.text("name"),
             codes=codes,
             tells_time=self._signing_in.tells_time,
-            elsewhere=self._elsewhere,
+            elsewhere="" if self._elsewhere is None else self._elsewhere.address,
             next=wanted,
             address=sign_in_at(wanted, done if error is None and done in SAID else ""),
         )
@@ -178,13 +165,10 @@ class Entrance:
     async def _sign_out(self, request: PageRequest) -> Response:
         await self._end_session(request)
         of_provider = request.signed_in and not request.person.account.has_password
-        site = await request.in_thread(self._signing_in.way_out) if of_provider else ""
-        if not site:
-            return signed_out(self._frame, request.go(f"{SIGN_IN}?done=out"))
-        # A page and no redirect: the policy lets no form's answer redirect to another site.
-        return signed_out(
-            self._frame, request.page("municipality.html", why="", back=site, address="/", out=True)
-        )
+        page: Response | None = None
+        if of_provider and self._elsewhere is not None:
+            page = await self._elsewhere.signed_out(request)
+        return signed_out(self._frame, page or request.go(f"{SIGN_IN}?done=out"))
 
     async def _end_session(self, request: PageRequest) -> None:
         token = session_of(self._frame, request)
@@ -270,58 +254,6 @@ class Entrance:
         await request.in_thread(self._signing_in.sign_out_everywhere, request.by)
         return signed_out(self._frame, request.go(f"{SIGN_IN}?done=everywhere"))
 
-    async def _begin(self, request: PageRequest) -> Response:
-        back = own_path(request.query("next"))
-        if request.http.headers.get("sec-fetch-site") in ELSEWHERE:
-            # Such a link brings no strict cookie, so an old session could not be ended.
-            return request.go(sign_in_at(back))
-        session = session_of(self._frame, request)
-        try:
-            async with self._leaving.slot(request.client):
-                address, kept = await request.in_thread(self._signing_in.begin_oidc, back, session)
-        except IdentityProviderError as error:
-            return self._unsure(request, back, error)
-        response = RedirectResponse(address, 303)
-        response.set_cookie(
-            self._frame.cookie("begun"), kept.reveal(), BEGUN_S, **self._lax_cookies
-        )
-        return response
-
-    async def _back(self, request: PageRequest) -> Response:
-        response = await self._finished(request)
-        response.delete_cookie(self._frame.cookie("begun"), **self._lax_cookies)
-        return response
-
-    async def _finished(self, request: PageRequest) -> Response:
-        kept = Token(request.http.cookies.get(self._frame.cookie("begun"), ""))
-        wanted = self._signing_in.wanted_oidc(kept)
-        if request.query("error"):
-            self._signing_in.stop_oidc(kept)
-            # The provider's text is not shown: anybody can write such an address.
-            return _refused(request, 403, wanted, STOPPED)
-        state, code = request.query("state"), request.query("code")
-        finish = self._signing_in.finish_oidc
-        try:
-            async with self._leaving.slot(request.client):
-                token, back = await request.in_thread(finish, kept, state=state, code=code)
-        except (SignInRefusedError, InputError) as error:
-            status = 422 if isinstance(error, InputError) else 403
-            return _refused(request, status, wanted, str(error))
-        except IdentityProviderError as error:
-            return self._unsure(request, wanted, error)
-        # A page and no redirect: with one, a browser that comes from elsewhere would not yet send
-        # the session's strict cookie.
-        return signed_in(
-            self._frame, request.page("municipality.html", why="", back=back, address=back), token
-        )
-
-    def _unsure(self, request: PageRequest, back: str, error: IdentityProviderError) -> Response:
-        now_s = asyncio.get_running_loop().time()
-        if now_s - self._logged_s >= TOLD_EVERY_S:
-            self._logged_s = now_s
-            self._frame.log.emit("identity_provider", why=str(error))
-        return _refused(request, 503, back, UNSURE, more=str(error))
-
 
 def session_of(frame: Frame, request: PageRequest) -> Token | None:
     """Return the session token that a browser sends, valid or not; None where it sends none."""
@@ -353,14 +285,6 @@ def _page(
         return response
     forbidden = HTTPStatus.FORBIDDEN if isinstance(error, SignInRefusedError) else None
     return request.page(template, forbidden, wrong=request.words.refusal(error), **context)
-
-
-def _refused(
-    request: PageRequest, status: int, back: str, why: str, more: str | None = None
-) -> Response:
-    """Return a page that says why, with links to the other ways to sign in."""
-    context = {"why": why, "back": back, "more": more, "address": sign_in_at(back)}
-    return request.page("municipality.html", status, **context)
 
 
 # The page of accounts: who may sign in, in which role, and what a manager can change.

@@ -19,7 +19,7 @@ from doorctl.accounts.account import Account, Person
 from doorctl.accounts.roles import Permission, Role
 from doorctl.accounts.session import Token
 from doorctl.core.errors import StoreError
-from doorctl.core.language import languages
+from doorctl.core.language import EXTRAS, languages
 from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action
 from doorctl.store.records import AuditRecords
@@ -40,7 +40,7 @@ SURE = {"sure": "yes"}
 """A button sends a form, if an empty one."""
 
 LANGUAGES = languages()
-TEMPLATES = Templates()
+TEMPLATES = Templates(*EXTRAS.glob("*/"))
 
 
 @dataclass

@@ -377,7 +377,7 @@ def test_whoever_opens_a_page_first_does_not_wait_for_its_template(tmp_path: Pat
     """Once all are compiled their files are not looked at again; the demo's are left alone."""
     for name in ("now.html", "demo.html"):
         (tmp_path / name).write_text("{{ word }}", encoding="utf-8")
-    templates = Templates(tmp_path)
+    templates = Templates(directory=tmp_path)
 
     templates.compile_all()
     for path in tmp_path.iterdir():
@@ -398,7 +398,7 @@ def test_a_page_that_was_sent_leaves_nothing_behind(tmp_path: Path) -> None:
     row = Row()
     gone = weakref.ref(row)
 
-    Templates(tmp_path).render("now.html", {"row": row})
+    Templates(directory=tmp_path).render("now.html", {"row": row})
     del row
 
     assert gone() is None

@@ -17,13 +17,16 @@ import pytest
 from starlette.testclient import TestClient
 
 from doorctl.core.errors import IdentityProviderError
+from doorctl.extras.oidc import BACK, Oidc
+from doorctl.extras.oidc import MUNICIPALITY as PAGE
+from doorctl.extras.oidc.pages import Municipality
+from doorctl.extras.oidc.signing_in import ProviderSigningIn
 from doorctl.lookup.app import App
 from doorctl.services.accounts import every_account
 from doorctl.web.branch_thread import BranchThread
 from doorctl.web.page_pool import THREADS
 from doorctl.web.signing_in import SigningIn
-from doorctl.web.staff.accounts import BACK, Entrance
-from doorctl.web.staff.accounts import MUNICIPALITY as PAGE
+from doorctl.web.staff.accounts import Entrance
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.waiting import LIMIT_S
@@ -42,6 +45,7 @@ class Town:
     script: OidcScript
     app: App
     accounts: SigningIn
+    provided: ProviderSigningIn
     clock: FakeClock
     log: FakeEventLog = field(default_factory=FakeEventLog)
 
@@ -50,7 +54,8 @@ class Town:
         around = house(self.accounts, encrypted=encrypted)
         around.app = self.app
         around.log = self.log
-        return browser_of(around, Entrance(around, self.accounts))
+        elsewhere = Municipality(around, self.provided)
+        return browser_of(around, Entrance(around, self.accounts, elsewhere))
 
     def way_back(self, client: TestClient, wanted: str = "/") -> dict[str, str]:
         """Send a browser there and let its owner sign in; return what it comes back with."""
@@ -78,7 +83,8 @@ def town(tmp_path: Path) -> Iterator[Town]:
         app = App(config, clock)
         branch = stack.enter_context(closing(BranchThread(app)))
         accounts = stack.enter_context(closing(SigningIn(app, branch)))
-        yield Town(script, app, accounts, clock)
+        (oidc,) = config.all_of(Oidc)
+        yield Town(script, app, accounts, ProviderSigningIn(oidc, accounts, clock), clock)
 
 
 def test_there_and_back(town: Town) -> None:
@@ -324,7 +330,7 @@ def test_strangers_take_no_threads_from_staff(town: Town, monkeypatch: pytest.Mo
 
     with town.browser() as client, ThreadPoolExecutor(CROWD + 1) as crowd:
         client.get(BACK, params=town.way_back(client))
-        monkeypatch.setattr(town.accounts, "begin_oidc", hang)
+        monkeypatch.setattr(town.provided, "begin", hang)
         waiting = [crowd.submit(client.get, PAGE) for _ in range(CROWD)]
         try:
             assert crowd.submit(client.get, "/me").result(LIMIT_S / 2).status_code == 200

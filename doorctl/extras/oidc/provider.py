@@ -23,12 +23,13 @@ from joserfc.errors import ClaimError, ExpiredTokenError, InvalidClaimError, Jos
 from joserfc.jwk import KeySet
 
 from doorctl.accounts.account import Claims, Pending
-from doorctl.config.tables import Oidc, is_this_machine
+from doorctl.config.tables import is_this_machine
 from doorctl.core.asking import ASK_JSON, Talks, body_of, read_answer, unreached, waits
 from doorctl.core.errors import IdentityProviderError, InputError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import Moment
 from doorctl.core.ports import Unshown
+from doorctl.extras.oidc import Oidc
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA")
 """Algorithms with which only the provider can sign; never ``none``, never a shared secret."""

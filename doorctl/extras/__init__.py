@@ -1,0 +1,1 @@
+"""What not every branch has, a folder each: deleted or not configured, it is not there."""
