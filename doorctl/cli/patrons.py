@@ -203,7 +203,7 @@ def export(
         return
     # Starlette and Jinja come with these; no other command here needs them.
     from doorctl.web.rendering import Templates
-    from doorctl.web.staff.records import letter, objection_letter
+    from doorctl.web.staff.letter import letter, objection_letter
 
     page, made = (
         ("objection_letter.html", objection_letter)

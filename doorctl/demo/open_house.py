@@ -80,7 +80,7 @@ from doorctl.web.frame import Frame, PageRequest
 from doorctl.web.headers import Headed, SameOrigin
 from doorctl.web.listener import listen
 from doorctl.web.page_pool import PagePool
-from doorctl.web.panel import Speaker
+from doorctl.web.panel_words import Speaker
 from doorctl.web.rendering import Templates
 from doorctl.web.serving import Server
 from doorctl.web.shared_pages import shared_routes

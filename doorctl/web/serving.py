@@ -229,6 +229,3 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
         for logger in _LOGGERS:
             logging.getLogger(logger).removeFilter(self._rationed)
-
-
-# The web process's addresses, as an ASGI application: pushes for machines, pages for people.

@@ -16,8 +16,9 @@ from playwright.sync_api import expect
 
 from doorctl.accounts.roles import Role
 from doorctl.lookup.app import App
+from doorctl.web.staff.bans import BansPages
 from doorctl.web.staff.calendar import CalendarPages
-from doorctl.web.staff.rights import BansPages, PassesPages
+from doorctl.web.staff.passes import PassesPages
 from doorctl.web.staff.why import why_pages
 from tests.browser.house import CARD, PIN, House
 from tests.browser.screens import serving

@@ -20,7 +20,7 @@ from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons, open
 from doorctl.sync.document import Kind
 from doorctl.sync.guard import Guard
 from doorctl.sync.rows import Line, Removal
-from doorctl.web.pushes import Reception
+from doorctl.web.reception import Reception
 from tests.fakes.clock import FakeClock
 from tests.faults.tracing import Ran, python
 from tests.sync.pushes import SEAL, USUAL_TERMS, Document, fed, row

@@ -33,7 +33,7 @@ from doorctl.store.visit_purge import purge
 from doorctl.store.visits import VisitStore, create_visits
 from doorctl.sync.document import Kind
 from doorctl.sync.rows import Line, Removal
-from doorctl.web.pushes import Reception
+from doorctl.web.reception import Reception
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.faults.apply import rows, take_in_by

@@ -39,7 +39,7 @@ from doorctl.store.records import AuditRecords, AuditTrail
 from doorctl.store.subject import SubjectReader, find, with_cards, with_erased
 from doorctl.store.tables import TABLES, create_tables, of_database
 from doorctl.web.rendering import Templates
-from doorctl.web.staff.records import BLOCKS, letter
+from doorctl.web.staff.letter import BLOCKS, letter
 from tests.fakes.clock import FakeClock
 from tests.services.branches import configured
 from tests.web.pages.staging import NOW as EVENING

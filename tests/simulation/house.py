@@ -42,7 +42,7 @@ from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.subject import StoredErasures, forget_erased
 from doorctl.store.visit_purge import purge
 from doorctl.sync.guard import guard
-from doorctl.web.pushes import Reception
+from doorctl.web.reception import Reception
 from tests.fakes.memory_store import FastSealer
 from tests.fakes.pins import FakeInputs
 from tests.simulation import oracle

@@ -14,7 +14,7 @@ from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.sync.document import Kind
 from doorctl.sync.receive import Received
 from doorctl.sync.rows import Line, Removal
-from doorctl.web.pushes import Reception
+from doorctl.web.reception import Reception
 from tests.fakes.memory_store import FastSealer
 from tests.simulation.oracle import Person, is_caretaker
 from tests.sync.pushes import KEY, OTHER_KEY, fed

@@ -20,7 +20,7 @@ from doorctl.sync.guard import unguarded
 from doorctl.sync.receive import Received, Staged, Staging, Terms
 from doorctl.sync.rows import Line
 from doorctl.sync.signing import SigningKey
-from doorctl.web.pushes import Reception
+from doorctl.web.reception import Reception
 from tests.fakes.clock import FakeClock
 
 KEY = SigningKey(bytes(range(32)))

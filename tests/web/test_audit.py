@@ -39,7 +39,8 @@ from doorctl.sync.delivery import MOST_BYTES, signed
 from doorctl.sync.receive import Push
 from doorctl.sync.signing import SigningKey
 from doorctl.web.branch_thread import BranchThread, WebsAudit
-from doorctl.web.pushes import NONCE_S, Noting, Pushes
+from doorctl.web.pushes import NONCE_S, Pushes
+from doorctl.web.reception import Noting
 from doorctl.web.serving import STOP_LIMIT_S
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog

@@ -205,11 +205,6 @@ def reason(form: Form, listed: Mapping[str, str], words: Words) -> str:
     return text
 
 
-# Dates and times are typed as Danes type them, in text fields that the macros `day_field`,
-# `time_field` and `moment_field` of macros.html make; give them `words.short_day(day)`,
-# `words.time_of_day(minutes)` and `words.moment(at)` to show. A native field's value is read too.
-
-
 def day(form: Form, name: str, today: date | None = None, *, past: bool = False) -> date | None:
     """Return the day in a field, None for an empty one; raises FieldError.
 

@@ -25,8 +25,6 @@ from doorctl.web.frame import Frame, PageRequest
 from doorctl.web.staff import filled_in
 from doorctl.web.words import MODES, Words
 
-# These texts are in English and for staff, not for patrons at the door.
-
 CHECKS: Mapping[str, str] = {
     "known": "The card is known",
     "throttle": "The card does not have to wait after wrong PINs",

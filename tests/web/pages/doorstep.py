@@ -11,7 +11,7 @@ from doorctl.accounts.account import Account
 from doorctl.accounts.roles import Permission, Role
 from doorctl.web.frame import Frame, PageRequest
 from doorctl.web.signing_in import SigningIn
-from doorctl.web.staff.accounts import Entrance
+from doorctl.web.staff.entrance import Entrance
 from tests.fakes.accounts import MemoryThread
 from tests.web.pages.staging import browser_of
 from tests.web.pages.staging import frame as staged

@@ -16,9 +16,9 @@ from doorctl.services import deeds
 from doorctl.services.branch import change
 from doorctl.services.hours import days
 from doorctl.web.alarms import StandingAlarms
+from doorctl.web.staff.audit import audit_pages
 from doorctl.web.staff.calendar import CalendarPages, version
 from doorctl.web.staff.now import now_pages
-from doorctl.web.staff.records import audit_pages
 from tests.web.conftest import Apps
 from tests.web.pages.staging import browser
 

@@ -14,16 +14,17 @@ from starlette.testclient import TestClient
 import doorctl.web
 from doorctl.accounts.password import refuse_password
 from doorctl.accounts.session import FRESH_MS, IDLE_MS, Token
+from doorctl.config.tables import Panel
 from doorctl.core.errors import SignInWaitsError
 from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action
 from doorctl.web.alarms import StandingAlarms
 from doorctl.web.headers import Headed
-from doorctl.web.panel import Panel
 from doorctl.web.signing_in import SigningIn
-from doorctl.web.staff import accounts as entrance_words
-from doorctl.web.staff.accounts import KNOWN_S, Entrance
-from doorctl.web.staff.log import LogEvents, log_pages
+from doorctl.web.staff import entrance
+from doorctl.web.staff.entrance import KNOWN_S, Entrance
+from doorctl.web.staff.log import log_pages
+from doorctl.web.staff.log_events import LogEvents
 from doorctl.web.staff.now import now_pages
 from doorctl.web.words import Words
 from tests.fakes.panel import FakePanelDoor
@@ -176,7 +177,7 @@ def test_nobody_keeps_a_browser_out_in_which_one_signed_in_before() -> None:
 def test_how_long_to_wait_is_said_in_words(wait_s: int, danish: str, english: str) -> None:
     """Short waits in seconds, longer ones in minutes, and never less than it takes."""
     told = {
-        code: entrance_words.waits(Words(LANGUAGES.chosen(code), ZONE), SignInWaitsError(wait_s))
+        code: entrance.waits(Words(LANGUAGES.chosen(code), ZONE), SignInWaitsError(wait_s))
         for code in ("da", "en")
     }
 

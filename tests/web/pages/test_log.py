@@ -37,15 +37,10 @@ from doorctl.services.visits import Picture, Reveals
 from doorctl.store.door_log import EVERY
 from doorctl.store.records import AuditRecords
 from doorctl.store.visits import open_or_create_visits
-from doorctl.web.staff.log import (
-    ROWS,
-    ROWS_OF_DAYS,
-    further,
-    further_heads,
-    inert,
-    log_pages,
-    of_day,
-)
+from doorctl.web.staff.log import ROWS, ROWS_OF_DAYS, log_pages
+from doorctl.web.staff.log_filter import of_day
+from doorctl.web.staff.log_rows import further, further_heads
+from doorctl.web.staff.spreadsheet import inert
 from doorctl.web.words import Words
 from tests.fakes.clock import FakeClock
 from tests.web.conftest import Apps

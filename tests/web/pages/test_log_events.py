@@ -13,7 +13,8 @@ import pytest
 from doorctl.accounts.roles import Role
 from doorctl.lookup.app import App
 from doorctl.services.visits import version
-from doorctl.web.staff.log import MOST_CLIENTS, MOST_OF_ONE, LogEvents, log_pages
+from doorctl.web.staff.log import log_pages
+from doorctl.web.staff.log_events import MOST_CLIENTS, MOST_OF_ONE, LogEvents
 from tests.fakes.waiting import LIMIT_S
 from tests.web.door_log import WrittenLog, visit
 from tests.web.listening import Listener, listening, played

@@ -36,7 +36,8 @@ from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.store.records import AlarmRecords, AuditRecords, StoredAlarms
 from doorctl.web.alarms import StandingAlarms
 from doorctl.web.branch_thread import BranchThread
-from doorctl.web.staff.now import branch_now, faults, now_pages
+from doorctl.web.staff.branch_state import branch_now, faults
+from doorctl.web.staff.now import now_pages
 from tests.fakes.clock import FakeClock
 from tests.rpc.serving import plain
 from tests.services.branches import register

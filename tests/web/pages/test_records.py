@@ -33,7 +33,9 @@ from doorctl.rpc.server import ControlServer
 from doorctl.services import branch, purging, subject
 from doorctl.services.purging import hold_answers
 from doorctl.store.visits import VisitStore
-from doorctl.web.staff.records import DETAILS, SHOWN, VALUES, audit_pages, hold_pages, people_pages
+from doorctl.web.staff.audit import DETAILS, SHOWN, VALUES, audit_pages
+from doorctl.web.staff.holds import hold_pages
+from doorctl.web.staff.people import people_pages
 from tests.services.branches import ban_patron, register
 from tests.web.conftest import Apps
 from tests.web.door_log import WrittenLog, visit
@@ -212,7 +214,7 @@ def test_half_a_year_of_entries_keeps_no_other_page_waiting(
             return iter(self[::-1])
 
     found = branch.audit_entries
-    watched = "doorctl.web.staff.records.audit_entries"
+    watched = "doorctl.web.staff.audit.audit_entries"
     monkeypatch.setattr(watched, lambda *args, **more: Watched(found(*args, **more)))
     asking = client(app)
     form = {"account": "anne"}

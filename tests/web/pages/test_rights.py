@@ -23,7 +23,8 @@ from doorctl.lookup.app import App, open_book
 from doorctl.lookup.numbers import DoorsNumbers
 from doorctl.privacy.audit import Action
 from doorctl.store.visits import VisitStore
-from doorctl.web.staff.rights import BansPages, PassesPages
+from doorctl.web.staff.bans import BansPages
+from doorctl.web.staff.passes import PassesPages
 from tests.services.branches import key, register, stretched
 from tests.web.conftest import Apps
 from tests.web.pages.staging import NOW, SURE, browser, confirmed, recorded

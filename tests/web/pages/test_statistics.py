@@ -30,23 +30,10 @@ from doorctl.services import visits
 from doorctl.services.visits import HOUR, ModeBand, Picture
 from doorctl.store.door_log import HourlyHistory, Slot
 from doorctl.store.visits import VisitStore
-from doorctl.web.staff.statistics import (
-    ABOVE,
-    BAND_Y,
-    BASE,
-    BREADTH,
-    HEIGHT,
-    LEFT,
-    MARK,
-    SCALE,
-    TOP,
-    WIDTH,
-    bars,
-    chart,
-    scale_of,
-    statistics_pages,
-    timeline,
-)
+from doorctl.web.staff.charts import BREADTH, HEIGHT, SCALE, bars, scale_of
+from doorctl.web.staff.spreadsheet import MARK
+from doorctl.web.staff.statistics import chart, statistics_pages
+from doorctl.web.staff.timeline import ABOVE, BAND_Y, BASE, LEFT, TOP, WIDTH, timeline
 from doorctl.web.words import Words
 from tests.web.addresses import built
 from tests.web.conftest import Apps

@@ -15,11 +15,15 @@ from doorctl.web.addresses import places
 from doorctl.web.alarms import StandingAlarms
 from doorctl.web.frame import Frame
 from doorctl.web.staff.accounts import accounts_pages
+from doorctl.web.staff.audit import audit_pages
+from doorctl.web.staff.bans import BansPages
 from doorctl.web.staff.calendar import CalendarPages
-from doorctl.web.staff.log import LogEvents, log_pages
+from doorctl.web.staff.holds import hold_pages
+from doorctl.web.staff.log import log_pages
+from doorctl.web.staff.log_events import LogEvents
 from doorctl.web.staff.now import now_pages
-from doorctl.web.staff.records import audit_pages, hold_pages, people_pages
-from doorctl.web.staff.rights import BansPages, PassesPages
+from doorctl.web.staff.passes import PassesPages
+from doorctl.web.staff.people import people_pages
 from doorctl.web.staff.statistics import statistics_pages
 from doorctl.web.staff.why import why_pages
 from tests.web.pages.staging import FakeRefused, browser_of, everybody, frame, recorded

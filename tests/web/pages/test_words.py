@@ -35,11 +35,11 @@ from doorctl.services.rights import PassState
 from doorctl.web.addresses import PLACES
 from doorctl.web.alarms import StandingAlarms
 from doorctl.web.rendering import WEB as HERE
-from doorctl.web.staff import accounts, rights, why
+from doorctl.web.staff import accounts, bans, passes, why
 from doorctl.web.staff.calendar import CalendarPages, version
 from doorctl.web.staff.log import log_pages
 from doorctl.web.staff.now import now_pages
-from doorctl.web.staff.rights import PassesPages
+from doorctl.web.staff.passes import PassesPages
 from doorctl.web.words import MONTHS, WEEKDAYS, Words
 from tests.docs.sentences import page_of
 from tests.web.conftest import Apps
@@ -350,11 +350,11 @@ TABLES = (
     ({role: name for role, (name, _) in accounts.ROLES.items()}, Role),
     ({role: purpose for role, (_, purpose) in accounts.ROLES.items()}, Role),
     ({action: action.words for action in Action}, Action),
-    (rights.REASONS, ()),
-    (rights.BAN_STATES, BanState),
-    (rights.KINDS, PassKind),
-    (rights.PASS_STATES, PassState),
-    ({key: preset.name for key, preset in rights.PRESETS.items()}, ()),
+    (bans.REASONS, ()),
+    (bans.BAN_STATES, BanState),
+    (passes.KINDS, PassKind),
+    (passes.PASS_STATES, PassState),
+    ({key: preset.name for key, preset in passes.PRESETS.items()}, ()),
     (why.REASONS, ()),
     (why.CHECKS, ["known", *(one.name for one in CHECKS), *(one.name for one in PASS_CHECKS)]),
 )
