@@ -2,104 +2,62 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib import import_module
-from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 import doorctl
+from doorctl.cli.streams import open_streams, stdout_refuses
 from doorctl.core.errors import DoorctlError, ProblemsError
 
 if TYPE_CHECKING:
     from doorctl.extras.extra import CommandLine
-
-# The three standard streams, in whatever state the caller left them.
-
-STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
-"""In the order of their file descriptors, 0 to 2."""
-
-
-def open_streams() -> None:
-    """Open ``/dev/null`` where a stream is closed, and let no odd character cause a failure.
-
-    The next file that is opened, a database, would else be taken for the missing stream.
-    """
-    for descriptor, (name, mode) in enumerate(STREAMS):
-        if getattr(sys, name) is None:
-            _put_null(descriptor)
-            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - it lives as long as we do
-        stream = getattr(sys, name)
-        if isinstance(stream, TextIOWrapper):
-            # An ASCII-only terminal shows a ? for an å.
-            stream.reconfigure(errors="replace")
-
-
-def stdout_refuses() -> bool:
-    """Tell whether stdout accepts nothing, such as a full disk; if so, close it quietly."""
-    try:
-        sys.stdout.write("\n")
-        sys.stdout.flush()
-    except OSError:
-        # What is buffered would fail once more at the interpreter's exit.
-        _put_null(sys.stdout.fileno())
-        return True
-    return False
-
-
-def _put_null(descriptor: int) -> None:
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, descriptor)
-    if null != descriptor:
-        os.close(null)
-
 
 COMMANDS = {
     "demo": ("processes:demo", "Draw a library's door on a page, and swipe cards at it."),
     "run": ("processes:run", "Run the door: reader, keypad, decision, relay, door log."),
     "web": ("processes:web", "Take pushes of patrons and serve the staff's pages."),
     "setup": ("setup:setup", "Set up a branch: ask, write the configuration, start, try."),
-    "init": ("processes:init", "Make the key and the empty databases of a new branch."),
+    "init": ("installation:init", "Make the key and the empty databases of a new branch."),
     "check-config": (
-        "processes:check_config",
+        "installation:check_config",
         "Say all that is wrong with the configuration file.",
     ),
     "patrons": ("patrons:patrons", "Load patrons, explain a refusal, let a card try again."),
     "sync": ("sync:sync", "Push patrons to every branch, from the library's server."),
     "pair": ("sync:pair", "Give this branch the keys of the library's server, by a code."),
-    "keys": ("processes:keys", "Take a new installation key into use, after a theft."),
+    "keys": ("keys:keys", "Take a new installation key into use, after a theft."),
     "mode": ("hours:mode", "Say what the branch is just now, or set it by hand."),
     "open": ("hours:open_once", "Have the running door open once."),
     "trust-clock": ("hours:trust_clock", "Say that the clock, which is in doubt, is right."),
     "calendar": ("hours:calendar", "Show the next days' hours, or give a date its own."),
-    "bans": ("rights:bans", "Keep somebody out for a while, by the house rules."),
-    "passes": ("rights:passes", "Let cleaners, classes and staff in, by a card or a code."),
-    "staff": ("rights:staff", "Say who may sign in to the staff pages."),
+    "bans": ("bans:bans", "Keep somebody out for a while, by the house rules."),
+    "passes": ("passes:passes", "Let cleaners, classes and staff in, by a card or a code."),
+    "staff": ("staff:staff", "Say who may sign in to the staff pages."),
     "visits": ("visits:visits", "Look at the door log."),
     "subject": ("patrons:subject", "Show, erase or restrict what is held of one person."),
-    "statistics": ("visits:statistics", "Count visits over hours, weekdays or months."),
-    "purge": ("visits:purge", "Delete visits that are older than the retention."),
-    "audit": ("visits:audit", "Show who looked at or changed what, when and why."),
-    "backup": ("processes:backup", "Make a backup that only its recipients can open."),
-    "restore": ("processes:restore", "Put a backup back, on an empty card."),
-    "hold": ("visits:hold", "Keep a part of the door log for an incident."),
-    "status": ("processes:status", "Say how the door process and its databases are."),
-    "check": ("processes:check", "Say in one line for a monitoring system how the door is."),
-    "selftest": ("processes:selftest", "Run a self-test with a made-up patron."),
-    "doctor": ("processes:doctor", "Say what this machine's own safety lacks."),
+    "statistics": ("statistics:statistics", "Count visits over hours, weekdays or months."),
+    "purge": ("purge:purge", "Delete visits that are older than the retention."),
+    "audit": ("audit:audit", "Show who looked at or changed what, when and why."),
+    "backup": ("backups:backup", "Make a backup that only its recipients can open."),
+    "restore": ("backups:restore", "Put a backup back, on an empty card."),
+    "hold": ("holds:hold", "Keep a part of the door log for an incident."),
+    "status": ("status:status", "Say how the door process and its databases are."),
+    "check": ("status:check", "Say in one line for a monitoring system how the door is."),
+    "selftest": ("diagnosis:selftest", "Run a self-test with a made-up patron."),
+    "doctor": ("diagnosis:doctor", "Say what this machine's own safety lacks."),
     "support-bundle": (
-        "processes:support_bundle",
+        "diagnosis:support_bundle",
         "Write what a helper needs to see; nothing personal.",
     ),
-    "alarm": ("processes:alarm", "Send a test alarm out of the house, or end one that stands."),
-    "upgrade": ("processes:upgrade", "Take a release into use that apt has put there."),
+    "alarm": ("status:alarm", "Send a test alarm out of the house, or end one that stands."),
+    "upgrade": ("installation:upgrade", "Take a release into use that apt has put there."),
     "relay-off": ("processes:relay_off", "Lock the door, whatever happened to the daemon."),
 }
 """Name -> module and function, and its line in ``--help``; in the order of a newcomer's need."""
-
 
 HEADINGS = {
     "demo": "Try it, and run it",

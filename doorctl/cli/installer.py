@@ -37,7 +37,6 @@ ASKED_AGAIN = {
 }
 """Step -> the questions whose answers it tries, and which are asked again where it fails."""
 
-
 UNIT_FOLDERS = ("etc", "run", "usr/local/lib", "usr/lib", "lib")
 """Where systemd looks for units, below each `systemd/system`."""
 

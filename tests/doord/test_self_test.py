@@ -552,7 +552,7 @@ def test_none_is_due_twice(now: datetime, ahead: timedelta, later: timedelta) ->
         assert not due(now, max(opens, at), at) or opens < at
 
 
-COMMAND = (sys.executable, "-c", "from doorctl.cli.processes import selftest; selftest()")
+COMMAND = (sys.executable, "-c", "from doorctl.cli.diagnosis import selftest; selftest()")
 
 
 def fill(config: Config) -> None:
