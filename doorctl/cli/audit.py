@@ -19,7 +19,8 @@ from doorctl.cli.options import (
 from doorctl.core.moments import ClockState
 from doorctl.lookup.app import App
 from doorctl.lookup.configured import zone
-from doorctl.privacy.audit import Entry, Head, Verdict
+from doorctl.privacy.audit import Entry
+from doorctl.privacy.audit_chain import Head, Verdict
 from doorctl.services import branch as book
 
 

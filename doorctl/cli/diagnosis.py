@@ -1,4 +1,4 @@
-"""Commands that find out what is wrong: self-test, doctor, and a bundle for who helps."""
+"""Commands that find out what is wrong: self-test, doctor, and a support bundle."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from doorctl.cli.visits import _visit_as_line
 from doorctl.core.moments import Moment
 from doorctl.lookup.app import App
 from doorctl.lookup.configured import zone
-from doorctl.privacy.retention import LONGEST, Hold
+from doorctl.privacy.holds import LONGEST, Hold
 from doorctl.services import purging
 from doorctl.services import visits as log
 

@@ -1,4 +1,4 @@
-"""The steps of an installation, from what was answered: each a command of ours or of systemd's."""
+"""The steps of an installation, from what was answered: commands of doorctl and of systemd."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ def setup(config_path: Path, overrides: tuple[str, ...], file: Path | None, root
 
 
 def _do(work: Work) -> None:
-    """Do the work that nobody can be asked about; exit code 1 where a step fails."""
+    """Do the work without a dialogue; exit code 1 where a step fails."""
     try:
         failed = work.do()
     except StepFailedError:

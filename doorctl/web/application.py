@@ -47,7 +47,7 @@ async def _refused(missing: Missing, request: Request, error: Exception) -> Resp
 
 
 async def _faulty(request: Request, _error: Exception) -> Response:
-    # A bug of ours: the traceback goes to the journal, the caller learns no more than that.
+    # A bug: the traceback goes to the journal, and the caller learns no more.
     if not request.scope["path"].startswith(MACHINES):
         return _plain_page(HTTPStatus.INTERNAL_SERVER_ERROR)
     return FAULT.answer()

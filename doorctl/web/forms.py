@@ -73,7 +73,7 @@ async def read_form(
                 body += chunk
         return parsed(body)
     except (TimeoutError, ClientDisconnect):
-        # A client that has hung up gets no answer, and is no fault of ours with a traceback.
+        # A client that has hung up gets no answer; that is not a bug, so there is no traceback.
         raise InputError("the form did not come in time; send it again") from None
     finally:
         body[:] = bytes(len(body))

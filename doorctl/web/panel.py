@@ -32,7 +32,7 @@ from doorctl.rpc.panel import PanelOverSocket
 from doorctl.web.forms import BLANK, read_form
 from doorctl.web.headers import SCREEN
 from doorctl.web.panel_access import is_here, is_own_page
-from doorctl.web.panel_watch import Seen, Watch
+from doorctl.web.panel_watch import NumberedView, Watch
 from doorctl.web.panel_words import Speaker
 from doorctl.web.rendering import Templates
 from doorctl.web.streams import EventStream
@@ -172,13 +172,13 @@ class Panel:
                 shown = seen.number, self.reaches()
                 yield self._event(seen, language) if shown != before else BEAT
 
-    def _event(self, seen: Seen, language: Language) -> str:
+    def _event(self, seen: NumberedView, language: Language) -> str:
         shown = self._shown(seen, language)
         event = {name: shown[name] for name in EVENT}
         event["html"] = self.templates.render("panel_screen.html", shown)
         return f"event: screen\ndata: {msgspec.json.encode(event).decode()}\n\n"
 
-    def _shown(self, seen: Seen, language: Language) -> dict[str, Any]:
+    def _shown(self, seen: NumberedView, language: Language) -> dict[str, Any]:
         state, speaker = seen.state, self._speaker(language)
         keys = Keys.NONE if state is None else state.keys
         return {
@@ -248,7 +248,7 @@ EVENT: Final = ("kind", "keys", "attempt", "rest", "companions", "help")
 BEAT: Final = "event: beat\ndata: .\n\n"
 
 
-def _is_done(seen: Seen, since: str | None) -> bool:
+def _is_done(seen: NumberedView, since: str | None) -> bool:
     """Tell whether the patron who chose a language has been served meanwhile."""
     at_rest = seen.state is not None and seen.state.kind in panel.AT_REST
     return at_rest and since is not None and since != str(seen.attempt)

@@ -33,12 +33,12 @@ def is_here(request: Request) -> bool:
 
 
 def is_own_page(request: Request) -> bool:
-    """Tell whether a page of ours sent a request; one without an origin was not."""
+    """Tell whether one of our pages sent a request; without an origin none did."""
     site = request.headers.get("sec-fetch-site")
     if site is not None and site != SAME:
         return False
     origin = request.headers.get("origin")
-    # A form of ours says "null", for our pages forbid browsers to name the page they are from.
+    # Our forms say "null": our pages forbid browsers to name the page they are from.
     if origin in {None, "null"}:
         return site == SAME
     return origin == f"{request.scope['scheme']}://{request.headers.get('host', '')}"

@@ -29,8 +29,8 @@ STOP_LOOK_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """The last view; `state` is None where the door does not answer.
+class NumberedView:
+    """The last state with its number; `state` is None where the door does not answer.
 
     `number` changes with it; 0 where there was no look in time.
     """
@@ -55,7 +55,7 @@ class Watch:
     door: PanelOverSocket
 
     def __post_init__(self) -> None:
-        self._seen: Seen | None = None
+        self._seen: NumberedView | None = None
         self._number = 0
         self._news: set[asyncio.Event] = set()
         self._watchers = 0
@@ -78,11 +78,11 @@ class Watch:
         finally:
             self._watchers -= 1
 
-    async def now(self) -> Seen:
+    async def now(self) -> NumberedView:
         """Return the view as it is now."""
         return await self.after(0, FIRST_LOOK_S)
 
-    async def after(self, number: int, limit_s: float) -> Seen:
+    async def after(self, number: int, limit_s: float) -> NumberedView:
         """Return the view once its number is not `number`; the same view after `limit_s`."""
         self._look()
         news = asyncio.Event()
@@ -96,7 +96,7 @@ class Watch:
             pass
         finally:
             self._news.discard(news)
-        return self._seen or Seen()
+        return self._seen or NumberedView()
 
     def stop(self) -> None:
         """Stop watching; every page that waits gets its answer at once."""
@@ -135,7 +135,7 @@ class Watch:
         try:
             loop.call_soon_threadsafe(lambda: wanted.set_result(self._heard(state)))
         except RuntimeError:
-            # A loop that is closed takes nothing, and nobody looks any more.
+            # A closed loop takes nothing, and no screen is open any more.
             self.running = False
             return False
         while not self.ending:
@@ -146,7 +146,7 @@ class Watch:
     def _heard(self, state: PanelState | None) -> bool:
         if self._seen is None or state != self._seen.state:
             self._number += 1
-            self._seen = Seen(self._number, state)
+            self._seen = NumberedView(self._number, state)
             self._tell()
         self.running = self._watchers > 0 or self._looked_at
         self._looked_at = False

@@ -30,7 +30,7 @@ RETRY_AFTER_S = 5
 """Sent with each 503: longer than a push of changes, shorter than a coffee."""
 
 HEADERS: Final = {"Connection": "close"}
-"""A push is rare, and a connection that ends is one that nobody can hold on to."""
+"""A push is rare, and a connection that ends can't be kept occupied."""
 
 
 @dataclass(frozen=True, slots=True)

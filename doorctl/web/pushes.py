@@ -264,7 +264,7 @@ class Pushes:
         """Take the register or its changes; without a kind only report the result, and no alarm."""
         body, staging = Body(request, self.reception.terms.limits), self.reception.staging()
         try:
-            # The one place is for pushes with a valid signature: a stranger holds nobody off.
+            # The one place is for pushes with a valid signature: a stranger can't take it.
             if not self._taking:
                 await self._begin(body, staging.begin)
                 if staging.manifest is not None:

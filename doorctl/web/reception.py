@@ -63,7 +63,7 @@ class Reception:
 
     def staging(self) -> Staging:
         """Return a staging for the next document, on any thread; the caller closes it."""
-        # Readable by nobody else and without a name: no crash can leave it behind.
+        # No other user can read it, and it has no name: no crash can leave it behind.
         return Staging(self.terms, lambda: tempfile.TemporaryFile(dir=self.directory))
 
     def judge(self, manifest: Manifest | None) -> Received | None:

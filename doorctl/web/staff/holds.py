@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute
 from doorctl.access.calendar import ONE_DAY
 from doorctl.accounts.roles import Permission
 from doorctl.core.errors import InputError
-from doorctl.privacy.retention import LONGEST_TEXT, Hold
+from doorctl.privacy.holds import LONGEST_TEXT, Hold
 from doorctl.services import purging
 from doorctl.web.forms import Form
 from doorctl.web.frame import Frame, PageRequest

@@ -18,10 +18,10 @@ from doorctl.core.language import DANISH, ENGLISH, own
 from doorctl.lookup.app import App
 from doorctl.lookup.configured import zone
 from doorctl.privacy.audit import Action
-from doorctl.privacy.export import OF_LETTER, HeldRow, Lookup
+from doorctl.privacy.export import OF_LETTER, Export, HeldRow, Lookup, value
 from doorctl.privacy.holds import LONGEST
-from doorctl.privacy.subject import CARD, Decision, Export, value
-from doorctl.privacy.tables import PATRON, Column, Shown, Table
+from doorctl.privacy.subject import Decision
+from doorctl.privacy.tables import CARD, PATRON, Column, Shown, Table
 from doorctl.store.tables import ATTEMPTS, OBJECTIONS, from_ms
 from doorctl.web.controller import basis, processors
 from doorctl.web.staff.log_filter import REASONS

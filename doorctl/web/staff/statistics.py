@@ -211,7 +211,7 @@ def _pictures(app: App, kept: Kept, words: Words, period: Period) -> dict[str, A
 
 
 def staffed(app: App) -> list[set[int]]:
-    """Return the hours that are staffed to their end, by weekday: the door counts nobody then."""
+    """Return the hours that are staffed to their end, by weekday: the door counts no one then."""
     return [
         {
             hour
