@@ -122,7 +122,7 @@ app.commands.update(dict.fromkeys(COMMANDS, app))
 
 
 def main() -> None:
-    """Run the command line; the one place where our own errors become a line and an exit code."""
+    """Run the command line; only here do doorctl's errors become a line and an exit code."""
     open_streams()
     try:
         app(prog_name="doorctl")

@@ -156,5 +156,5 @@ def upgrade(release: str | None, config_path: Path, overrides: tuple[str, ...]) 
     if release is None:
         releases.resume()
     else:
-        told = releases.use(release, config_path, lambda: load(config_path, overrides, os.environ))
-        click.echo("; ".join((f"release {release} is in use", *told)))
+        notes = releases.use(release, config_path, lambda: load(config_path, overrides, os.environ))
+        click.echo("; ".join((f"release {release} is in use", *notes)))

@@ -57,7 +57,7 @@ def is_elsewhere(path: Path, root: Path) -> bool:
 
 
 class StepFailedError(Exception):
-    """A step failed and has said why; `questions` are those whose answers it rests on, if any."""
+    """A step failed and has said why; `questions` are those whose answers may be at fault."""
 
     def __init__(self, questions: tuple[str, ...] = ()) -> None:
         super().__init__()

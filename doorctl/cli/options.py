@@ -120,7 +120,7 @@ named = together(
 
 
 def of_person(command: Command) -> Command:
-    """As `with_app`, for a command that is called with whom `named`'s options name too."""
+    """As `with_app`; the command also gets the person whom the options of `named` name."""
 
     @with_app
     @wraps(command)

@@ -494,12 +494,12 @@ class Dialogue:
         click.echo(self._say("Now a card and its PIN, as a patron does. Enter: leave it."))
         path = config.storage.visits_db
         with owner_of(path.parent), closing(VisitHistory(path)) as history:
-            told = {each.attempt for each in history.visits(EVER)}
+            seen = {each.attempt for each in history.visits(EVER)}
             while not select([sys.stdin], [], [], LOOK_S)[0]:
                 for visit in history.visits(EVER):
-                    if visit.attempt in told or visit.reason is None:
+                    if visit.attempt in seen or visit.reason is None:
                         continue
-                    told.add(visit.attempt)
+                    seen.add(visit.attempt)
                     danish, english = SENTENCES[Reason(visit.reason)]
                     click.echo(danish if self._answers["setup.language"] == "da" else english)
                     if visit.verdict == "granted":

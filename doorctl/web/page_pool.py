@@ -27,7 +27,7 @@ MOST_AT_ONCE: Final = 1
 """The most threads for requests before sign-in; the others are for staff."""
 
 MOST_IN_LINE: Final = 64
-"""How many more wait; then the one least entitled to a place is refused for now."""
+"""How many more wait; then the last in the queue's order is refused for now."""
 
 MOST_SERVED: Final = 4096
 """The most addresses whose last turn is remembered."""

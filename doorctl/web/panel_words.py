@@ -34,8 +34,8 @@ class Screen:
     @property
     def spoken(self) -> str:
         """All of it as one text for a voice."""
-        said = (f"{self.headline}.", *self.lines, self.call, self.desk)
-        return " ".join(sentence for sentence in said if sentence)
+        sentences = (f"{self.headline}.", *self.lines, self.call, self.desk)
+        return " ".join(filter(None, sentences))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +62,8 @@ class Speaker:
         beside = english if called and english != headline else ""
         call, desk = self._call(state.code) if called else "", _desk(self, state.staffed)
         call = self._danger() if state.kind in {Kind.HELP, Kind.CALLED} else call
-        told = tuple(line for line in lines if line)
-        return Screen(headline, told, picture, call, desk, beside)
+        filled = tuple(filter(None, lines))
+        return Screen(headline, filled, picture, call, desk, beside)
 
     def lost(self) -> Screen:
         """Return the screen that the page shows by itself when it has lost the server."""
@@ -127,8 +127,8 @@ def _pin(by: Speaker, state: PanelState, say: _Say) -> _Parts:
 def _welcome(_by: Speaker, state: PanelState, say: _Say) -> _Parts:
     unlocked = "" if state.locks_s is None else say("The door is unlocked: go in now.")
     letter = say("We have a message for you: ask at the desk for code {code}.", code=state.code)
-    told = letter if state.code and not state.wrong else ""
-    return say("Welcome"), (unlocked, _company(state, say), told), "door"
+    message = letter if state.code and not state.wrong else ""
+    return say("Welcome"), (unlocked, _company(state, say), message), "door"
 
 
 def _company(state: PanelState, say: _Say) -> str:
@@ -191,8 +191,8 @@ SCREENS: Mapping[Kind, Callable[[Speaker, PanelState, _Say], _Parts]] = {
 
 
 def _by_code(by: Speaker, state: PanelState) -> str:
-    told = by.words.say("Have you been given a code? Type it and press OK.")
-    return told if state.keys is Keys.CODE else ""
+    hint = by.words.say("Have you been given a code? Type it and press OK.")
+    return hint if state.keys is Keys.CODE else ""
 
 
 def _no_entry(by: Speaker) -> str:

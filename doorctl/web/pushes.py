@@ -226,7 +226,7 @@ class Pushes:
             self._senders.append(address)
 
     async def exchange(self, request: Request) -> Response:
-        """Say up to where the audit log is the one a sender saw; exchange counts of wrong PINs.
+        """Tell a sender which part of the audit log it has seen; exchange counts of wrong PINs.
 
         Each message must hold a new nonce, so none can be replayed; and the sender's time counts
         only by one so new that the message was signed just now.

@@ -176,7 +176,7 @@ class Noting:
             self._failing.tell(why, again=True)
 
     def compare(self, heads: Mapping[str, str]) -> int:
-        """Return up to which number the audit log is the one a sender saw; alarm if entries miss.
+        """Return the last number of the audit log that a sender has seen; alarm if entries miss.
 
         `heads` has the log's end of each day, the last day first. Raises StoreError: it can't be
         read, or it can't be put on record that it is an older copy.

@@ -61,7 +61,7 @@ SHOWN_KINDS: Final = tuple((name, MODES[mode], HINTS[mode]) for mode, name in KI
 VERSION_DIGITS: Final = 16
 
 WeekDraft = tuple[StoredWeek, StoredWeek | None]
-"""A usual week before it is set, and the one that stood then."""
+"""A usual week before it is set, and the week that counted when it was drafted."""
 
 _MONTH: Final = re.compile(r"20[0-9]{2}-(?:0[1-9]|1[0-2])")
 _APART: Final = re.compile(r"[,;+]|\bog\b|\band\b")
@@ -179,7 +179,7 @@ class CalendarPages:
         begins = first - timedelta(days=first.weekday())
         shown = await request.call(days, begins, MOST_DAYS)
         now, opening = await request.call(hours_now), request.app.config.opening
-        told = request.queried.every("day")
+        changed = request.queried.every("day")
         weeks = [shown[at : at + 7] for at in range(0, MOST_DAYS, 7)]
         fields, ticked = {"open": "", "note": "", "self": "", "staffed": ""}, {str(chosen)}
         if form is not None:
@@ -197,7 +197,7 @@ class CalendarPages:
             ticked=ticked,
             fields=fields,
             wrong=_wrong(request.words, error),
-            told=[day for day in shown if day.by_staff and str(day.day) in told],
+            changed=[day for day in shown if day.by_staff and str(day.day) in changed],
             sunday=usual_sunday(opening, now.calendar),
             by_staff=opening.source == "staff",
             lacks_week=now.lacks_week,
@@ -214,8 +214,8 @@ class CalendarPages:
         await request.call(self._change, shown, form)
         done = "cleared" if form.text("open") == USUAL else "set"
         month, dates = _first(form.text("month")) or min(shown), sorted(shown)
-        told = "".join(f"&day={day}" for day in dates)
-        return request.go(f"{PAGE}?month={month:%Y-%m}&done={done}{told}")
+        named = "".join(f"&day={day}" for day in dates)
+        return request.go(f"{PAGE}?month={month:%Y-%m}&done={done}{named}")
 
     def _change(self, app: App, shown: Mapping[date, str], form: Form) -> None:
         """Change all the dates, if each still is what the form showed of it, or none."""

@@ -50,7 +50,7 @@ class Choice:
 
     @property
     def days(self) -> tuple[date, date]:
-        """The first local day, and the last; one that goes on over midnight is of the first."""
+        """The first local day, and the last; a night belongs to the day on which it begins."""
         starts, ends = self.wanted.since, self.wanted.until
         if self.span or ends - starts > ONE_DAY:
             return starts.date(), (ends - timedelta.resolution).date()

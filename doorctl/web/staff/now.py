@@ -141,7 +141,7 @@ def _of_others() -> Iterator[None]:
 
 
 def _version(form: Form) -> int:
-    """Return the version of the mode that a form was made of; one that names none is of none."""
+    """Return the version of the mode that a form was made with; -1 where it names none."""
     written = form.text("version")
     return int(written) if written.isdecimal() and len(written) <= filled_in.MOST_DIGITS else -1
 

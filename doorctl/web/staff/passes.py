@@ -119,7 +119,7 @@ DAYS_AND_TIMES: Final = frozenset({"weekday", "times", "outside_hours"})
 
 
 ALL_ASKED: Final = DAYS_AND_TIMES | {"first", "companions"}
-"""Everything that a pass can be asked beside what it is for, whose it is and its last day."""
+"""What the form asks about a pass beside its purpose, its holder and its last day."""
 
 
 @dataclass(frozen=True, slots=True)
