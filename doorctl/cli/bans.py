@@ -8,17 +8,9 @@ from typing import Any
 
 import click
 
+from doorctl.access.ban_dates import BanState, ban_since, ban_state, ban_until
 from doorctl.access.calendar import DAY_MINUTES, ONE_DAY, Span
-from doorctl.access.rights import (
-    ALL_BRANCHES,
-    USUAL_BAN,
-    Ban,
-    BanState,
-    Listed,
-    ban_since,
-    ban_state,
-    ban_until,
-)
+from doorctl.access.rights import ALL_BRANCHES, USUAL_BAN, Ban, Listed
 from doorctl.cli.options import (
     GIVEN_NUMBER,
     ISO_DATE,

@@ -13,7 +13,7 @@ from doorctl.cli.status import MARKS, WORDS
 from doorctl.config import Config
 
 if TYPE_CHECKING:
-    from doorctl.doord.self_test import Finding
+    from doorctl.rpc.status import Finding
 
 
 @click.command()
@@ -44,10 +44,12 @@ def doctor(config: Config, as_json: bool) -> None:
 
 
 def _show(findings: tuple[Finding, ...], *, as_json: bool) -> None:
+    from msgspec import to_builtins
+
     from doorctl.doord.self_test import all_well, as_answer
 
     if as_json:
-        print_json(as_answer(findings))
+        print_json(to_builtins(as_answer(findings)))
     else:
         utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
         marked = sys.stdout.isatty() and utf8

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from doorctl.web.frame import Frame
     from doorctl.web.jobs import Write
     from doorctl.web.signing_in import SigningIn
-    from doorctl.web.staff.accounts import Elsewhere
+    from doorctl.web.staff.entrance import Elsewhere
 
 
 @dataclass(frozen=True, slots=True)

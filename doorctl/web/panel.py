@@ -23,8 +23,8 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from doorctl.access import panel
-from doorctl.access.attempt import CLEAR, ENTER
 from doorctl.access.panel import Keys, Kind, PanelState
+from doorctl.access.pin_pad import CLEAR, ENTER
 from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, InputError
 from doorctl.core.language import Language, Languages

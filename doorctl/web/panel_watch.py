@@ -16,7 +16,7 @@ from typing import Final
 
 from doorctl.access.panel import PanelState, PanelView
 from doorctl.core.errors import DoorctlError
-from doorctl.rpc.door import PanelOverSocket
+from doorctl.rpc.panel import PanelOverSocket
 
 FIRST_LOOK_S: Final = 2.0
 """Longest wait of a page for the first view; a door that hangs is out of order."""

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from doorctl.access import panel, panel_hours
 from doorctl.access.calendar import DAY_MINUTES
-from doorctl.access.panel import Keys, Kind, Opens, PanelState
+from doorctl.access.panel import Keys, Kind, PanelState
+from doorctl.access.panel_hours import Opens
 from doorctl.web.words import WEEKDAYS, Words
 
 

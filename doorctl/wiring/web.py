@@ -73,18 +73,24 @@ from doorctl.web.inspection import Inspection
 from doorctl.web.listener import Listener, listen
 from doorctl.web.page_pool import PagePool
 from doorctl.web.panel import PAGE, Panel
-from doorctl.web.pushes import Pushes, Reception
+from doorctl.web.pushes import Pushes
+from doorctl.web.reception import Reception
 from doorctl.web.refusals import Refusals
 from doorctl.web.rendering import Templates
 from doorctl.web.serving import Server
 from doorctl.web.shared_pages import shared_routes
 from doorctl.web.signing_in import SigningIn
-from doorctl.web.staff.accounts import Elsewhere, Entrance, accounts_pages
+from doorctl.web.staff.accounts import accounts_pages
+from doorctl.web.staff.audit import audit_pages
+from doorctl.web.staff.bans import BansPages
 from doorctl.web.staff.calendar import CalendarPages
-from doorctl.web.staff.log import LogEvents, log_pages
+from doorctl.web.staff.entrance import Elsewhere, Entrance
+from doorctl.web.staff.holds import hold_pages
+from doorctl.web.staff.log import log_pages
+from doorctl.web.staff.log_events import LogEvents
 from doorctl.web.staff.now import now_pages
-from doorctl.web.staff.records import audit_pages, hold_pages, people_pages
-from doorctl.web.staff.rights import BansPages, PassesPages
+from doorctl.web.staff.passes import PassesPages
+from doorctl.web.staff.people import people_pages
 from doorctl.web.staff.statistics import Kept, statistics_pages
 from doorctl.web.staff.why import why_pages
 from doorctl.web.tls import authority_of, refuse_unusable

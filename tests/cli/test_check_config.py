@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from doorctl.cli.installation import init
 
 from doorctl.cli.hours import calendar, mode
-from doorctl.cli.processes import check_config
+from doorctl.cli.installation import check_config, init
 from doorctl.config import load
 from doorctl.core.errors import ConfigError
 from doorctl.core.identity import unshared

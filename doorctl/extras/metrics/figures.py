@@ -28,7 +28,7 @@ from doorctl.services.visits import statistics
 from doorctl.store.door_log import HourlyHistory
 from doorctl.web.alarms import StandingAlarms
 from doorctl.web.page_pool import PagePool, SignInQueue
-from doorctl.web.staff.now import BranchPicture, branch_now
+from doorctl.web.staff.branch_state import BranchPicture, branch_now
 from doorctl.web.watching import READY_LIMIT_S
 
 METRICS: Final = "/metrics"

@@ -16,7 +16,7 @@ from doorctl.core.errors import Problem
 from doorctl.extras.extra import Extra, SignInParts
 
 if TYPE_CHECKING:
-    from doorctl.web.staff.accounts import Elsewhere
+    from doorctl.web.staff.entrance import Elsewhere
 
 RoleOfGroup = Annotated[
     str, Meta(pattern=r"^(viewer|staff|manager|dpo|technician)=[^\x00-\x1f]{1,256}\Z")

@@ -15,7 +15,7 @@ from doorctl.extras.oidc.signing_in import ProviderSigningIn
 from doorctl.web.addresses import own_path, sign_in_at
 from doorctl.web.frame import Frame, PageRequest
 from doorctl.web.page_pool import SignInQueue
-from doorctl.web.staff.accounts import session_of, signed_in
+from doorctl.web.staff.entrance import session_of, signed_in
 
 BEGUN_S: Final = 600
 """Longest time that a sign-in at the provider may take."""

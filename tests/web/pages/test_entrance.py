@@ -14,12 +14,12 @@ from starlette.testclient import TestClient
 import doorctl.web
 from doorctl.accounts.password import refuse_password
 from doorctl.accounts.session import FRESH_MS, IDLE_MS, Token
-from doorctl.config.tables import Panel
 from doorctl.core.errors import SignInWaitsError
 from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action
 from doorctl.web.alarms import StandingAlarms
 from doorctl.web.headers import Headed
+from doorctl.web.panel import Panel
 from doorctl.web.signing_in import SigningIn
 from doorctl.web.staff import entrance
 from doorctl.web.staff.entrance import KNOWN_S, Entrance

@@ -26,7 +26,7 @@ from doorctl.services.accounts import every_account
 from doorctl.web.branch_thread import BranchThread
 from doorctl.web.page_pool import THREADS
 from doorctl.web.signing_in import SigningIn
-from doorctl.web.staff.accounts import Entrance
+from doorctl.web.staff.entrance import Entrance
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.waiting import LIMIT_S

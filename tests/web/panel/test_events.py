@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from doorctl.access.panel import Keys, Kind, PanelState
-from doorctl.access.throttle import MOST_ELSEWHERE
-from doorctl.web.staff.log_events import MOST_CLIENTS
+from doorctl.web.panel import MOST_CLIENTS, MOST_ELSEWHERE
 from tests.fakes.waiting import LIMIT_S
 from tests.web.listening import Listener, played
 from tests.web.listening import listening as listened
