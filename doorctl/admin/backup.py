@@ -38,7 +38,7 @@ from doorctl.lookup.app import App
 from doorctl.lookup.key_days import placed
 from doorctl.privacy.audit import Action, Deed
 from doorctl.services.branch import note, note_done
-from doorctl.store.branch import FACTOR_KEY
+from doorctl.store.branch_rows import FACTOR_KEY
 from doorctl.store.connection import (
     changing,
     create_private,

@@ -18,13 +18,9 @@ from doorctl.core.identity import owner_of
 from doorctl.extras.extra import used
 from doorctl.lookup.configured import system_clock
 from doorctl.store.branch_writer import create_branch, open_or_create_branch
-from doorctl.store.keys import (
-    ArgonSealer,
-    create_key,
-    earlier_keys,
-    read_key,
-)
+from doorctl.store.keys import create_key, read_key
 from doorctl.store.patrons_writer import create_patrons
+from doorctl.store.sealer import ArgonSealer, earlier_keys
 from doorctl.store.visits import create_visits
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from doorctl.config import Config
 from doorctl.core.errors import (
@@ -18,25 +17,12 @@ from doorctl.core.masked import InstallationKey
 from doorctl.lookup.app import App
 from doorctl.privacy.audit import KEY, Action, Deed
 from doorctl.services.branch import note_done
-from doorctl.store import branch as branch_rows
-from doorctl.store import door_log
+from doorctl.store import branch_rows, door_log
 from doorctl.store import patrons as patron_rows
-from doorctl.store.connection import (
-    Writer,
-)
-from doorctl.store.keys import (
-    create_key,
-    earlier_keys,
-    key_id,
-    lay_over,
-    put,
-    read_key,
-    remove_key,
-)
+from doorctl.store.keys import create_key, put, read_key, remove_key
 from doorctl.store.layout import Layout
-
-if TYPE_CHECKING:
-    pass
+from doorctl.store.sealer import earlier_keys, key_id, lay_over
+from doorctl.store.writer import Writer
 
 
 def next_key_file(config: Config) -> Path:

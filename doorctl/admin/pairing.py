@@ -53,7 +53,7 @@ from doorctl.lookup.key_days import placed
 from doorctl.privacy.audit import KEY, Action, Deed
 from doorctl.privacy.tables import CARD
 from doorctl.services.branch import note
-from doorctl.store import keys
+from doorctl.store import keys, sealer, signing_keys
 from doorctl.store.connection import open_reader, translated
 from doorctl.store.tables import person_tables, select
 from doorctl.sync.document import BranchName
@@ -173,7 +173,7 @@ def answer(
     content = keys.read_key_file(file, LARGEST_BYTES, made_by="doorctl pair begin", private=False)
     if not content.startswith(REQUEST):
         raise InputError(f"{file} is no request of `doorctl pair begin`; nothing was changed")
-    signing = keys.read_signing_key(config.sync.signing_key_file).verify_key()
+    signing = signing_keys.read_signing_key(config.sync.signing_key_file).verify_key()
     ledger, name = config.sync.state_directory / "pairings.json", sha256(content).hexdigest()
     tried = _kept(ledger, _content(ledger) or b"{}", dict[str, int], "delete it if you know why")
     wrong = tried.get(name, 0)
@@ -222,12 +222,12 @@ def finish(config: Config, file: Path, now: datetime, *, replaces: bool = False)
     if is_new:
         # First: a command that is stopped is on the log twice rather than never.
         if config.storage.branch_db.exists():
-            note(App.of(config), Deed(Action.KEY_ADOPTED, details={KEY: keys.key_id(key)}))
+            note(App.of(config), Deed(Action.KEY_ADOPTED, details={KEY: sealer.key_id(key)}))
         keys.put(key_file, key.reveal())
-    if keys.earlier_keys(key):
+    if sealer.earlier_keys(key):
         lay_over_all(config, key)
     if trusted is not None:
-        keys.put(trusted, keys.written(keys.PUBLIC, given.signing_key), 0o644)
+        keys.put(trusted, signing_keys.written(signing_keys.PUBLIC, given.signing_key), 0o644)
         if trusted not in config.web.push.public_key_files:
             _name_keys(config, trusted)
     keys.remove_key(path)
@@ -353,7 +353,7 @@ def _trusted(config: Config, key: bytes, *, replaces: bool) -> Path | None:
     """Return the file that a signing key goes to; None where one holds it already."""
     named = config.web.push.public_key_files
     there = [path for path in named if path.exists()]
-    if any(keys.read(keys.PUBLIC, path) == key for path in there):
+    if any(signing_keys.read(signing_keys.PUBLIC, path) == key for path in there):
         return None
     if there and not replaces:
         why = "is another server's key. With --replace this one's takes its place"
@@ -408,8 +408,12 @@ def adopt_public(config: Config, file: Path, *, only: bool) -> str | None:
 
 def _believe(config: Config, file: Path, *, only: bool) -> str:
     """Take pushes of one key more, or of that one `only`."""
-    (key,), named = keys.read_public_keys([file]), config.web.push.public_key_files
-    own = [path for path in named if _content(path) and keys.read(keys.PUBLIC, path) == key.content]
+    (key,), named = signing_keys.read_public_keys([file]), config.web.push.public_key_files
+    own = [
+        path
+        for path in named
+        if _content(path) and signing_keys.read(signing_keys.PUBLIC, path) == key.content
+    ]
     if only and not own:
         raise InputError(f"pushes of {file} are not taken yet: first without --only")
     if len(named) >= MOST_SIGNING and not own:
@@ -417,7 +421,7 @@ def _believe(config: Config, file: Path, *, only: bool) -> str:
     if not own:
         name = f"signing-{key.content.hex()[:8]}.pub"
         own = [config.secrets.installation_key_file.with_name(name)]
-        keys.put(own[0], keys.written(keys.PUBLIC, key.content), 0o644)
+        keys.put(own[0], signing_keys.written(signing_keys.PUBLIC, key.content), 0o644)
     _name_keys(config, *dict.fromkeys(own if only else [*named, *own]))
     return "pushes of this key alone are taken" if only else "pushes of this key are taken too"
 
@@ -522,7 +526,7 @@ def _pem(certificate: x509.Certificate) -> bytes:
 
 
 def _stretched(code: str, salt: bytes) -> bytes:
-    costs = keys.ITERATIONS, keys.MEMORY_KIB, 1
+    costs = sealer.ITERATIONS, sealer.MEMORY_KIB, 1
     return hash_secret_raw(code.encode(), salt, *costs, SecretBox.KEY_SIZE, Type.ID)
 
 

@@ -37,10 +37,8 @@ from doorctl.core.identity import owner_of, shared_in
 from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action, Deed
 from doorctl.services.branch import note_done
-from doorctl.store import branch as branch_rows
+from doorctl.store import branch_rows
 from doorctl.store.connection import (
-    Writer,
-    WriterLock,
     create_private,
     open_unshared_reader,
     opened,
@@ -49,6 +47,7 @@ from doorctl.store.connection import (
 )
 from doorctl.store.kept import STRANGE
 from doorctl.store.layout import newest
+from doorctl.store.writer import Writer, WriterLock
 
 READABLE = 0o644
 """The most that the mode of a file beside the configuration may allow."""

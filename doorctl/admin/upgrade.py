@@ -34,16 +34,12 @@ from doorctl.lookup.configured import system_clock
 from doorctl.ops.process import NOT_BEGUN
 from doorctl.rpc.question import Nothing
 from doorctl.rpc.status import SELF_TEST
-from doorctl.store import branch, patrons
-from doorctl.store.connection import (
-    WatchedReader,
-    Writer,
-    sync_directory,
-    translated,
-    write_over,
-)
+from doorctl.store import branch_rows, patrons
+from doorctl.store.connection import sync_directory, translated, write_over
 from doorctl.store.kept import FOLDER, KeptDatabases, clear_way, drop_beside, remove_made
+from doorctl.store.reader import WatchedReader
 from doorctl.store.tables import rehearse
+from doorctl.store.writer import Writer
 
 DOOR, WEB = "doorctl-door.service", "doorctl-web.service"
 ALARM = "doorctl-alarm@upgrade_taken_back.service"
@@ -64,7 +60,7 @@ GROWS = {
 }
 """What a way back costs where the new release has laid a file out anew, and how it is counted."""
 
-LAYOUTS = {"branch.db": branch.migrations, "patrons.db": patrons.migrations}
+LAYOUTS = {"branch.db": branch_rows.migrations, "patrons.db": patrons.migrations}
 
 MOST_CHARACTERS = 1000
 """Of the line that tells a way back; the door that failed may have worded some of it."""

@@ -121,7 +121,7 @@ class Unshown(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Seal(Struct, frozen=True, forbid_unknown_fields=True):
-    """What rows are sealed with: the key, by `doorctl.store.keys.key_id`, and Argon2id's cost."""
+    """What rows are sealed with: the key, by `doorctl.store.sealer.key_id`, and Argon2id's cost."""
 
     key_id: Annotated[str, Meta(pattern=r"\A[0-9a-f]{8}\Z")]
     memory_kib: Positive

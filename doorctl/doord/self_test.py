@@ -40,7 +40,8 @@ from doorctl.rpc.question import Nothing
 from doorctl.rpc.status import SELF_TEST, Finding, SelfTest
 from doorctl.store.branch import BranchRecords
 from doorctl.store.door_log import VisitHistory
-from doorctl.store.keys import key_days, read_key
+from doorctl.store.key_age import key_days
+from doorctl.store.keys import read_key
 from doorctl.store.patrons import PatronCache
 
 

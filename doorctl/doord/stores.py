@@ -45,11 +45,13 @@ from doorctl.ops.clock import SystemClock
 from doorctl.store import door_log
 from doorctl.store import patrons as patron_rows
 from doorctl.store.branch import BranchRecords
+from doorctl.store.damage.set_aside import is_damaged, set_aside_if_damaged
 from doorctl.store.door_log import VisitHistory
-from doorctl.store.keys import ArgonSealer, Days, read_key
+from doorctl.store.key_age import Days
+from doorctl.store.keys import read_key
 from doorctl.store.layout import Layout
 from doorctl.store.patrons import PatronCache
-from doorctl.store.residue import is_damaged, set_aside_if_damaged
+from doorctl.store.sealer import ArgonSealer
 from doorctl.store.starts import UnwrittenStarts
 from doorctl.store.visits import RetriedVisits
 

@@ -16,7 +16,8 @@ from doorctl.core.errors import (
 )
 from doorctl.core.moments import Moment
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock
-from doorctl.store.door_log import HourlyHistory, VisitHistory
+from doorctl.store.door_log import VisitHistory
+from doorctl.store.hourly import HourlyHistory
 
 VIA_WEB_S = 0.5
 """What the way through the web process may add to the library system's own limit."""

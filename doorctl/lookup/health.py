@@ -21,7 +21,7 @@ from doorctl.core.alarms import (
 from doorctl.core.errors import NotAnsweringError, StoreError
 from doorctl.rpc.question import Nothing
 from doorctl.rpc.status import STATUS, STATUS_LIMIT_S
-from doorctl.store.records import AlarmRecords
+from doorctl.store.alarms import AlarmRecords
 
 CHECK_SOCKET = "check.sock"
 """The socket of this question: in the door's runtime directory, or beside its other one."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from doorctl.config import Config
 from doorctl.config.rules import CREDENTIALS, CREDENTIALS_SPELT
-from doorctl.store.keys import Days, days_of, key_days
+from doorctl.store.key_age import Days, days_of, key_days
 
 CERTIFICATE = "certificate"
 

@@ -23,8 +23,9 @@ from doorctl.core.ports import Seal
 from doorctl.lookup.cards import Reading
 from doorctl.rpc import numbers as questions
 from doorctl.rpc.question import Nothing
-from doorctl.store.branch import new_code
-from doorctl.store.keys import ArgonSealer, read_key
+from doorctl.store.branch_rows import new_code
+from doorctl.store.keys import read_key
+from doorctl.store.sealer import ArgonSealer
 
 
 def own_sealer(config: Config) -> ArgonSealer:

@@ -10,7 +10,8 @@ from doorctl.accounts.account import (
 )
 from doorctl.accounts.password import Password, PasswordHasher, refuse_password
 from doorctl.lookup.app import App
-from doorctl.store.accounts import AccountRecords, ArgonPasswords
+from doorctl.store.accounts import AccountRecords
+from doorctl.store.sign_in import ArgonPasswords
 
 
 def hashed(password: Password, name: str, hasher: PasswordHasher | None = None) -> str:

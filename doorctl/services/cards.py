@@ -34,7 +34,6 @@ from doorctl.services.hours import branch_at
 from doorctl.services.owner import by_the_owner
 from doorctl.store.branch import BranchRecords
 from doorctl.store.door_log import LogFilter, Visit, VisitHistory
-from doorctl.store.keys import seal_on_record
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import (
     PatronCacheWriter,
@@ -42,7 +41,9 @@ from doorctl.store.patrons_writer import (
     open_or_renew_patrons,
 )
 from doorctl.store.records import AuditRecords
-from doorctl.store.subject import StoredErasures, SubjectReader
+from doorctl.store.sealer import seal_on_record
+from doorctl.store.subject import SubjectReader
+from doorctl.store.tombstones import StoredErasures
 from doorctl.store.visits import open_or_create_visits
 from doorctl.sync.document import refuse_odd_name
 from doorctl.sync.feed import Sealing, read_feed, refuse_bare, refuse_nobody, seal_rows

@@ -36,10 +36,12 @@ from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.privacy.subject import Decision, Subject
 from doorctl.rpc.question import Answers, Askers, Done, Question
 from doorctl.store.accounts import Books
-from doorctl.store.branch import BranchRecords, LastOverride
+from doorctl.store.alarms import StoredAlarms
+from doorctl.store.branch import BranchRecords
+from doorctl.store.branch_rows import LastOverride
 from doorctl.store.branch_writer import BranchRecordsWriter
-from doorctl.store.records import AuditTrail, StoredAlarms
-from doorctl.store.subject import decide, object_to, restrict, unrestrict
+from doorctl.store.objections import decide, object_to, restrict, unrestrict
+from doorctl.store.records import AuditTrail
 
 ArgumentsP = ParamSpec("ArgumentsP")
 ResultT = TypeVar("ResultT")

@@ -41,9 +41,11 @@ from doorctl.rpc.retention import (
 )
 from doorctl.services.owner import by_the_owner
 from doorctl.store.door_log import Visit, VisitHistory
-from doorctl.store.keys import earlier_keys, first_key, read_key
+from doorctl.store.erasure import erase_visits, forget_erased
+from doorctl.store.keys import read_key
 from doorctl.store.residue import PurgeReports, read_report, search_apart, trim
-from doorctl.store.subject import StoredErasures, erase_visits, forget_erased
+from doorctl.store.sealer import earlier_keys, first_key
+from doorctl.store.tombstones import StoredErasures
 from doorctl.store.visit_purge import PurgedVisits, purge
 from doorctl.store.visits import VisitStore, open_or_create_visits
 

@@ -30,18 +30,11 @@ from doorctl.services.branch import change, note
 from doorctl.services.cards import numbers_of
 from doorctl.services.owner import by_the_owner
 from doorctl.store.branch_writer import open_or_create_branch
+from doorctl.store.erasure import erase_patron, erase_rights, erase_visits
 from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.records import AuditRecords
-from doorctl.store.subject import (
-    StoredErasures,
-    SubjectReader,
-    erase_patron,
-    erase_rights,
-    erase_visits,
-    find,
-    with_cards,
-    with_erased,
-)
+from doorctl.store.subject import SubjectReader, find, with_cards, with_erased
+from doorctl.store.tombstones import StoredErasures
 from doorctl.store.visits import VisitStore
 
 

@@ -27,19 +27,19 @@ from doorctl.privacy.passages import LEAF, HourCount
 from doorctl.privacy.statistics import Gathered, gather, moments, widened
 from doorctl.services.branch import note
 from doorctl.services.cards import numbers_of, open_register
-from doorctl.store.branch import ModeDeed
+from doorctl.store.alarms import MOST_ENDED, AlarmRecords
+from doorctl.store.branch_rows import ModeDeed
 from doorctl.store.door_log import (
     EVERY,
     VISIT_COLUMNS,
     DoorEvent,
     DoorLogRows,
-    HourlyHistory,
     LogFilter,
     Slot,
     Visit,
     VisitHistory,
 )
-from doorctl.store.records import MOST_ENDED, AlarmRecords
+from doorctl.store.hourly import HourlyHistory
 
 SLOT: Final = timedelta(minutes=15)
 HOUR: Final = timedelta(hours=1)

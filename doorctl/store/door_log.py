@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cache
-from itertools import chain, groupby
-from operator import itemgetter
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -15,11 +14,10 @@ from typing import Any, NamedTuple
 from doorctl.access.code_throttle import A_CODE, CODES_KEY
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.core.errors import StoreDamagedError
-from doorctl.core.moments import BootTime, CarriedTime, ClockState, KeptReadings, Moment
+from doorctl.core.moments import BootTime, CarriedTime, ClockState, KeptReadings
 from doorctl.privacy.holds import Hold
-from doorctl.privacy.passages import OPENED, HourCount
 from doorctl.privacy.tables import CARD, VISITS, Column, Shown
-from doorctl.store.connection import WatchedReader
+from doorctl.store.hourly import BEGINNING, END, HourlyHistory
 from doorctl.store.layout import Layout, releases
 from doorctl.store.tables import (
     ATTEMPTS,
@@ -32,140 +30,18 @@ from doorctl.store.tables import (
     whole,
 )
 from doorctl.store.tables import HOLDS as HOLDS_TABLE
-
-# Each patron's wrong PINs, which no right PIN forgets; written by the door log's one writer.
-#
-# A row is charged before its PIN is compared and goes again unless the PIN was wrong. It holds its
-# day and no more; a patron's holds no card, but two bytes that tell the patron's cards apart. The
-# patron's number is the same at all branches.
-
-# 0.2 did not keep at which card: its rows count at each of the patron's.
-COUNT_WRONG_PINS_BY = """
-    SELECT count(*) FROM wrong_pins
-    WHERE row_key = ? OR patron_ref = ? AND (at_card IS NULL OR at_card = ?)
-"""
-COUNT_WRONG_PINS = "SELECT count(*) FROM wrong_pins WHERE row_key = ? OR patron_ref = ?"
-TAKE_BACK_WRONG_PIN = "DELETE FROM wrong_pins WHERE attempt = ?"
-
-MANY_WRONG_PINS = """
-    SELECT patron_ref, count(*) AS wrong FROM wrong_pins WHERE patron_ref IS NOT NULL
-    GROUP BY patron_ref HAVING wrong >= ? ORDER BY wrong DESC LIMIT ?
-"""
-
-
-# Hourly counts outlive the visits, and hold no number, card or person.
-#
-# An attempt is counted in the transaction that closes it, so the counts are never behind the door
-# log; what passes the door is written once a minute. No purge touches them: an hour, a mode and an
-# outcome are all that was ever stored. They go with the file where it is lost or set aside.
-
-NO_HOUR = 0
-"""Stands for the hour of counts while no clock could be trusted."""
-_HOUR = timedelta(hours=1)
-_HOUR_MS = 3_600_000
-_FIRST = itemgetter(0)
-_BEGINNING, _END = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
-"""Later hours are left out: at the calendar's very end no time zone can be applied."""
-_SLICE = """
-    SELECT hour, mode, kind, outcome, count FROM hourly
-    WHERE (hour, mode, kind, outcome) > (?, ?, ?, ?) AND hour < ?
-    ORDER BY hour, mode, kind, outcome LIMIT ?
-"""
-_TOTALS = "SELECT count(*), ifnull(sum(count), 0) FROM hourly WHERE hour >= ? AND hour < ?"
-_LAST_ATTEMPT = """
-    SELECT hour FROM hourly WHERE hour > ? AND hour < ? AND kind = 'attempt'
-    ORDER BY hour DESC LIMIT 1
-"""
-SLICE_ROWS = 500
-"""Rows that are read at once: no purge waits for a reader of years, and memory stays small."""
-
-
-class HourlyHistory:
-    """Read the hourly counts, in any process and while the door writes; one thread."""
-
-    def __init__(self, path: Path, layout: Layout | None = None) -> None:
-        self.path = path
-        self._reader = WatchedReader(path, "start the door, which makes one", layout)
-        self._fetch = self._reader.fetch
-
-    def hours(self, since: datetime | None, until: datetime | None) -> Iterator[HourCount]:
-        """Yield the counts from the hour of a UTC time up to before another, oldest first.
-
-        They are read in slices, so new counts may be among them or not. With `since` None the
-        counts without an hour come too; `until` None means no end.
-        """
-        until_hour = to_hour(min(until or _END, _END))
-        records: list[tuple[int, str, str, str, int]] = [(to_hour(since), "", "", "", 0)]
-        while records:
-            *last, _ = records[-1]
-            records = self._fetch(_SLICE, *last, until_hour, SLICE_ROWS)
-            for hour, listed in groupby(records, _FIRST):
-                at = None if hour == NO_HOUR else from_ms(hour * _HOUR_MS)
-                for _, mode, kind, outcome, count in listed:
-                    yield HourCount(at, mode, kind, outcome, count)
-
-    def totals(self, since: datetime | None, until: datetime) -> tuple[int, int]:
-        """Return the number of those counts, and their sum: it tells whether any was added."""
-        return self._fetch(_TOTALS, to_hour(since), to_hour(until))[0]
-
-    def last_tried(self, before: datetime) -> datetime | None:
-        """Return the last hour before that of a UTC time in which a card was read, None for none.
-
-        It is the hour's beginning, and looks at no more than the hours since.
-        """
-        found = self._fetch(_LAST_ATTEMPT, NO_HOUR, to_hour(before))
-        return from_ms(found[0][0] * _HOUR_MS) if found else None
-
-    def opened_on(self, moment: Moment) -> date | None:
-        """Return the last local day on which `policy.first_card` came in; None for none lately."""
-        # A day written by a clock that was ahead is no day of opening. The mark that an unset clock
-        # goes by is kept once an hour, of a time that has stood for another.
-        ahead = _HOUR if moment.dependable else 3 * _HOUR
-        around = moment.latest_known - timedelta(days=2), moment.latest_known + ahead
-        hours = [count.hour for count in self.hours(*around) if count.kind == OPENED and count.hour]
-        return hours[-1].astimezone(moment.local.tzinfo).date() if hours else None
-
-    def close(self) -> None:
-        """Close the connection; idempotent."""
-        self._reader.close()
-
-
-def to_hour(at: datetime | None) -> int:
-    """Return a time's hour as it is stored; :data:`NO_HOUR` for None."""
-    return NO_HOUR if at is None else to_ms(at) // _HOUR_MS
-
-
-THROTTLE = "SELECT failures, boot_id, boot_ms FROM throttles WHERE row_key = ?"
-
-READER = "SELECT spent_ms, boot_id, boot_ms FROM reader"
+from doorctl.store.wrong_pins import (
+    COUNT_WRONG_PINS,
+    COUNT_WRONG_PINS_BY,
+    MANY_WRONG_PINS,
+    READER,
+    THROTTLE,
+    at_card,
+    to_bucket,
+    to_throttle,
+)
 
 migrations = Layout("visits", releases(VISITS, (0, 2), (0, 3)))
-
-
-def at_card(row_key: bytes) -> int:
-    """Return what tells a patron's cards apart in the count: two bytes, which name no card."""
-    return int.from_bytes(row_key[-2:])
-
-
-def to_boot(boot_id: str | None, ms: int | None) -> BootTime | None:
-    """Return the boot time of two columns, None where they are empty."""
-    return None if boot_id is None or ms is None else BootTime(boot_id, ms)
-
-
-def to_bucket(records: Sequence[tuple[int, str, int]]) -> ReaderThrottle:
-    """Return the bucket of the records of :data:`READER`; no record is a full one."""
-    if not records:
-        return ReaderThrottle()
-    spent_ms, boot_id, boot_ms = records[0]
-    return ReaderThrottle(spent_ms, to_boot(boot_id, boot_ms))
-
-
-def to_throttle(record: tuple[int, str | None, int | None] | None) -> CardThrottle:
-    """Return the throttle of a record of :data:`THROTTLE`; no record is no failure."""
-    if record is None:
-        return CardThrottle()
-    failures, boot_id, boot_ms = record
-    return CardThrottle(failures, to_boot(boot_id, boot_ms))
 
 
 _READINGS = select(f"{whole(CLOCK_READINGS)}, {CLOCK_READINGS.but('only')}", "clock_readings")
@@ -359,8 +235,8 @@ class LogFilter:
 
     verdict: str | None = None
     reasons: frozenset[str] = frozenset()
-    since: datetime = _BEGINNING
-    until: datetime = _END
+    since: datetime = BEGINNING
+    until: datetime = END
     cards: frozenset[bytes] | None = field(default=None, repr=False)
 
     @property

@@ -20,13 +20,13 @@ from types import MappingProxyType
 from doorctl.core.errors import StoreBusyError, StoreError
 from doorctl.core.identity import as_root, owner_of, shared_in
 from doorctl.store.connection import (
-    WatchedReader,
-    WriterLock,
     named_when_whole,
     open_unshared_reader,
     sync_directory,
     translated,
 )
+from doorctl.store.reader import WatchedReader
+from doorctl.store.writer import WriterLock
 
 FOLDER = "before-upgrade"
 """The copies' folder, beside ``releases``."""

@@ -15,8 +15,9 @@ from typing import Any
 from msgspec.structs import astuple
 
 from doorctl.core.ports import Seal
-from doorctl.store.connection import Writer, create_file, translated
+from doorctl.store.connection import create_file, translated
 from doorctl.store.layout import Layout
+from doorctl.store.writer import Writer
 from doorctl.sync.delivery import Revision, Standing, Terms, Volume
 
 _PUT = """

@@ -14,8 +14,8 @@ from doorctl.access.patron import CacheStamp, Patron, SealedRow
 from doorctl.core.errors import AnswerDamagedError, StoreDamagedError, StoreError
 from doorctl.core.ports import Seal
 from doorctl.privacy.tables import PATRONS
-from doorctl.store.connection import LOOP_PATIENCE_MS, Lasting, WatchedReader
 from doorctl.store.layout import Layout, releases
+from doorctl.store.reader import LOOP_PATIENCE_MS, Lasting, WatchedReader
 from doorctl.store.tables import ASKED, CACHE, KEY_SUM, LEARNT, REGISTER, key_sum, select, whole
 
 COLUMNS = REGISTER.but("row_key", "epoch", KEY_SUM)

@@ -21,13 +21,13 @@ from doorctl.core.errors import (
 from doorctl.core.ports import Seal
 from doorctl.privacy.tombstones import Tombstones
 from doorctl.store import patrons_guard
-from doorctl.store.connection import Writer, compact, create_file, empty_log, translated
+from doorctl.store.connection import compact, create_file, empty_log, translated
+from doorctl.store.damage.salvage import Salvage, salvaged
+from doorctl.store.damage.set_aside import discard_set_aside, set_aside, set_aside_if_damaged
+from doorctl.store.erasure import forget_restored
 from doorctl.store.patrons import migrations, to_record
 from doorctl.store.patrons_changes import PushedRows
 from doorctl.store.patrons_guard import WeekOfPushes
-from doorctl.store.residue import discard_set_aside, set_aside, set_aside_if_damaged
-from doorctl.store.salvage import Salvage, salvaged
-from doorctl.store.subject import StoredErasures, forget_restored
 from doorctl.store.tables import (
     ASKED,
     CACHE,
@@ -37,6 +37,8 @@ from doorctl.store.tables import (
     select,
     whole,
 )
+from doorctl.store.tombstones import StoredErasures
+from doorctl.store.writer import Writer
 from doorctl.sync.guard import Guard
 from doorctl.sync.receive import Push
 

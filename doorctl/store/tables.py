@@ -685,7 +685,6 @@ def _keep_twice(table: Table) -> Iterator[str]:
 
 
 # Times are stored as milliseconds.
-
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 ValueT = TypeVar("ValueT")

@@ -20,8 +20,9 @@ from doorctl.core.moments import SLEWED, SMALL, BootTime, CarriedTime, ClockStat
 from doorctl.privacy.purge_proof import Canaries
 from doorctl.privacy.retention import PurgeReport, visible_since
 from doorctl.store.connection import compact, transaction, translated
+from doorctl.store.damage.set_aside import discard_set_aside
 from doorctl.store.door_log import CARRIED, HELD, to_carried
-from doorctl.store.residue import KEY_BYTES, TIME_BYTES, discard_set_aside
+from doorctl.store.residue import KEY_BYTES, TIME_BYTES
 from doorctl.store.tables import from_ms, select, to_ms
 
 # CROSS JOIN has SQLite begin with the wrong PINs, which are fewer than the attempts.
@@ -118,7 +119,6 @@ _WRONG_PINS_AGES = {"answered": f"-{WRONG_PIN_DAYS} days", "longest": f"-{UNANSW
 # A time is six bytes, high byte first: SQLite writes every whole number from 2^31 to 2^47 so,
 # which are the milliseconds of all days from 1970-01-26 to the year 6429. A time outside tells
 # nobody anything.
-
 _TIMES = range(2**31, 2**47)
 
 _KEYS = f"""

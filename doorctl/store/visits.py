@@ -19,24 +19,22 @@ from doorctl.core.moments import BootTime, ClockState, KeptReadings, Stamped
 from doorctl.privacy.holds import Hold, chosen
 from doorctl.privacy.passages import ATTEMPT, HourCount
 from doorctl.privacy.tables import VISITS
-from doorctl.store.connection import Writer, create_file, transaction, translated
-from doorctl.store.door_log import (
+from doorctl.store.connection import create_file, transaction, translated
+from doorctl.store.door_log import HOLD_COLUMNS, migrations, to_hold
+from doorctl.store.hourly import NO_HOUR, to_hour
+from doorctl.store.tables import maybe, rehearse, to_ms
+from doorctl.store.visit_purge import PurgedVisits, identity, value
+from doorctl.store.writer import Writer
+from doorctl.store.wrong_pins import (
     COUNT_WRONG_PINS,
     COUNT_WRONG_PINS_BY,
-    HOLD_COLUMNS,
-    NO_HOUR,
     READER,
     TAKE_BACK_WRONG_PIN,
     THROTTLE,
     at_card,
-    migrations,
     to_bucket,
-    to_hold,
-    to_hour,
     to_throttle,
 )
-from doorctl.store.tables import maybe, rehearse, to_ms
-from doorctl.store.visit_purge import PurgedVisits, identity, value
 
 FORGET_WRONG_PINS = "DELETE FROM wrong_pins WHERE row_key = ? OR patron_ref = ?"
 
@@ -63,8 +61,6 @@ _ADD = """
     ON CONFLICT DO UPDATE SET count = count + excluded.count
 """
 
-
-# The table of holds: windows of the door log that staff have frozen until a time.
 
 MOST_HOLDS = 20
 """Most holds at one time: more than any branch needs; it stops a script that adds one an hour."""

@@ -29,7 +29,7 @@ from doorctl.privacy.audit import Action, Deed, account
 from doorctl.rpc.alarms import alarm_answers, ask_standing
 from doorctl.rpc.question import Answers, Nothing
 from doorctl.rpc.status import STATUS
-from doorctl.store.records import AlarmRecords, StoredAlarms
+from doorctl.store.alarms import AlarmRecords, StoredAlarms
 from doorctl.web.heartbeat import start_heartbeat
 
 if TYPE_CHECKING:

@@ -52,7 +52,8 @@ from doorctl.core.moments import BootTime, Moment
 from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action, Deed, Details
 from doorctl.services.deeds import OpenBranch
-from doorctl.store.accounts import AccountRecords, ArgonPasswords, Books
+from doorctl.store.accounts import AccountRecords, Books
+from doorctl.store.sign_in import ArgonPasswords
 from doorctl.web.branch_thread import BranchThread
 
 ResultT = TypeVar("ResultT")

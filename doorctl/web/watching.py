@@ -19,7 +19,7 @@ from doorctl.core.errors import DoorctlError, KeyFileError
 from doorctl.core.ports import AlarmOnce, Clock, EventLog
 from doorctl.lookup.app import App
 from doorctl.services.check import refuse_unready
-from doorctl.store.keys import days_of
+from doorctl.store.key_age import days_of
 from doorctl.web.page_pool import PagePool, SignInQueue
 from doorctl.web.tls import refuse_unusable
 

@@ -36,19 +36,12 @@ from doorctl.notices.sending import notice
 from doorctl.notices.ways import translated
 from doorctl.services.alarms import send_now, sinks
 from doorctl.sources.branches import HttpBranch, UnaskedBranch, tls_context
-from doorctl.store.connection import WriterLock, changing, copy_commit, sync_directory, write_over
-from doorctl.store.keys import (
-    ArgonSealer,
-    create_key,
-    create_signing_key,
-    first_key,
-    key_id,
-    links,
-    put,
-    read_signing_key,
-    remove_key,
-)
+from doorctl.store.connection import changing, copy_commit, sync_directory, write_over
+from doorctl.store.keys import create_key, put, remove_key
 from doorctl.store.outbox import OutboxStore, open_or_create_outbox
+from doorctl.store.sealer import ArgonSealer, first_key, key_id, links
+from doorctl.store.signing_keys import create_signing_key, read_signing_key
+from doorctl.store.writer import WriterLock
 from doorctl.sync.delivery import (
     Branch,
     Delivery,

@@ -54,14 +54,17 @@ from doorctl.rpc.server import ControlServer
 from doorctl.services.deeds import WRITE_LIMIT_S
 from doorctl.services.visits import statistics
 from doorctl.store.connection import create_private
+from doorctl.store.damage.mending import mended
 from doorctl.store.door_log import VisitHistory
-from doorctl.store.keys import key_id, read_key, read_public_keys, seal_on_record
-from doorctl.store.mending import mended
+from doorctl.store.erasure import erase_patron, erase_rights
+from doorctl.store.keys import read_key
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_renew_patrons
 from doorctl.store.push_journal import PushJournal
 from doorctl.store.records import AuditRecords
-from doorctl.store.subject import StoredErasures, erase_patron, erase_rights
+from doorctl.store.sealer import key_id, seal_on_record
+from doorctl.store.signing_keys import read_public_keys
+from doorctl.store.tombstones import StoredErasures
 from doorctl.sync.delivery import MOST_PATRONS
 from doorctl.sync.guard import guard
 from doorctl.sync.receive import Terms

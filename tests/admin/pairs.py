@@ -13,15 +13,10 @@ from doorctl.admin import pairing
 from doorctl.config import Config, load
 from doorctl.core.errors import InputError
 from doorctl.privacy.audit import KEY, Action
-from doorctl.store.keys import (
-    PUBLIC,
-    create_key,
-    create_signing_key,
-    key_id,
-    read,
-    read_key,
-)
+from doorctl.store.keys import create_key, read_key
 from doorctl.store.records import AuditRecords
+from doorctl.store.sealer import key_id
+from doorctl.store.signing_keys import PUBLIC, create_signing_key, read
 from tests.fakes.strikes import OVER, struck
 from tests.web.certificates import Authority
 

@@ -32,9 +32,10 @@ from doorctl.services.branch import note
 from doorctl.services.subject import Named, erase, export
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter
-from doorctl.store.keys import create_key, read_key, seal_on_record
+from doorctl.store.keys import create_key, read_key
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter
+from doorctl.store.sealer import seal_on_record
 from doorctl.store.visits import VisitStore
 from tests.fakes.cards import hold
 from tests.fakes.clock import START, FakeClock

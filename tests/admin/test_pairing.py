@@ -17,13 +17,9 @@ import pytest
 from doorctl.admin import pairing
 from doorctl.admin.installation import initialise
 from doorctl.core.errors import DoorctlError, InputError, KeyFileError
-from doorctl.store.keys import (
-    create_key,
-    create_signing_key,
-    key_id,
-    read_key,
-    seal_on_record,
-)
+from doorctl.store.keys import create_key, read_key
+from doorctl.store.sealer import key_id, seal_on_record
+from doorctl.store.signing_keys import create_signing_key
 from tests.admin.pairs import BRANCH, NOW, SERVER, Pair, laid_out, refusal, stopped_at
 from tests.slices import WHOLE, every
 from tests.web.certificates import Authority

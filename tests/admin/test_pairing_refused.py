@@ -24,10 +24,7 @@ from doorctl.admin.certificate import make_certificate
 from doorctl.config.tables import Setup
 from doorctl.core.errors import InputError, KeyFileError
 from doorctl.sources.branches import tls_context
-from doorctl.store.keys import (
-    ITERATIONS,
-    MEMORY_KIB,
-)
+from doorctl.store.sealer import ITERATIONS, MEMORY_KIB
 from tests.admin.pairs import NOW, SERVER, Pair, encoded, laid_out, refusal
 
 ZERO = encoded(bytes(32))

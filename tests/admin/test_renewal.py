@@ -14,13 +14,8 @@ from doorctl.admin.certificate import make_certificate, openssl
 from doorctl.config.tables import Setup
 from doorctl.core.errors import InputError
 from doorctl.sources.branches import tls_context
-from doorctl.store.keys import (
-    PUBLIC,
-    create_signing_key,
-    days_of,
-    read,
-    read_public_keys,
-)
+from doorctl.store.key_age import days_of
+from doorctl.store.signing_keys import PUBLIC, create_signing_key, read, read_public_keys
 from tests.admin.pairs import Pair, laid_out, stopped_at
 from tests.web.certificates import Authority, shaken_hands
 

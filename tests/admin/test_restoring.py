@@ -23,7 +23,7 @@ from doorctl.admin.restoring import put_back
 from doorctl.config import load
 from doorctl.core.errors import DoorctlError, InputError
 from doorctl.store.connection import whole_copy
-from doorctl.store.keys import key_days
+from doorctl.store.key_age import key_days
 from tests.fakes.strikes import OVER, broken, full, struck
 from tests.slices import every, least
 

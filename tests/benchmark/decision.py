@@ -32,8 +32,8 @@ from doorctl.ops.clock import BUILD_FLOOR, SystemClock
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.process import WorkerThread, spare_the_collector
 from doorctl.store.branch import BranchRecords
-from doorctl.store.keys import ITERATIONS, MEMORY_KIB
 from doorctl.store.patrons import PatronCache
+from doorctl.store.sealer import ITERATIONS, MEMORY_KIB
 from doorctl.store.visits import open_or_create_visits
 from tests.benchmark.figures import NS_PER_MS, Figure, Plan, Spread, least_ns
 from tests.benchmark.register import KNOWN, Card, Register, cards, fill

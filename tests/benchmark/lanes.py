@@ -18,7 +18,7 @@ from doorctl.demo.door import LIMIT_S, Stage, shipped
 from doorctl.demo.patrons import write_feed
 from doorctl.ops.clock import utc_now
 from doorctl.store.door_log import VisitHistory
-from doorctl.store.keys import ITERATIONS, MEMORY_KIB
+from doorctl.store.sealer import ITERATIONS, MEMORY_KIB
 from tests.benchmark.decision import P50_MS, P99_MS, growth
 from tests.benchmark.figures import PACKAGES, Echo, Figure, Plan, Spread, interpreter_s
 from tests.benchmark.register import FEED_SEED, KNOWN, Register, cards, fill

@@ -16,8 +16,9 @@ from pathlib import Path
 from doorctl.access.patron import PIN_CHECK_BYTES, ROW_KEY_BYTES, Patron, SealedRow
 from doorctl.demo.patrons import stripe, synthetic_feed
 from doorctl.ops.clock import utc_now
-from doorctl.store.keys import ArgonSealer, create_key, read_key
+from doorctl.store.keys import create_key, read_key
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
+from doorctl.store.sealer import ArgonSealer
 from tests.fakes.cards import cpr, hold, sealed
 
 CHEAP_SEAL = (1024, 1)

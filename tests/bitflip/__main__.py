@@ -40,14 +40,15 @@ from doorctl.lookup.app import App
 from doorctl.lookup.calendar import calendar_of
 from doorctl.privacy.subject import Subject
 from doorctl.store.branch_writer import BranchRecordsWriter
-from doorctl.store.mending import mended
+from doorctl.store.damage.mending import mended
+from doorctl.store.objections import restrict
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import (
     PatronCacheWriter,
     applied_anew,
     open_or_renew_patrons,
 )
-from doorctl.store.subject import StoredErasures, restrict
+from doorctl.store.tombstones import StoredErasures
 from doorctl.store.visits import VisitStore
 from doorctl.sync.guard import unguarded
 from doorctl.sync.receive import Push

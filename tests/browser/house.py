@@ -25,7 +25,7 @@ from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.passages import ATTEMPT, LEAF, HourCount
 from doorctl.services import deeds
 from doorctl.services.deeds import Request
-from doorctl.store.accounts import ArgonPasswords
+from doorctl.store.sign_in import ArgonPasswords
 from doorctl.store.tables import to_ms
 from doorctl.store.visits import VisitStore
 from doorctl.web.branch_thread import BranchThread

@@ -18,7 +18,7 @@ from doorctl.config.tables import Backup, Lms, Visits
 from doorctl.core.alarms import KINDS
 from doorctl.privacy import audit, holds, patrons_round, tombstones
 from doorctl.store.accounts import KEPT_DISABLED, KEPT_UNUSED
-from doorctl.store.branch_writer import KEPT_AFTER_END
+from doorctl.store.branch_purge import KEPT_AFTER_END
 from doorctl.web.addresses import PLACES
 from tests.docs.handbook import HANDBOOK, LANGUAGES, NAMES, TEXTS, headings, made, parse
 

@@ -42,7 +42,8 @@ from doorctl.privacy.passages import LEAF, OPENED, HourCount
 from doorctl.privacy.retention import PurgeReport
 from doorctl.rpc.status import Finding
 from doorctl.services.purging import Purging
-from doorctl.store.door_log import HourlyHistory, VisitHistory
+from doorctl.store.door_log import VisitHistory
+from doorctl.store.hourly import HourlyHistory
 from tests.doord.fake_door import FakeDoor
 from tests.fakes.event_log import FakeEventLog, Field
 from tests.fakes.loop import FakeSupervisor

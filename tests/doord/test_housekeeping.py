@@ -36,7 +36,7 @@ from doorctl.doord.chores import (
 )
 from doorctl.privacy.audit import Action, Deed
 from doorctl.store.branch_writer import open_or_create_branch
-from doorctl.store.keys import KEY_LIFE, Days
+from doorctl.store.key_age import KEY_LIFE, Days
 from doorctl.store.records import AuditTrail
 from tests.fakes.clock import FakeClock
 from tests.fakes.loop import FakeSupervisor

@@ -25,7 +25,7 @@ from doorctl.doord.stores import EVENTS_AN_HOUR, KeptEvents
 from doorctl.privacy.passages import ATTEMPT, HourCount
 from doorctl.privacy.subject import Subject
 from doorctl.store.branch import BranchRecords
-from doorctl.store.subject import erase_visits
+from doorctl.store.erasure import erase_visits
 from doorctl.sync.guard import unguarded
 from tests.access.samples import UNJUDGED
 from tests.doord.fake_door import (

@@ -31,7 +31,7 @@ from doorctl.rpc.client import ask
 from doorctl.rpc.messages import Line
 from doorctl.rpc.question import NOT_READ
 from doorctl.rpc.server import ControlServer
-from doorctl.store.keys import ArgonSealer
+from doorctl.store.sealer import ArgonSealer
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.waiting import LIMIT_S

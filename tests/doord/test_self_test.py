@@ -49,7 +49,8 @@ from doorctl.doord.self_test import (
 from doorctl.lookup.app import App
 from doorctl.ops.process import DataDisk
 from doorctl.rpc.status import Finding, SelfTest
-from doorctl.store.keys import ArgonSealer, create_key
+from doorctl.store.keys import create_key
+from doorctl.store.sealer import ArgonSealer
 from tests.doord.fake_door import OTHER_CARD, key_of, resident
 from tests.fakes.cards import hold
 from tests.fakes.clock import START, FakeClock

@@ -34,7 +34,8 @@ import pytest
 from doorctl.core.ports import Seal
 from doorctl.demo.door import Line
 from doorctl.extras.holidays.compute import HolidaysWanted, computed
-from doorctl.store.keys import key_id, read_key
+from doorctl.store.keys import read_key
+from doorctl.store.sealer import key_id
 from doorctl.sync.delivery import signed
 from tests.e2e import people
 from tests.e2e.commands import Forking

@@ -32,7 +32,7 @@ import httpx2
 import pyotp
 import pytest
 
-from doorctl.store.connection import WriterLock
+from doorctl.store.writer import WriterLock
 from tests.e2e.conftest import CONFIG, Doors
 from tests.e2e.door import COMMANDS, Door, refusal, web
 from tests.e2e.people import ENTITLED, TODAY, Person

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from doorctl.access.patron import KEY_BYTES
-from doorctl.store.keys import read_signing_key
+from doorctl.store.signing_keys import read_signing_key
 from tests.admin.pairs import BRANCH
 from tests.e2e.door import COMMANDS, web
 from tests.e2e.sender import Sender, patron

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from doorctl.rpc.server import ControlServer
-from doorctl.store.connection import WriterLock
+from doorctl.store.writer import WriterLock
 from tests.e2e.door import Door, redirected, refusal, said, told
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, STRANGER, ahead, in_s
 from tests.fakes.waiting import until

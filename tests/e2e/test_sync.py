@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.cli.sync import TRY_AGAIN
-from doorctl.store.connection import WriterLock
+from doorctl.store.writer import WriterLock
 from tests.e2e.door import redirected
 from tests.e2e.sender import Sender, patron
 from tests.web.branch import Branch

@@ -14,16 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.store import branch, door_log, patrons
+from doorctl.store import branch_rows, door_log, patrons
 from doorctl.store.branch_writer import BranchRecordsWriter
-from doorctl.store.connection import Writer
 from doorctl.store.layout import Layout, newest
+from doorctl.store.writer import Writer
 from tests.e2e.door import Door
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED
 from tests.fakes.waiting import until
 
 RELEASES = sorted((Path(__file__).parents[1] / "releases").glob("[0-9]*"))
-LAYOUTS = (branch.migrations, patrons.migrations, door_log.migrations)
+LAYOUTS = (branch_rows.migrations, patrons.migrations, door_log.migrations)
 
 SYSTEMCTL = """#!/bin/sh
 home=$(dirname "$0")/.. verb=$1

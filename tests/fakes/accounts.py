@@ -17,7 +17,7 @@ from doorctl.lookup.app import App
 from doorctl.privacy.audit import Action
 from doorctl.services.deeds import OpenBranch, Request
 from doorctl.store.accounts import AccountRecords, Books
-from doorctl.store.branch import FACTOR_KEY
+from doorctl.store.branch_rows import FACTOR_KEY
 from doorctl.web.branch_thread import BranchThread
 from doorctl.web.signing_in import SigningIn
 from tests.fakes.clock import FakeClock

@@ -23,7 +23,7 @@ from doorctl.core.moments import Moment
 from doorctl.core.ports import Seal
 from doorctl.privacy.audit import Deed, Entry
 from doorctl.privacy.audit_chain import Head
-from doorctl.store import branch, door_log, patrons
+from doorctl.store import branch_rows, door_log, patrons
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import translated
@@ -190,7 +190,7 @@ class MemoryBranch(_Breakable, BranchRecords, BranchRecordsWriter):  # type: ign
     """A branch's two sides."""
 
     def __init__(self) -> None:
-        self.memory = InMemory(branch.migrations)
+        self.memory = InMemory(branch_rows.migrations)
         BranchRecords.__init__(self, self.memory.path)
         self.reader = self._commits = self.memory
         self._stale = False

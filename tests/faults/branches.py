@@ -15,7 +15,8 @@ from doorctl.core.moments import BootTime, ClockState, Moment
 from doorctl.demo.door import shipped
 from doorctl.privacy.retention import visible_since
 from doorctl.store.door_log import VisitHistory
-from doorctl.store.keys import ArgonSealer, read_key
+from doorctl.store.keys import read_key
+from doorctl.store.sealer import ArgonSealer
 from doorctl.store.visit_purge import purge
 from doorctl.store.visits import open_or_create_visits
 from tests.e2e.people import Person

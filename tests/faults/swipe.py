@@ -15,9 +15,10 @@ from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.doord.jobs import Ledger
 from doorctl.doord.stores import SteadyVisitLog
 from doorctl.store.branch import BranchRecords
-from doorctl.store.keys import ArgonSealer, read_key
+from doorctl.store.damage.set_aside import set_aside_if_damaged
+from doorctl.store.keys import read_key
 from doorctl.store.patrons import PatronCache
-from doorctl.store.residue import set_aside_if_damaged
+from doorctl.store.sealer import ArgonSealer
 from doorctl.store.visits import RetriedVisits
 from tests.fakes.clock import FakeClock
 from tests.faults.branches import CARD, Branch, was_killed

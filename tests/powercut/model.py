@@ -18,8 +18,8 @@ from doorctl.access.calendar import DaySource
 from doorctl.access.messages import Opened
 from doorctl.core.errors import DoorctlError
 from doorctl.store.branch_writer import open_or_create_branch
+from doorctl.store.damage.set_aside import set_aside_if_damaged
 from doorctl.store.patrons_writer import open_or_create_patrons
-from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.visits import open_or_create_visits
 from tests.fakes.clock import START, FakeClock
 from tests.powercut.workload import FILES, work

@@ -26,9 +26,9 @@ from doorctl.doord.jobs import Ledger
 from doorctl.privacy.purge_proof import Canaries
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
-from doorctl.store.keys import ArgonSealer
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
+from doorctl.store.sealer import ArgonSealer
 from doorctl.store.visit_purge import purge
 from doorctl.store.visits import VisitStore, create_visits
 from doorctl.sync.document import Kind

@@ -20,8 +20,8 @@ from pathlib import Path
 
 from doorctl.rpc.client import ask
 from doorctl.rpc.messages import Line
-from doorctl.store.keys import seal_on_record
 from doorctl.store.patrons import PatronCache
+from doorctl.store.sealer import seal_on_record
 from tests.e2e.conftest import CONFIG, lay_out_pins
 from tests.e2e.door import LEASH, Door
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, in_s, write_feed

@@ -22,8 +22,8 @@ from doorctl.lookup.configured import ask_s, opened_on, system_clock, web_answer
 from doorctl.lookup.release import Release
 from doorctl.privacy.passages import OPENED, HourCount
 from doorctl.services.owner import by_the_owner
-from doorctl.store.connection import WriterLock
 from doorctl.store.visits import open_or_create_visits
+from doorctl.store.writer import WriterLock
 from tests.fakes.event_log import FakeEventLog
 from tests.services.branches import initialised
 

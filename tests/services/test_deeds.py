@@ -31,7 +31,7 @@ from doorctl.rpc.messages import Line
 from doorctl.services import deeds
 from doorctl.services.deeds import DEEDS, MARGIN_S, OpenBranch, Request, ask_web, branch_answers
 from doorctl.store.accounts import Books
-from doorctl.store.records import StoredAlarms
+from doorctl.store.alarms import StoredAlarms
 from tests.fakes.accounts import carried_out, memory_books
 from tests.fakes.clock import FakeClock
 from tests.fakes.memory_store import MemoryAudit, MemoryBranch

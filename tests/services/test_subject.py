@@ -45,7 +45,7 @@ from doorctl.services.subject import Named
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
 from doorctl.store.records import AuditRecords
-from doorctl.store.subject import StoredErasures
+from doorctl.store.tombstones import StoredErasures
 from doorctl.store.visits import VisitStore
 from doorctl.sync.guard import unguarded
 from doorctl.sync.receive import Push

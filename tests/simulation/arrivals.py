@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from doorctl.access.patron import Patron
 from doorctl.core.errors import DoorctlError, PushError, StoreError
 from doorctl.privacy.subject import Subject
-from doorctl.store.subject import erase_patron, erase_rights, erase_visits
+from doorctl.store.erasure import erase_patron, erase_rights, erase_visits
 from doorctl.sync.guard import Changes
 from tests.fakes.shut_out import Noted
 from tests.simulation import invariants

@@ -35,11 +35,13 @@ from doorctl.privacy.purge_proof import Canaries
 from doorctl.privacy.retention import PurgeReport, WatchedTime
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
 from doorctl.store.connection import create_file
-from doorctl.store.door_log import HourlyHistory, VisitHistory
+from doorctl.store.damage.set_aside import set_aside_if_damaged
+from doorctl.store.door_log import VisitHistory
+from doorctl.store.erasure import forget_erased
+from doorctl.store.hourly import HourlyHistory
 from doorctl.store.patrons import PatronCache
 from doorctl.store.records import AuditTrail
-from doorctl.store.residue import set_aside_if_damaged
-from doorctl.store.subject import StoredErasures, forget_erased
+from doorctl.store.tombstones import StoredErasures
 from doorctl.store.visit_purge import purge
 from doorctl.sync.guard import guard
 from doorctl.web.reception import Reception

@@ -23,7 +23,7 @@ from doorctl.rpc.panel import PanelOverSocket
 from doorctl.services import deeds
 from doorctl.services.accounts import hashed
 from doorctl.services.branch import change
-from doorctl.store.keys import ArgonSealer
+from doorctl.store.sealer import ArgonSealer
 from doorctl.sync.document import Kind as PushKind
 from tests.fakes.cards import plastic, sealed
 from tests.web.branch import Branch, row

@@ -26,12 +26,12 @@ from doorctl.core.alarms import AlarmRecord, Source
 from doorctl.core.moments import BootTime, ClockState, Moment, Stamped
 from doorctl.core.ports import Seal
 from doorctl.store.accounts import StoredAccounts
+from doorctl.store.alarms import StoredAlarms
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.door_log import Visit, VisitHistory
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter
-from doorctl.store.records import StoredAlarms
 from doorctl.store.tables import to_ms
 from doorctl.store.visits import VisitStore, create_visits
 from doorctl.sync.guard import unguarded

@@ -16,17 +16,10 @@ from doorctl.accounts.throttle import KEPT_MS, NONE, Failures
 from doorctl.core.errors import KeyFileError, StoreError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime, ClockState
-from doorctl.store.accounts import (
-    MOST_KEPT,
-    AccountRecords,
-    ArgonPasswords,
-    Books,
-    StoredAccounts,
-    StoredFailures,
-    StoredSessions,
-)
-from doorctl.store.branch import FACTOR_KEY
+from doorctl.store.accounts import AccountRecords, Books, StoredAccounts
+from doorctl.store.branch_rows import FACTOR_KEY
 from doorctl.store.branch_writer import BranchRecordsWriter
+from doorctl.store.sign_in import MOST_KEPT, ArgonPasswords, StoredFailures, StoredSessions
 from tests.store.samples import at
 
 NOW = BootTime("boot-1", 50_000_000)

@@ -39,12 +39,15 @@ from doorctl.privacy.audit_chain import EMPTY
 from doorctl.privacy.subject import Decision, Subject
 from doorctl.privacy.tombstones import Tombstones
 from doorctl.store.accounts import AccountRecords
-from doorctl.store.branch import BranchRecords, new_code
+from doorctl.store.alarms import AlarmRecords
+from doorctl.store.branch import BranchRecords
+from doorctl.store.branch_rows import new_code
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
-from doorctl.store.keys import ArgonSealer
-from doorctl.store.records import AlarmRecords, AuditRecords
-from doorctl.store.residue import set_aside_if_damaged
-from doorctl.store.subject import StoredErasures, decide, object_to
+from doorctl.store.damage.set_aside import set_aside_if_damaged
+from doorctl.store.objections import decide, object_to
+from doorctl.store.records import AuditRecords
+from doorctl.store.sealer import ArgonSealer
+from doorctl.store.tombstones import StoredErasures
 from tests.store.samples import (
     BAN,
     CODE,

@@ -17,7 +17,6 @@ from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.store.connection import (
     BATCH_ROWS,
-    WriterLock,
     batches,
     create_file,
     create_private,
@@ -28,6 +27,7 @@ from doorctl.store.connection import (
 )
 from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.visits import VisitStore, create_visits
+from doorctl.store.writer import WriterLock
 from tests.store.samples import SEAL, Cache, full_disk
 
 

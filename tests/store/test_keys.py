@@ -28,18 +28,9 @@ from cryptography.hazmat.primitives.serialization import (
 from doorctl.core.errors import AlreadyExistsError, KeyFileError
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey
 from doorctl.core.ports import Seal
-from doorctl.store.keys import (
-    ITERATIONS,
-    MEMORY_KIB,
-    ArgonSealer,
-    create_key,
-    create_signing_key,
-    key_id,
-    put,
-    read_key,
-    read_public_keys,
-    read_signing_key,
-)
+from doorctl.store.keys import create_key, put, read_key
+from doorctl.store.sealer import ITERATIONS, MEMORY_KIB, ArgonSealer, key_id
+from doorctl.store.signing_keys import create_signing_key, read_public_keys, read_signing_key
 from tests.fakes.another_user import NOBODY
 
 

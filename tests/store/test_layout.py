@@ -25,21 +25,22 @@ import pytest
 
 from doorctl.core.errors import StoreError
 from doorctl.privacy.tables import BRANCH, Column
-from doorctl.store import branch as branch_rows
+from doorctl.store import branch_rows, outbox
 from doorctl.store import door_log as visit_rows
-from doorctl.store import outbox
 from doorctl.store import patrons as patron_rows
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
-from doorctl.store.connection import WatchedReader, Writer, create_file, open_writer, transaction
+from doorctl.store.connection import create_file, open_writer, transaction
+from doorctl.store.damage.set_aside import set_aside_if_damaged
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.layout import Layout, Step, lay_out, newest
 from doorctl.store.outbox import open_or_create_outbox
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.store.residue import set_aside_if_damaged
+from doorctl.store.reader import WatchedReader
 from doorctl.store.tables import create_tables, of_database, rehearse, select, whole
 from doorctl.store.visits import TRIED, create_visits, open_or_create_visits
+from doorctl.store.writer import Writer
 from tests.store.samples import BAN, NOON, NOW, SEAL, key_of
 
 

@@ -10,7 +10,7 @@ import pytest
 from doorctl.core.errors import StoreError
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter
-from doorctl.store.mending import mended
+from doorctl.store.damage.mending import mended
 from tests.store.samples import NOON, Branch, key_of
 
 PAGE = 4096

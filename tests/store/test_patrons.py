@@ -37,11 +37,12 @@ from doorctl.core.errors import (
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Pin
 from doorctl.core.ports import Seal
 from doorctl.privacy.tables import PATRONS
-from doorctl.store.connection import Writer, create_file
-from doorctl.store.keys import ArgonSealer
+from doorctl.store.connection import create_file
 from doorctl.store.layout import Layout, releases
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons, open_or_create_patrons
+from doorctl.store.sealer import ArgonSealer
+from doorctl.store.writer import Writer
 from doorctl.sync.guard import Changes, unguarded
 from doorctl.sync.receive import Push
 from tests.store.samples import (

@@ -19,8 +19,8 @@ from doorctl.access.patron import Patron, Reason, SealedRow
 from doorctl.access.policy import CHECKS, Case, Check, Policy, WeakPin
 from doorctl.core.errors import PushGuardedError
 from doorctl.privacy.subject import Subject
+from doorctl.store.erasure import erase_patron
 from doorctl.store.patrons_writer import open_or_create_patrons
-from doorctl.store.subject import erase_patron
 from doorctl.sync.guard import Changes, guard
 from tests.fakes.memory_store import MemoryPatrons
 from tests.fakes.shut_out import Week

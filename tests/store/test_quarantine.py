@@ -18,10 +18,10 @@ import pytest
 from doorctl.core.errors import StoreBusyError, StoreDamagedError
 from doorctl.core.moments import BootTime
 from doorctl.store.connection import create_file
+from doorctl.store.damage.set_aside import discard_set_aside, is_damaged, set_aside_if_damaged
 from doorctl.store.layout import Layout
 from doorctl.store.patrons import migrations
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
-from doorctl.store.residue import discard_set_aside, is_damaged, set_aside_if_damaged
 from doorctl.store.visits import VisitStore, open_or_create_visits
 from tests.store.samples import DAY, NOON, SEAL, Cache, Log, push, sealed
 

@@ -25,17 +25,11 @@ from doorctl.core.errors import InputError, StoreDamagedError, StoreError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.privacy.audit import Action, Deed, Entry
 from doorctl.privacy.audit_chain import EMPTY, Head, Verdict, erased_numbers, verify
+from doorctl.store.alarms import LEFT_ENDED, MOST_ENDED, AlarmRecords, StoredAlarms
 from doorctl.store.branch import BranchRecords
-from doorctl.store.branch_writer import KEPT_AFTER_END, BranchRecordsWriter, create_branch
-from doorctl.store.records import (
-    LEFT_ENDED,
-    MOST_ENDED,
-    AlarmRecords,
-    AuditRecords,
-    AuditTrail,
-    LastBackup,
-    StoredAlarms,
-)
+from doorctl.store.branch_purge import KEPT_AFTER_END
+from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
+from doorctl.store.records import AuditRecords, AuditTrail, LastBackup
 from tests.store.samples import BAN, DAY, NOON, NOW, at, files_of, in_use_until, key_of
 
 LOOK = Deed(Action.PATRON_EXPLAINED, (key_of(1),), "a-marked-ref", "a marked reason")

@@ -20,7 +20,7 @@ from doorctl.access.day import Override
 from doorctl.access.rights import Listed, Pass, PassKind
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState, Moment
-from doorctl.store.branch_writer import MOST_PASSES
+from doorctl.store.branch_limits import MOST_PASSES
 from tests.store.samples import (
     BAN,
     CODE,

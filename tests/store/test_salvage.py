@@ -16,9 +16,9 @@ from doorctl.access.patron import Patron
 from doorctl.access.policy import Policy
 from doorctl.core.errors import StoreDamagedError
 from doorctl.core.ports import Seal
+from doorctl.store.damage.salvage import PAGE, salvaged
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, applied_anew, open_or_renew_patrons
-from doorctl.store.salvage import PAGE, salvaged
 from doorctl.store.tables import ASKED, CACHE, LEARNT, REGISTER
 from doorctl.sync.receive import Push
 from tests.store.samples import DAY, NOON, SEAL, WHOLE, Cache, key_of, push, sealed

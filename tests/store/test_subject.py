@@ -30,20 +30,12 @@ from doorctl.privacy.tables import BRANCH, PATRONS, VISITS
 from doorctl.privacy.tombstones import KEPT, Tombstones
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
+from doorctl.store.erasure import erase_patron, erase_rights, erase_visits, forget_erased
+from doorctl.store.objections import restrict
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons, open_or_create_patrons
 from doorctl.store.records import AuditRecords, AuditTrail
-from doorctl.store.subject import (
-    StoredErasures,
-    SubjectReader,
-    erase_patron,
-    erase_rights,
-    erase_visits,
-    find,
-    forget_erased,
-    restrict,
-    with_cards,
-    with_erased,
-)
+from doorctl.store.subject import SubjectReader, find, with_cards, with_erased
+from doorctl.store.tombstones import StoredErasures
 from doorctl.store.visits import VisitStore, create_visits
 from doorctl.sync.receive import Push
 from tests.store.samples import (

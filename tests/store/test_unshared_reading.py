@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from doorctl.core.errors import StoreError
+from doorctl.store.damage.set_aside import set_aside_if_damaged
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from doorctl.store.residue import set_aside_if_damaged
 from tests.store.samples import NOON, SEAL, Cache, full_disk, push, sealed
 
 LESS_THAN_A_SHM = 16_384

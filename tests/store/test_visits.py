@@ -31,9 +31,10 @@ from doorctl.privacy.holds import Hold
 from doorctl.privacy.passages import ATTEMPT, LEAF, OPENED, HourCount
 from doorctl.privacy.tables import VISITS
 from doorctl.store.connection import create_file
-from doorctl.store.door_log import PAGE_ROWS, SLICE_ROWS, DoorLogRows, HourlyHistory, VisitHistory
+from doorctl.store.damage.set_aside import set_aside_if_damaged
+from doorctl.store.door_log import PAGE_ROWS, DoorLogRows, VisitHistory
+from doorctl.store.hourly import SLICE_ROWS, HourlyHistory
 from doorctl.store.layout import Layout, releases
-from doorctl.store.residue import set_aside_if_damaged
 from doorctl.store.tables import from_ms, to_ms
 from doorctl.store.visits import CACHE_KIB, RetriedVisits, VisitStore, open_or_create_visits
 from tests.store.samples import DAY, NOON, Log, files_of, key_of, reading, stamped

@@ -17,17 +17,13 @@ from pathlib import Path
 import pytest
 
 from doorctl.core.errors import StoreBusyError, StoreError
-from doorctl.store.branch import BranchRecords, migrations
+from doorctl.store.branch import BranchRecords
+from doorctl.store.branch_rows import migrations
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
-from doorctl.store.connection import (
-    BUSY_TIMEOUT_MS,
-    LASTS_S,
-    LOOP_PATIENCE_MS,
-    Lasting,
-    WatchedReader,
-)
+from doorctl.store.connection import BUSY_TIMEOUT_MS
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import create_patrons
+from doorctl.store.reader import LASTS_S, LOOP_PATIENCE_MS, Lasting, WatchedReader
 from tests.store.samples import BAN, NOW, SEAL, key_of
 
 KEY = key_of(1)

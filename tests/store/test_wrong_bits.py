@@ -19,8 +19,8 @@ from doorctl.lookup.calendar import calendar_of
 from doorctl.privacy.subject import Subject
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter
+from doorctl.store.objections import restrict
 from doorctl.store.patrons import PatronCache
-from doorctl.store.subject import restrict
 from tests.fakes.clock import START
 from tests.store.samples import DAY, LOCKDOWN, NOW, SEAL, TODAY, WEEK, Branch, Cache, key_of
 

@@ -25,7 +25,8 @@ from doorctl.config import load
 from doorctl.demo import tether
 from doorctl.demo.door import Line, Wires, shipped
 from doorctl.lookup.numbers import own_sealer
-from doorctl.store.keys import ArgonSealer, create_signing_key, read_signing_key
+from doorctl.store.sealer import ArgonSealer
+from doorctl.store.signing_keys import create_signing_key, read_signing_key
 from doorctl.sync.document import Kind
 from doorctl.sync.rows import Line as Written
 from tests.e2e.commands import Forking

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.lookup.app import App
-from doorctl.store.records import AlarmRecords
+from doorctl.store.alarms import AlarmRecords
 from doorctl.web.alarms import StandingAlarms
 from doorctl.web.branch_thread import BranchThread
 from tests.e2e.door import Staged

@@ -40,7 +40,7 @@ from doorctl.services.deeds import OpenBranch
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.connection import create_private
 from doorctl.store.patrons_writer import open_or_create_patrons
-from doorctl.store.subject import StoredErasures
+from doorctl.store.tombstones import StoredErasures
 from doorctl.web.alarms import WebsAlarms
 from doorctl.web.branch_thread import BranchThread
 from doorctl.web.headers import Headed, SameOrigin

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from doorctl.sources.branches import HttpBranch
-from doorctl.store.keys import create_signing_key, read_signing_key
+from doorctl.store.signing_keys import create_signing_key, read_signing_key
 from doorctl.sync.delivery import Held, question_signed, signed
 from doorctl.sync.signing import SigningKey
 from tests.fakes.waiting import LIMIT_S

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.config.tables import Tls
-from doorctl.store.keys import days_of
+from doorctl.store.key_age import days_of
 from doorctl.web.watching import CertificateWatch
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog

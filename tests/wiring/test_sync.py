@@ -28,8 +28,9 @@ from doorctl.config.tables import Sync
 from doorctl.core.alarms import KINDS
 from doorctl.core.errors import FeedError, StoreBusyError, StoreError
 from doorctl.notices.ways import translated
-from doorctl.store.keys import key_id, read_signing_key
 from doorctl.store.outbox import OutboxStore
+from doorctl.store.sealer import key_id
+from doorctl.store.signing_keys import read_signing_key
 from doorctl.sync.delivery import Delivery, is_senders
 from doorctl.sync.push import Book, Refreshed
 from doorctl.wiring import sync

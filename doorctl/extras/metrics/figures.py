@@ -25,7 +25,7 @@ from doorctl.privacy.statistics import By, moments
 from doorctl.rpc.question import Nothing
 from doorctl.rpc.status import STATUS, Status
 from doorctl.services.visits import statistics
-from doorctl.store.door_log import HourlyHistory
+from doorctl.store.hourly import HourlyHistory
 from doorctl.web.alarms import StandingAlarms
 from doorctl.web.page_pool import PagePool, SignInQueue
 from doorctl.web.staff.branch_state import BranchPicture, branch_now

@@ -26,7 +26,7 @@ from doorctl.services import deeds
 from doorctl.services.branch import change, noted
 from doorctl.services.hours import open_once
 from doorctl.services.visits import Night, last_night
-from doorctl.store.branch import LastOverride
+from doorctl.store.branch_rows import LastOverride
 from doorctl.web.alarms import StandingAlarms
 from doorctl.web.forms import BLANK, Form
 from doorctl.web.frame import Frame, PageRequest

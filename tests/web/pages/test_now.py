@@ -32,8 +32,9 @@ from doorctl.rpc.question import Answers
 from doorctl.rpc.server import ControlServer
 from doorctl.services import deeds
 from doorctl.services.branch import change
+from doorctl.store.alarms import AlarmRecords, StoredAlarms
 from doorctl.store.branch_writer import open_or_create_branch
-from doorctl.store.records import AlarmRecords, AuditRecords, StoredAlarms
+from doorctl.store.records import AuditRecords
 from doorctl.web.alarms import StandingAlarms
 from doorctl.web.branch_thread import BranchThread
 from doorctl.web.staff.branch_state import branch_now, faults

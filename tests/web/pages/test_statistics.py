@@ -28,7 +28,8 @@ from doorctl.privacy.passages import ATTEMPT, LEAF, HourCount
 from doorctl.privacy.statistics import COLUMNS, By, Gathered
 from doorctl.services import visits
 from doorctl.services.visits import HOUR, ModeBand, Picture
-from doorctl.store.door_log import HourlyHistory, Slot
+from doorctl.store.door_log import Slot
+from doorctl.store.hourly import HourlyHistory
 from doorctl.store.visits import VisitStore
 from doorctl.web.staff.charts import BREADTH, HEIGHT, SCALE, bars, scale_of
 from doorctl.web.staff.spreadsheet import MARK

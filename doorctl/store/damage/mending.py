@@ -12,10 +12,11 @@ from datetime import datetime
 from pathlib import Path
 
 from doorctl.core.errors import StoreError
-from doorctl.store.branch import migrations
-from doorctl.store.connection import WriterLock, create_private, write_over
-from doorctl.store.residue import free_name, is_damaged
-from doorctl.store.salvage import PAGE, holds_all, records
+from doorctl.store.branch_rows import migrations
+from doorctl.store.connection import create_private, write_over
+from doorctl.store.damage.salvage import PAGE, holds_all, records
+from doorctl.store.damage.set_aside import free_name, is_damaged
+from doorctl.store.writer import WriterLock
 
 _WAL = slice(18, 20)
 _KEPT = (slice(24, 28), slice(68, 72))
