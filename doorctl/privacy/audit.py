@@ -140,7 +140,7 @@ class Entry:
 
 
 def account(name: str) -> str:
-    """Return the name of a person or program as it is kept: printable, short, nobody's number.
+    """Return the name of a person or program as it is kept: printable, short, no person's number.
 
     A strange name is changed and never refused: the deed must go on record.
     """

@@ -33,7 +33,7 @@ class Hold:
     """A hold; its times are aware, and of one that is stored UTC.
 
     The window ends just before `to`, and the hold ends by itself at `until`. `case` is the
-    incident's number elsewhere, and `reason` names nobody. `number`, by which it is lifted and
+    incident's number elsewhere, and `reason` names no person. `number`, by which it is lifted and
     shown, is never given twice; this and `added_at` are the door's to give.
     """
 

@@ -78,7 +78,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What is known after a purge; it names nobody.
+    """What is known after a purge; it names no person.
 
     `residue` counts the deleted byte strings that still stand in a file, and in no row that is
     kept. `canaries_seen` are those of `canaries_kept` that the search found: all, or it did not

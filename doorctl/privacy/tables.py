@@ -29,7 +29,7 @@ class Shown(Enum):
 class Column:
     """One column: its name, its type and constraints, and its Danish and English name.
 
-    These are empty in a table about nobody. The door decides by columns that are kept `twice`.
+    These are empty in a table about no person. The door decides by columns that are kept `twice`.
     `since` is the release of doorctl that brought it.
     """
 

@@ -28,7 +28,7 @@ LONGEST_OVERRIDE = timedelta(days=31)
 
 
 def refuse_ban(ban: Ban, moment: Moment, row_key: bytes | None, patron_ref: str | None) -> None:
-    """Raise InputError for a ban of nobody, without a reason, or one that is over."""
+    """Raise InputError for a ban that names no person, without a reason, or one that is over."""
     refuse_purpose(ban.reason, "reason")
     if not row_key and not patron_ref:
         raise InputError("the ban is of nobody; swipe or name a card, or name the patron")
@@ -81,7 +81,7 @@ def refuse_override(override: Override, moment: Moment) -> None:
     refuse_text("account", override.by)
     if override.until <= known(moment):
         raise InputError("the mode would end before now; give a later end")
-    # While nobody knows the time, a lockdown must be possible all the same.
+    # While the time is unknown, a lockdown must be possible all the same.
     if moment.dependable and override.until > moment.local + LONGEST_OVERRIDE:
         raise InputError(
             "the mode would last more than {n} days; change the calendar", n=LONGEST_OVERRIDE.days

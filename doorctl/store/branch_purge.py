@@ -136,7 +136,7 @@ _ABOVE_ALL = 2**63 - 1
 def _erase_expired(connection: sqlite3.Connection, by: datetime, moment: Moment) -> int:
     """Erase the records that are too old to keep by a time and a moment; return how many."""
     now = moment.earliest(KEPT_RECORDS)
-    # What was written while nobody believed the clock is at least as old as the carried time says.
+    # What was written while the clock was not believed is at least as old as the carried time says.
     undated = ClockState.UNTRUSTED.value if moment.dependable else ""
     cutoff = to_ms(erased_before(min(by, now)))
     values: dict[str, int | str] = {"cutoff": cutoff, "now": to_ms(now), "untrusted": undated}

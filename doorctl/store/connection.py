@@ -144,7 +144,7 @@ def opened(path: Path, flags: int = os.O_NONBLOCK) -> Iterator[int]:
 
 
 BUSY_TIMEOUT_MS = 5000
-"""Longer than any checkpoint of ours; only a reader's recovery after a crash ever waits."""
+"""Longer than any checkpoint of doorctl; only a reader's recovery after a crash ever waits."""
 
 WAL_KEPT_BYTES = 4 * 1024 * 1024
 """What is left of the WAL once a full push has been checkpointed."""
@@ -295,7 +295,7 @@ def copy_commit(path: Path, copy: Path) -> None:
 
 
 def open_unshared_reader(path: Path) -> sqlite3.Connection:
-    """Open an existing file as one that nobody can write; its -wal is ignored.
+    """Open an existing file as one that can't be written; its -wal is ignored.
 
     Needs no -shm, so it works on a full or read-only disk. A change of the file is not seen, or
     half of it is read: open it anew then. Raises StoreError: it is missing or can't be opened.

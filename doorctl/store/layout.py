@@ -50,7 +50,7 @@ class Layout:
         self.steps = steps
 
     def done(self, database: sqlite3.Connection) -> frozenset[str]:
-        """Return the steps that a file lists; none where it has no list of ours."""
+        """Return the steps that a file lists; none where it has no list of doorctl's."""
         return frozenset(name for whose, name in _listed(database) if whose == self.name)
 
     def fits(self, database: sqlite3.Connection) -> bool:

@@ -108,8 +108,8 @@ def decide(
         brought = found.fetchall()
         if not brought:
             raise InputError("there is no objection of the person's that could be decided")
-        told = (decision.value, reason, to_ms(known(moment)))
-        connection.execute(f"{_DECIDE}{pending}", (*told, *values))
+        decided = (decision.value, reason, to_ms(known(moment)))
+        connection.execute(f"{_DECIDE}{pending}", (*decided, *values))
         if decision is Decision.REJECTED and any(restricts for (restricts,) in brought):
             unrestrict(writer, subject, moment)
 

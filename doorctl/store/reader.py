@@ -30,7 +30,7 @@ LOOP_PATIENCE_MS = 10
 
 LASTS_S = 3.0
 """How long the door still reads the old file while the new one is missing, unfinished or foreign.
-An attacker gains nothing: whoever can replace the file can put a valid one there."""
+An attacker gains nothing: a person who can replace the file can put a valid one there."""
 
 
 @dataclass(slots=True)
@@ -61,8 +61,8 @@ class WatchedReader:
     """Read `path` from its first use on, and open it again whenever another file is there.
 
     The file may appear later. Where no -shm can be made (the disk is full or read-only, or the
-    directory another user's) and no commit waits in the -wal, the file is read as one that nobody
-    writes, and opened again as soon as a process writes it.
+    directory another user's) and no commit waits in the -wal, the file is read as one that is
+    not written, and opened again as soon as a process writes it.
 
     One thread uses it; another may close it.
 
@@ -142,13 +142,13 @@ class WatchedReader:
     def _lasts(self) -> bool:
         if self.lasting is None or self._database is None:
             return False
-        # What is read as one that nobody writes may be half of another by now.
+        # What is read as one that is not written may be half of another by now.
         return not self._immutable and self.lasting.holds(self._file)
 
     def _opened(self) -> sqlite3.Connection:
         # Identified before it is opened: a change in between is noticed at the next call.
         # Through a -shm that can't be written SQLite reads, and calls each answer a new commit
-        # where nobody writes and the -wal is empty.
+        # where no process writes and the -wal is empty.
         self.shared = self._shm_writable() or self._wal_bytes() > 0
         self._immutable = False
         self._file = self._identify()

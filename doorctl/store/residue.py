@@ -277,7 +277,7 @@ class PurgeReports:
         try:
             self._directory.mkdir(mode=0o700)
         except FileExistsError:
-            # What a link leads to is nobody's shelf.
+            # A link may lead anywhere: it is no shelf.
             with opened(self._directory, os.O_DIRECTORY | os.O_NOFOLLOW):
                 pass
 

@@ -25,7 +25,7 @@ LARGEST_FILE_BYTES = 16 * 1024
 
 
 class Form(NamedTuple):
-    """One half of a pair in a file; nobody else may read a private one.
+    """One half of a pair in a file; only its owner may read a private one.
 
     Args:
         label: between the dashes.

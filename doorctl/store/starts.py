@@ -1,7 +1,7 @@
 """How often in a row the door has started without being able to write its log.
 
 A file of its own that is overwritten in place: a full disk, which takes no new row, takes that. It
-is of nobody, so nothing of it need ever be deleted.
+is about no person, so nothing of it need ever be deleted.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ export. The README beside this file says why each is stored, and for how long.
 Rows that decide keep their values a second time, so that a wrong bit inside a value is found.
 SQLite has no checksums of its own (its checksum VFS is not in Python), and a flipped bit in a flag
 or a date gives another valid value. So each such row holds its deciding values once more, as text
-that SQL's own functions make: no program needs anything of ours to write or to check it. A PIN
+that SQL's own functions make: a program needs no code of doorctl to write or to check it. A PIN
 check is twice as long as all the rest, so of key and check the register keeps a checksum: 4 bytes.
 """
 
@@ -43,7 +43,7 @@ def _apart(
     since: tuple[int, int] = (0, 2),
     **more: Any,
 ) -> Table:
-    """Return a table about nobody, with its columns as SQL and the names of those kept twice.
+    """Return a table about no person, with its columns as SQL and the names of those kept twice.
 
     `later` are columns that came with a later release.
     """
@@ -97,9 +97,12 @@ REGISTER = Table(
     PATRONS,
     "patrons",
     (
-        *(_KEY, _PIN, *_OF_A_PATRON),
+        _KEY,
+        _PIN,
+        *_OF_A_PATRON,
         Column("epoch", _INT, "Opdateringen, der bragte det", "The push that brought it"),
-        *(_TWICE, _SUM),
+        _TWICE,
+        _SUM,
     ),
     "Lånerregistret: det, døren afgør adgang efter",
     "The patron register: what the door decides by",
@@ -113,7 +116,11 @@ LEARNT = Table(
         Column(
             CARD, "BLOB NOT NULL PRIMARY KEY REFERENCES patrons ON DELETE CASCADE", *_CARD_WORDS
         ),
-        *(_SURE_PIN, _WEAK, *_LEARNT, _TWICE, _SUM),
+        _SURE_PIN,
+        _WEAK,
+        *_LEARNT,
+        _TWICE,
+        _SUM,
     ),
     "Pinkoder, som bibliotekssystemet har bekræftet ved døren",
     "PINs that the library system confirmed at the door",
@@ -133,9 +140,13 @@ ASKED = Table(
     PATRONS,
     "asked",
     (
-        *(_KEY, _SURE_PIN, *_OF_A_PATRON, *_LEARNT),
+        _KEY,
+        _SURE_PIN,
+        *_OF_A_PATRON,
+        *_LEARNT,
         _kept("asked_until", _TEXT, "Oplysningerne gælder til og med", "It counts until"),
-        *(_TWICE, _SUM),
+        _TWICE,
+        _SUM,
     ),
     "Oplysninger, som bibliotekssystemet gav, da kortet blev brugt ved døren",
     "What the library system said when the card was used at the door",
@@ -207,7 +218,8 @@ BANS = Table(
     BRANCH,
     "bans",
     (
-        *(_NUMBER, *_WHOSE),
+        _NUMBER,
+        *_WHOSE,
         Column("reason", _TEXT, "Begrundelse", "Reason"),
         _kept("since_ms", _INT, "Fra", "From", Shown.TIME),
         _kept("until_ms", "INTEGER", "Indtil", "Until", Shown.TIME),
@@ -257,9 +269,11 @@ RESTRICTIONS = Table(
     BRANCH,
     "restrictions",
     (
-        *(_NUMBER, *_WHOSE),
+        _NUMBER,
+        *_WHOSE,
         Column("since_ms", _INT, "Siden", "Since", Shown.TIME),
-        *(_BY, _TWICE),
+        _BY,
+        _TWICE,
     ),
     "Begrænset behandling, efter anmodning",
     "Restrictions, as asked for",
@@ -275,7 +289,9 @@ OBJECTIONS = Table(
     tuple(
         replace(column, twice=False, since=(0, 3))
         for column in (
-            *(_NUMBER, *_WHOSE, _BY),
+            _NUMBER,
+            *_WHOSE,
+            _BY,
             Column("made_ms", _INT, "Skrevet ind", "Recorded", Shown.TIME),
             Column("reference", _TEXT, "Sagens nummer hos kommunen", "Reference"),
             Column("decision", _TEXT, "Afgørelse", "Decision"),
@@ -357,7 +373,7 @@ ALARMS = _apart(
     beside=("CREATE UNIQUE INDEX alarms_standing ON alarms (kind) WHERE cleared_ms IS NULL",),
 )
 # Rows can be added and their records erased; no more. A person who can write the file can drop the
-# triggers too: they are against slips of ours, and against tampering there is the chain, see
+# triggers too: they are against our own slips; against tampering there is the chain, see
 # `doorctl.privacy.audit_chain`.
 AUDIT = _apart(
     BRANCH,
@@ -510,7 +526,7 @@ EVENTS = _apart(
     since=(0, 3),
     beside=("CREATE INDEX events_by_time ON events (at_ms)", _UNDATED.format("events")),
 )
-# A wrong bit in these would be a doubt that nobody had, or none where there was one.
+# A wrong bit in these would make a doubt out of none, or hide one.
 CLOCK_READINGS = _apart(
     VISITS,
     "clock_readings",
@@ -519,8 +535,12 @@ CLOCK_READINGS = _apart(
     "doubt_ms INTEGER, doubt_boot_ms INTEGER, doubted_boot_ms INTEGER",
     later=(Column("leap_ms", "INTEGER", twice=True, since=(0, 3)),),
     twice=(
-        *("boot_id", "accepted_ms", "accepted_boot_ms"),
-        *("doubt_ms", "doubt_boot_ms", "doubted_boot_ms"),
+        "boot_id",
+        "accepted_ms",
+        "accepted_boot_ms",
+        "doubt_ms",
+        "doubt_boot_ms",
+        "doubted_boot_ms",
     ),
 )
 # A wrong bit in these would delete visits too soon.
@@ -562,11 +582,32 @@ _OF_VISITS = (
 )
 
 TABLES = (
-    *(REGISTER, LEARNT, ASKED, SHUT_OUT, SHUT_OUT_COUNTS, CACHE),
-    *(BANS, PASSES, RESTRICTIONS, OBJECTIONS, WRONG_PINS_ELSEWHERE),
-    *(OVERRIDES, DAYS, DAY_SOURCES, WEEK),
-    *(ACCOUNTS, SESSIONS, ALARMS, AUDIT, *_OF_BRANCH),
-    *(ATTEMPTS, THROTTLES, WRONG_PINS, EVENTS, HOLDS, *_OF_VISITS),
+    REGISTER,
+    LEARNT,
+    ASKED,
+    SHUT_OUT,
+    SHUT_OUT_COUNTS,
+    CACHE,
+    BANS,
+    PASSES,
+    RESTRICTIONS,
+    OBJECTIONS,
+    WRONG_PINS_ELSEWHERE,
+    OVERRIDES,
+    DAYS,
+    DAY_SOURCES,
+    WEEK,
+    ACCOUNTS,
+    SESSIONS,
+    ALARMS,
+    AUDIT,
+    *_OF_BRANCH,
+    ATTEMPTS,
+    THROTTLES,
+    WRONG_PINS,
+    EVENTS,
+    HOLDS,
+    *_OF_VISITS,
 )
 """Every table; those about people in the order in which they are shown."""
 
@@ -582,7 +623,7 @@ def person_tables(database: str) -> tuple[Table, ...]:
 
 
 def select(columns: str, rest: str) -> str:
-    """Return a SELECT of constants of ours; values are always bound."""
+    """Return a SELECT of constants; values are always bound."""
     return f"SELECT {columns} FROM {rest}"  # noqa: S608 -- as said
 
 
@@ -677,7 +718,7 @@ def _keep_twice(table: Table) -> Iterator[str]:
         when = f"new.{table.given_with} IS old.{table.given_with} AND {when}"
         del events["put"]
     for name, event in events.items():
-        # Names of ours are all that these are made of.
+        # They are made of names in this file alone.
         yield f"""
             CREATE TRIGGER {table.name}_{name} AFTER {event} ON {table.name} WHEN {when}
             BEGIN UPDATE {table.name} SET {TWICE} = {again} WHERE {condition}; END

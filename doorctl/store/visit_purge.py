@@ -106,7 +106,7 @@ _DELETE_EVENTS = f"DELETE FROM events WHERE at_ms < ? AND NOT {HELD}"  # noqa: S
 _DELETE_THROTTLES = "DELETE FROM throttles WHERE touched_ms < ?"
 _HELD_ATTEMPTS = f"SELECT count(*) FROM attempts WHERE {HELD}"  # noqa: S608 -- as said
 _AHEAD = "SELECT count(*) FROM attempts WHERE at_ms > ?"
-# A card that is nobody's is forgotten with its visits.
+# A card without a patron is forgotten with its visits.
 _PURGE_WRONG_PINS = """
     DELETE FROM wrong_pins
     WHERE patron_ref IS NULL AND attempt NOT IN (SELECT attempt FROM attempts)
@@ -199,7 +199,7 @@ class PurgedVisits(ABC):
         """Store the carried time for the next process, and date rows that were written without it.
 
         Where a time is believed again, rows of this boot get their age; those of earlier boots,
-        whose clocks nobody believed, are later by at most the time without power that was unknown
+        whose clocks were not believed, are later by at most the time without power that was unknown
         till now, and are dated so.
         """
         boot = carried.boot
@@ -218,7 +218,7 @@ class PurgedVisits(ABC):
     def age(self, cutoff: datetime, boot: BootTime, retention: timedelta) -> None:
         """Date what is older than the retention by this boot's clock just before the cutoff.
 
-        Else what a wrong clock has dated ahead would stay for as long as nobody believes a clock.
+        Else what a wrong clock has dated ahead would stay until a clock is believed.
         """
         aged = {"aged": to_ms(cutoff) - 1, "boot_id": boot.boot_id}
         aged_boot_ms = boot.ms - retention // timedelta(milliseconds=1)
@@ -229,7 +229,8 @@ class PurgedVisits(ABC):
     def date_ahead(self, now: datetime, boot: BootTime) -> None:
         """Date what lies after a carried UTC time, of earlier boots, when this boot began.
 
-        For a clock that nobody has believed for the retention: rows of that time have to age too.
+        For a clock that was not believed for as long as the retention: rows of that time have to
+        age too.
         """
         times = _times(to_ms(now), boot)
         with self.transaction() as connection:

@@ -27,10 +27,10 @@ _ROOTS = "SELECT name, rootpage FROM sqlite_schema WHERE rootpage > 0"
 
 
 def mended(path: Path, at: datetime) -> Path | None:
-    """Mend a file that nobody writes; return where the damaged one is kept, None for no need.
+    """Mend a file that no process writes; return where the damaged one is kept, None for no need.
 
-    `at` is the aware time for that name. Raises StoreError: it is damaged elsewhere, so that nobody
-    can tell what it held; nothing was changed.
+    `at` is the aware time for that name. Raises StoreError: it is damaged elsewhere, so that
+    what it held is unknown; nothing was changed.
     """
     if not is_damaged(path, migrations):
         return None

@@ -47,7 +47,7 @@ class Salvage:
 
 
 def salvaged(path: Path) -> Salvage:
-    """Return what is whole in a file that nobody writes.
+    """Return what is whole in a file that no process writes.
 
     Nothing of a file whose last commits stand in its WAL alone. Raises StoreError: it can't be
     read.
