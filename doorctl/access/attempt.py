@@ -183,7 +183,7 @@ def ignore(attempt: Attempt, _event: Event, _now: Now, _rules: Rules) -> Step:
 
 
 def give_up(attempt: Attempt, _event: Event, _now: Now, _rules: Rules) -> Step:
-    """End an attempt by the refusal that is withheld, or else because of a fault of ours."""
+    """End an attempt by the refusal that is withheld, or else by a fault of doorctl."""
     return refused(attempt, attempt.withheld or Reason.FAULT)
 
 
@@ -202,7 +202,7 @@ def give_up_when_due(attempt: Attempt, event: Event, now: Now, rules: Rules) -> 
 def keep(attempt: Attempt, event: Prepared, now: Now, rules: Rules) -> Step:
     """Keep the card's row while the PIN is typed, or let it in at once by a pass without a PIN.
 
-    Everybody sees that a pass opens, nobody sees that one does not.
+    All can see that a pass opens, none that one does not.
     """
     kept = replace(attempt, prepared=event, foreseen=_foreseen(attempt, event, now, rules))
     if due(attempt, now) or not opens_without_pin(event, now, rules):
@@ -280,7 +280,7 @@ def hear(attempt: Attempt, event: LibraryAnswered, now: Now, rules: Rules) -> St
     assert attempt.prepared is not None  # noqa: S101 - asking has a card
     assert attempt.withheld is not None  # noqa: S101 - asking withholds
     if due(attempt, now):
-        # `TimePassed` shows the withheld refusal, as it does where nobody was asked.
+        # `TimePassed` shows the withheld refusal, as it does where no question was sent.
         return attempt, ()
     if event.answer is not LibraryAnswer.YES:
         reason = refusal(attempt.prepared, event.answer, attempt.withheld)
@@ -289,7 +289,7 @@ def hear(attempt: Attempt, event: LibraryAnswered, now: Now, rules: Rules) -> St
         return _withhold(replace(attempt, unchecked=unchecked), reason, attempt.until_s)
     proved = replace(attempt.prepared, proved=True, lent=event.lent, weak_pin=event.weak_pin)
     if event.lent is not None and proved.patron is None:
-        # The patron is known only now, so nobody has looked for the patron's bans yet.
+        # The patron is known only now, so the patron's bans were not looked up yet.
         return _look_again(attempt, proved, now)
     return judge(replace(attempt, prepared=proved), now, rules)
 
@@ -419,7 +419,7 @@ def _type(attempt: Attempt, event: KeyPressed, now: Now, rules: Rules) -> Step:
     pin = pad.entered(event.key)
     prepared, seen = attempt.prepared, attempt.foreseen
     if pin is None:
-        # Judged anew only where it must be: a key takes as long whoever's card it is.
+        # Judged anew only where it must be: a key takes as long for each card.
         if seen is None or not seen.holds(now, rules):
             seen = _foreseen(attempt, prepared, now, rules)
         return replace(attempt, pad=pad, foreseen=seen), (Clicked(),)

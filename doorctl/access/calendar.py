@@ -91,7 +91,7 @@ class Cause(Enum):
     HOLIDAY = "holiday"
     STAFF = "staff"
     LOCKDOWN = "lockdown"
-    """A lockdown has ended and nobody has lifted it, so the door does not stand free."""
+    """A lockdown has ended and was not lifted by staff, so the door does not stand free."""
     UNKNOWN_CALENDAR = "unknown_calendar"
     CLOCK = "clock"
 

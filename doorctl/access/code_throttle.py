@@ -14,7 +14,7 @@ from doorctl.access.throttle import WAIT_AFTER_S, CardThrottle
 from doorctl.core.moments import BootTime
 
 CODES_KEY = b"any issued code."
-"""The one key of all codes in the count and the door log: 16 bytes, nobody's row key."""
+"""The one key of all codes in the count and the door log: 16 bytes, and no card's row key."""
 
 A_CODE = "code"
 """One name in lists for all codes: one pseudonym would make them, wrong ones too, one person's."""

@@ -81,7 +81,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class PrepareFailed:
-    """The card could not be looked up, so nobody can be let in by it."""
+    """The card could not be looked up, so it lets no one in."""
 
     attempt: int
 

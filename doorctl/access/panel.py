@@ -163,7 +163,7 @@ AGAIN_S = 60.0
 """How long a refusal that is over can be had again: its patron is still there, or is not."""
 
 CALL_REST_S = 300.0
-"""Whoever calls for help so soon after a call is told of that one: play must not flood anybody."""
+"""A call for help so soon after another shows that one: play must not flood staff."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +320,7 @@ class Display:
             return replace(standing, kind=Kind.CLOSED, keys=Keys.NONE, code=0)
         if notice.kind is Kind.WELCOME:
             return PanelState(notice.kind, attempt.number, code=notice.code)
-        # Whoever comes next with a code waits for no message to be over.
+        # The next patron with a code need not wait until a message is over.
         staffed = self.outlook.staffed if notice.code in AT_THE_DESK else None
         keys = Keys.NONE if notice.kind is Kind.HELP else standing.keys
         return PanelState(notice.kind, attempt.number, keys=keys, code=notice.code, staffed=staffed)

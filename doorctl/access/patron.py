@@ -135,7 +135,7 @@ BEFORE_PROOF = frozenset(
 
 UNPROVED = BEFORE_PROOF | {Reason.FAULT}
 """Those, and what stands in for them where the register is damaged: then nothing was compared, so
-it charges nobody."""
+it counts against no patron."""
 
 SENTENCES: dict[Reason, tuple[str, str]] = {
     Reason.OK: ("Døren åbnes.", "The door opens."),

@@ -97,7 +97,7 @@ class Case:
         cache_minimum_age: the age limit that the rows were sealed for, in years.
         pass_pin: the proof of the PIN that the pass requires; a code is its own proof.
         opened_on: the local day of the last entry by `Policy.first_card`; None for none known.
-        damaged: as in `Prepared`; a card or a PIN that is not known is then a fault of ours.
+        damaged: as in `Prepared`; a card or a PIN that is not known is then a fault of doorctl.
     """
 
     patron: Patron | None
@@ -231,7 +231,7 @@ def _hours(_policy: Policy, case: Case, _patron: Patron) -> Reason | None:
 
 
 def _first_card(policy: Policy, case: Case, judged: Patron | Pass) -> Reason | None:
-    # A pass that opens the closed branch waits for nobody either.
+    # A pass that opens the closed branch needs no first card either.
     by_itself = isinstance(judged, Pass) and judged.admits(case.moment, Mode.CLOSED) is Reason.OK
     if not policy.first_card or by_itself or opens_day(policy, judged):
         return None

@@ -111,7 +111,7 @@ class Unusual:
 
     @property
     def why(self) -> str:
-        """One sentence for an alarm; it names nobody."""
+        """One sentence for an alarm; it holds no name."""
         share = f"{self.count} of the last {self.of} decisions were {self.reason.value}"
         return f"{share}. {WATCHED[self.reason].act}"
 

@@ -8,7 +8,7 @@ in a month, or in a year while none was right, at most :data:`MOST_WRONG_PINS`.
 
 A patron's cards, the health card and plastic ones, share the free failures: with three in all,
 each card waits :data:`SHARED_WAIT_S` after another one's failure. The longer waits and the ends
-are each card's own: whoever found a plastic card in the street shuts its owner out for half a
+are each card's own: a finder of a plastic card shuts its owner out for half a
 minute, and not for a month. Both ends together allow, of 10 000 PINs:
 
 ==============================  =======================  =========
@@ -75,7 +75,7 @@ By the month alone, a stolen card would get 20 guesses each month.
 """
 
 READER_BURST = 10
-"""Failures at one reader that cost nobody a wait: an evening's honest slips."""
+"""Failures at one reader that cost no card a wait: an evening's honest slips."""
 
 READER_REFILL_MS = 60_000
 """One failure is forgiven each minute, so a sweep over many cards stays slow for good."""

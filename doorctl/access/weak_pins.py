@@ -2,7 +2,7 @@
 
 A health card shows its number, and with it the birthday (Bonneau and others, 2012). All weak PINs
 are in :data:`COMMON_PINS` and :data:`PERSONAL_PINS`, as lists of guesses: 224 of 10 000 for one
-CPR number and one card, 2.2 %. Whoever reads the bit looks for the PIN among them: with the
+CPR number and one card, 2.2 %. A thief who reads the bit looks for the PIN among them: with the
 installation key all are tried in a moment anyway, without it one in 22 hits in ten tries at the
 door, not one in 1 000. So the bit is kept only where the policy makes use of it.
 """

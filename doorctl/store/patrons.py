@@ -84,7 +84,7 @@ _FIND = f"""
     WHERE patrons.row_key = ?1
     UNION ALL SELECT {COLUMNS}, asked_until, 0, 1, NULL, pin_check, {whole(ASKED)}, key_sum
     FROM asked WHERE ?2 AND row_key = ?1
-"""  # noqa: S608 -- constants of ours
+"""  # noqa: S608 -- only constants
 """A row that a push brought comes first; where one stands, the writer's `keep` kept no other."""
 
 _CARDS_OF = """
@@ -102,7 +102,7 @@ SLICE_ROWS = 5_000
 _STAMP = f"""
     SELECT {whole(CACHE)}, epoch, applied_at, minimum_age, patrons, incomplete, key_id,
     memory_kib, iterations FROM cache
-"""  # noqa: S608 -- constants of ours
+"""  # noqa: S608 -- only constants
 _CURE = "load the full feed: doorctl patrons load FEED --full"
 
 
@@ -112,7 +112,7 @@ class PatronCache:
     The file is opened at the first call and again when another file takes its place, so a door
     can start before there is one. `version` has a connection of its own and may be called on
     another thread; any thread may close both. `now_s` is as in `Lasting`. StoreError: the file is
-    missing or can't be read, and nobody can be let in by it.
+    missing or can't be read, and lets no one in.
 
     Args:
         seal: the one that the reader seals identifiers with.

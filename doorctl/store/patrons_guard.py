@@ -1,4 +1,4 @@
-"""What the guard of a push is told: whom the pushes of a week shut out, let in, and put together.
+"""What the guard of a push judges by: whom the pushes of a week shut out, let in, and put together.
 
 A note keeps how a card was before the first push that shut it out: to compare whole registers would
 read everything twice, and a copy of one would double the file. What a card has lost is decided by
@@ -47,7 +47,7 @@ _DUE = f"""
     {", ".join(f"now.{name}" for name in COLUMNS.split(", "))}
     FROM shut_out AS noted LEFT JOIN patrons AS now ON now.row_key = noted.row_key
     WHERE noted.until < ? LIMIT {_SLICE}
-"""  # noqa: S608 -- constants of ours
+"""  # noqa: S608 -- only constants
 _COUNTED_ANEW = (
     "UPDATE shut_out SET until = ''",
     "DELETE FROM shut_out_counts",
@@ -117,7 +117,7 @@ class WeekOfPushes:
         self._note({record[0]: (record, None) for record in records})
 
     def changes(self, held_after: int) -> Changes:
-        """Return what the guard is told, once all rows are put and removed."""
+        """Return what the guard judges by, once all rows are put and removed."""
         shut_out, ending, reasons = 0, 0, dict[str, int]()
         for written, cards in self._counts():
             if written == ENDING:

@@ -42,7 +42,7 @@ from doorctl.store.writer import Writer
 from doorctl.sync.guard import Guard
 from doorctl.sync.receive import Push
 
-# Constants of ours are all that statements are made of; values are always bound.
+# Statements are made of constants alone; values are always bound.
 _STAMP = """
     UPDATE cache SET epoch = ?, digest = ?, patrons = ?, applied_at = ?, minimum_age = ?,
     key_id = ?, memory_kib = ?, iterations = ?,
@@ -91,11 +91,11 @@ class PatronCacheWriter(Writer):
 
     The file must exist. Only a full push may bring another seal than the file's, because rows of
     the old seal could not be found any more. A new file in the place of one that is lost or was set
-    aside is incomplete: until a full push, a card that it does not hold is a fault of ours.
+    aside is incomplete: until a full push, a card that it does not hold is a fault of doorctl.
 
     Args:
         erasures: persons whom no older push and no older copy of the file may bring back; None
-            for nobody.
+            for none.
         policy: the branch's rules, by which the guard learns whom a push shuts out.
 
     Raises StoreBusyError: another process is the writer. StoreError: the file is missing or can't
@@ -364,7 +364,7 @@ class PatronCacheWriter(Writer):
     def _forget_other_seal(self, connection: sqlite3.Connection) -> int:
         """Delete all rows of another seal; return how many patrons a push had brought.
 
-        No card finds them, so that whoever replaces them shuts out nobody.
+        No card finds them, so a push that replaces them shuts no patron out.
         """
         if self._has_seal(connection):
             return 0

@@ -27,7 +27,7 @@ def guard(max_percent: float = SHARE_PERCENT, floor: int = FLOOR) -> Guard:
     are refused too, and so is one such patron who grows beyond that: wrong PINs and bans count by
     patron, so 20 wrong PINs of strangers would shut all of these cards out.
 
-    What shuts nobody out yet is applied with a warning: as many cards let in, newly ending within
+    What shuts no card out yet is applied with a warning: as many cards let in, newly ending within
     `SOON`, or under another patron, for whom wrong PINs count from zero; and any patron who newly
     has more than `MOST_CARDS`.
     """
@@ -94,7 +94,7 @@ _WORDS = {
     PIN_LOST: "without a PIN",
     PIN_CHANGED: "with another PIN",
 }
-"""What a refusal says first, and in which words; a check that is not here is told by its name."""
+"""What a refusal says first, and in which words; a check that is not here stands by its name."""
 
 
 def _reasons(changes: Changes) -> str:
@@ -117,7 +117,7 @@ class Changes:
     A row *opens* on a day where nothing in the row itself refuses then, by the branch's rules. An
     identifier that opened, and by a push of the last seven days does not on the very day of this
     push or one of the seven days after it, counts once as `shut_out` and under each reason that it
-    gives now; as long as nobody has approved of it and no push has put it right again.
+    gives now; as long as it was not approved and no push has put it right again.
 
     Args:
         held: how many were held, with those that were removed within the week; if none, how many

@@ -280,17 +280,17 @@ def judge(manifest: Manifest, held: Push, terms: Terms, floor: int = 0) -> Recei
     """Judge a signed push by its first line: return the answer if it is held already, else None.
 
     `floor` is the highest number that this branch has taken, as kept outside of the cache: if the
-    cache holds less it was lost, and nobody may bring back an old push that they kept.
+    cache holds less it was lost, and an old push that was kept must not come back.
 
     Raises:
         PushConflictError: it has the number of the push that is held, and other rows.
         PushOutOfOrderError: older than the push that is held, too far above it, or it follows on
             another.
         PushInvalidError: its rows were sealed otherwise, so no card would be found.
-        PushGuardedError: its rows were sealed for a lower age, and nobody has approved of it.
+        PushGuardedError: its rows were sealed for a lower age, and it has no approver.
     """
     # The digest is of the rows alone. A number stands for one register, though: changes with the
-    # very rows of its snapshot bring everybody and remove nobody, so both leave the same behind.
+    # very rows of its snapshot bring all rows and remove none, so both leave the same behind.
     if held == Push(manifest.epoch, manifest.sha256):
         return Received(held.epoch, manifest.count, unchanged=True)
     _refuse_order(manifest, held, floor)
