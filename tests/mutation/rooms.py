@@ -86,7 +86,7 @@ ROOMS = (
     Room(
         "rights",
         (
-            *_access("patron", "rights"),
+            *_access("ban_dates", "patron", "rights", "weak_pins"),
             "doorctl/core/masked.py",
             "doorctl/core/readings.py",
             "doorctl/core/texts.py",
