@@ -57,8 +57,8 @@ ROWS = Counter(
         "page": 3 * len(PAGES) + 1,
         "web process": 5,
         "purge of 30 days": 1,
-        f"{REGULAR} that reads": 2 * 3,
-        REGULAR: 2 * 15,
+        f"{REGULAR} that reads": 2 * 5,
+        REGULAR: 2 * 14,
     }
 )
 """How the heading of a part begins -> how many rows stand under such headings, of two sizes."""

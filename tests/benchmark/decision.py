@@ -30,7 +30,8 @@ from doorctl.doord.self_test import rules
 from doorctl.doord.stores import SteadyVisitLog
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock
 from doorctl.ops.logs import JsonLog
-from doorctl.ops.process import WorkerThread, spare_the_collector
+from doorctl.ops.memory import spare_the_collector
+from doorctl.ops.threads import WorkerThread
 from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
 from doorctl.store.sealer import ITERATIONS, MEMORY_KIB
