@@ -22,7 +22,7 @@ from doorctl.core.alarms import (
 )
 from doorctl.door.leaf import Alarm
 from doorctl.doord.chores import FAULTS
-from doorctl.notices.ways import translated
+from doorctl.notices.mail import translated
 from doorctl.sync.guard import Changes, guard
 from doorctl.web.push_answers import REFUSALS
 

@@ -409,7 +409,7 @@ def greet_mail(answers: Answers, directory: Path) -> None:
     Raises DoorctlError: it is not there, or not as the answers have it; says which, and why.
     """
     from doorctl.core.asking import trusting
-    from doorctl.notices.ways import MailSink
+    from doorctl.notices.mail import MailSink
 
     values = {name: answers.get(name, Question(name, "").key.default) for name in MAIL_SERVER}
     email = AlarmEmail(**{name.rpartition(".")[2]: value for name, value in values.items()})

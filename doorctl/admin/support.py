@@ -36,7 +36,7 @@ from doorctl.core.errors import (
 from doorctl.core.identity import as_root
 from doorctl.core.moments import ClockState
 from doorctl.lookup.health import alarms_standing
-from doorctl.ops.process import DataDisk, undervoltage
+from doorctl.ops.machine import DataDisk, undervoltage
 from doorctl.rpc import status as questions
 from doorctl.rpc.question import Nothing
 

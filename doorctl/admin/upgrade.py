@@ -31,7 +31,7 @@ from doorctl.core.errors import (
 )
 from doorctl.core.identity import owner_of
 from doorctl.lookup.configured import system_clock
-from doorctl.ops.process import NOT_BEGUN
+from doorctl.ops.machine import NOT_BEGUN
 from doorctl.rpc.question import Nothing
 from doorctl.rpc.status import SELF_TEST
 from doorctl.store import branch_rows, patrons

@@ -14,7 +14,7 @@ import signal
 import threading
 from functools import cache
 
-from doorctl.ops.process import share_one_heap
+from doorctl.ops.memory import share_one_heap
 
 TETHERED = "from doorctl.demo import main; main()"
 

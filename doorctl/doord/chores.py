@@ -26,7 +26,9 @@ from doorctl.lookup.calendar import calendar_of
 from doorctl.lookup.configured import outdated, retention
 from doorctl.lookup.key_days import CERTIFICATE, days_of_keys
 from doorctl.lookup.release import Release
-from doorctl.ops.process import SystemdSupervisor, Turns, disk_low, undervoltage, upgrade_not_begun
+from doorctl.ops.machine import disk_low, undervoltage, upgrade_not_begun
+from doorctl.ops.supervisor import SystemdSupervisor
+from doorctl.ops.threads import RepeatingJob
 from doorctl.privacy.passages import OPENED, HourCount
 from doorctl.privacy.retention import PurgeReport
 from doorctl.rpc.status import Finding
@@ -90,7 +92,9 @@ class PurgeSchedule:
         self._run, self._monotonic_s = run, monotonic_s
         self._interval_s, self._pulse_every_s = interval_h * 3600, pulse_every_s
         self.due_s = self._pulse_s = monotonic_s()
-        self._pulses = Turns("purge-schedule", self._pulse, pulse_every_s, lambda _error: None)
+        self._pulses = RepeatingJob(
+            "purge-schedule", self._pulse, pulse_every_s, lambda _error: None
+        )
 
     def start(self) -> None:
         """Run for the first time, at once; call once."""

@@ -61,7 +61,7 @@ from doorctl.lookup.cards import (
     united,
     wait_of,
 )
-from doorctl.ops.process import WorkerThread
+from doorctl.ops.threads import WorkerThread
 from doorctl.rpc.library import LibraryOverSocket
 from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache

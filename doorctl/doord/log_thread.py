@@ -30,7 +30,7 @@ from typing import Any, Protocol, TypeVar
 from doorctl.access.messages import Closed, Opened, VisitLog, VisitReader
 from doorctl.access.throttle import CardThrottle, ReaderThrottle
 from doorctl.core.errors import StoreError, StoreSlowError
-from doorctl.ops.process import WorkerThread
+from doorctl.ops.threads import WorkerThread
 
 PATIENCE_S = 2.0
 """How long a patron's attempt waits for its commit: as long as four digits take to type."""

@@ -35,7 +35,7 @@ from doorctl.door.strike import Granted, Strike, StrikeEvent, TimePassed
 from doorctl.lookup.calendar import calendar_of
 from doorctl.lookup.configured import ask_s, system_clock
 from doorctl.lookup.numbers import own_sealer
-from doorctl.ops import process
+from doorctl.ops import machine
 from doorctl.rpc.question import Nothing
 from doorctl.rpc.status import SELF_TEST, Finding, SelfTest
 from doorctl.store.branch import BranchRecords
@@ -96,7 +96,7 @@ class House:
     boot: BootTime
     sealer: Sealer
     patrons: PatronCache
-    disk: process.DataDisk
+    disk: machine.DataDisk
     calendar: Callable[[], Calendar | None]
     visits: WritableLog | None = None
     read_log: Callable[[], object] | None = None
@@ -550,7 +550,7 @@ def house(config: Config, clock: Clock, **more: Any) -> House:
         moment=clock.moment(),
         now_s=clock.monotonic_s(),
         boot=clock.boot_time(),
-        disk=process.DataDisk(config.storage.door_directory),
+        disk=machine.DataDisk(config.storage.door_directory),
         relay_risks=relay_risks(config.gpio.factory),
         reader=lambda: card_reader(config),
         **more,
@@ -596,25 +596,25 @@ def _without_the_door(config: Config) -> tuple[Finding, ...]:
         )
 
 
-def doctor(config: Config, root: Path = process.ROOT) -> tuple[Finding, ...]:
+def doctor(config: Config, root: Path = machine.ROOT) -> tuple[Finding, ...]:
     """Return what this machine's own safety has and lacks.
 
     The kernel's and the system's files are read below `root`.
     """
     storage, key = config.storage.directory, config.secrets.installation_key_file
-    device = process.device_of(storage)
+    device = machine.device_of(storage)
     stands = {
-        "disk": (process.unencrypted(device, root), _LUKS),
+        "disk": (machine.unencrypted(device, root), _LUKS),
         "relay": (" ".join(relay_risks(config.gpio.factory, root / "sys/module")), _RELAY),
         "relay_pin": (_relay_pin(config), _PIN),
         "key": (_key_problem(key), "Its owner alone may read it: chmod 600."),
         "key_age": (_key_age(key, system_clock(config)), "Take a new one: doorctl keys rotate."),
-        "feed": (process.clear_feeds((storage, key.parent)), "Remove what was loaded: shred -u."),
-        "swap": (process.swap(root), "Switch it off: swapoff -a, and in fstab or rpi-swap."),
-        "core_dumps": (process.core_dumps(root), "sysctl kernel.core_pattern='|/bin/false'."),
-        "time": (process.unsigned_time(root), "Take chrony with NTS; systemd/README.md has it."),
-        "battery_clock": (process.battery_clock(root), "Put one in, or a battery."),
-        "watchdog": (process.watchdog(root), "Install systemd/doorctl.system.conf."),
+        "feed": (machine.clear_feeds((storage, key.parent)), "Remove what was loaded: shred -u."),
+        "swap": (machine.swap(root), "Switch it off: swapoff -a, and in fstab or rpi-swap."),
+        "core_dumps": (machine.core_dumps(root), "sysctl kernel.core_pattern='|/bin/false'."),
+        "time": (machine.unsigned_time(root), "Take chrony with NTS; systemd/README.md has it."),
+        "battery_clock": (machine.battery_clock(root), "Put one in, or a battery."),
+        "watchdog": (machine.watchdog(root), "Install systemd/doorctl.system.conf."),
     }
     return tuple(
         Finding(name, not problem, problem or "All is well.", do if problem else "")

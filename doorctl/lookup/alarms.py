@@ -9,7 +9,7 @@ from doorctl.core.alarms import (
     NOT_SENT,
 )
 from doorctl.core.ports import AlarmOnce, EventLog
-from doorctl.ops.process import Turns
+from doorctl.ops.threads import RepeatingJob
 
 REST_S = 15.0
 """Pause between two turns while an item waits; the shortest after a failure is 5 s."""
@@ -17,7 +17,7 @@ REST_S = 15.0
 
 def started(
     turn: Callable[[], bool], name: str, log: EventLog, stack: ExitStack, rest_s: float = REST_S
-) -> Turns:
+) -> RepeatingJob:
     """Return a started thread whose faults are alarmed as ``alarm_not_sent``.
 
     Another turn follows after `rest_s`, unless the last one returned False.
@@ -26,7 +26,7 @@ def started(
     def failed(err: Exception) -> None:
         not_sent(log, f"{name}: a fault of doorctl's own ({type(err).__name__})")
 
-    thread = Turns(name, turn, rest_s, failed)
+    thread = RepeatingJob(name, turn, rest_s, failed)
     thread.start()
     stack.callback(thread.stop, 1.0)
     return thread

@@ -54,7 +54,8 @@ def sinks(config: Config) -> tuple[dict[str, AlarmSink], dict[str, str]]:
         return usable, unusable
     # Mail and HTTP cost megabytes; the door sends nothing itself, and most branches have neither.
     from doorctl.core.asking import read_password, trusting
-    from doorctl.notices.ways import MailSink, WebhookSink
+    from doorctl.notices.mail import MailSink
+    from doorctl.notices.webhook import WebhookSink
 
     def by_mail() -> AlarmSink:
         password = read_password(email.password_file) if email.user else None

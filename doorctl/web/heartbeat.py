@@ -61,7 +61,7 @@ def start_heartbeat(config: Config, clock: Clock, log: EventLog, stack: ExitStac
     if not url:
         return
     from doorctl.core.asking import trusting
-    from doorctl.notices.ways import DeadMansSwitch  # HTTP costs megabytes
+    from doorctl.notices.webhook import DeadMansSwitch  # HTTP costs megabytes
 
     try:
         switch = DeadMansSwitch(url, trusting(authority))

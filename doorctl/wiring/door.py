@@ -61,12 +61,8 @@ from doorctl.lookup.config_changes import read_again, tell_changes, tell_taken
 from doorctl.lookup.configured import opened_on, system_clock, web_answers_s, work_directory
 from doorctl.lookup.health import CHECK_SOCKET
 from doorctl.ops.logs import JsonLog
-from doorctl.ops.process import (
-    SystemdSupervisor,
-    return_large_blocks,
-    share_one_heap,
-    spare_the_collector,
-)
+from doorctl.ops.memory import return_large_blocks, share_one_heap, spare_the_collector
+from doorctl.ops.supervisor import SystemdSupervisor
 from doorctl.privacy.passages import Passages
 from doorctl.rpc.library import LibraryOverSocket
 from doorctl.rpc.panel import PanelBoard, panel_answers

@@ -32,8 +32,8 @@ from doorctl.core.errors import (
 from doorctl.core.identity import owner_of
 from doorctl.core.masked import InstallationKey
 from doorctl.core.ports import AlarmSink, Clock, NotSentError
+from doorctl.notices.mail import translated
 from doorctl.notices.sending import notice
-from doorctl.notices.ways import translated
 from doorctl.services.alarms import send_now, sinks
 from doorctl.sources.branches import HttpBranch, UnaskedBranch, tls_context
 from doorctl.store.connection import changing, copy_commit, sync_directory, write_over

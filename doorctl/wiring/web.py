@@ -35,13 +35,9 @@ from doorctl.lookup.numbers import DoorsNumbers
 from doorctl.lookup.witness import believes, tell_time
 from doorctl.notices.sending import Notifiers
 from doorctl.ops.logs import JsonLog
-from doorctl.ops.process import (
-    SystemdSupervisor,
-    regular,
-    return_large_blocks,
-    share_one_heap,
-    spare_the_collector,
-)
+from doorctl.ops.memory import return_large_blocks, share_one_heap, spare_the_collector
+from doorctl.ops.supervisor import SystemdSupervisor
+from doorctl.ops.threads import regular
 from doorctl.privacy.erasure import PartErased
 from doorctl.privacy.patrons_round import PatronsRound
 from doorctl.rpc.door import TRUST_WEBS_CLOCK

@@ -37,7 +37,7 @@ from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.store.sealer import seal_on_record
 from doorctl.store.visits import VisitStore
-from tests.fakes.cards import hold
+from tests.fakes.cards import replace_rows
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.services.branches import initialised
@@ -70,7 +70,7 @@ def config(tmp_path: Path) -> Config:
         rows = [SealedRow(key, resident(one, config)) for one, key in keys.items()]
         without = Patron(str(LEARNT.reveal()), resident=True)
         rows[1] = SealedRow(keys[LEARNT], without)
-        hold(writer, rows, START)
+        replace_rows(writer, rows, START)
         kept = SealedRow(keys[LEARNT], resident(LEARNT, config))
         writer.keep(kept, row_until=None, pin_until=date(2199, 1, 1))
     moment, now = FakeClock().moment(), FakeClock().boot_time()

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from doorctl.ops.process import NOT_BEGUN
+from doorctl.ops.machine import NOT_BEGUN
 from doorctl.rpc.server import ControlServer
 from doorctl.store.branch_writer import create_branch
 from doorctl.store.kept import STRANGE

@@ -30,7 +30,7 @@ from doorctl.sync.receive import Staged, Staging
 from doorctl.sync.rows import Line, Removal
 from tests.benchmark.figures import Figure, Plan, Spread
 from tests.benchmark.register import MINIMUM_AGE, random_rows
-from tests.fakes.cards import hold
+from tests.fakes.cards import replace_rows
 from tests.sync.pushes import SEAL, USUAL_TERMS, Document, fed, receive
 
 OF_RAW = 2.0
@@ -215,7 +215,7 @@ def _newcomer(epoch: int) -> SealedRow:
 def _fill(path: Path, size: int) -> None:
     create_patrons(path, SEAL)
     with closing(PatronCacheWriter(path, SEAL)) as writer:
-        hold(writer, random_rows(size), utc_now(), MINIMUM_AGE)
+        replace_rows(writer, random_rows(size), utc_now(), MINIMUM_AGE)
 
 
 def _receive_ns(

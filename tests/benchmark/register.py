@@ -19,7 +19,7 @@ from doorctl.ops.clock import utc_now
 from doorctl.store.keys import create_key, read_key
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.sealer import ArgonSealer
-from tests.fakes.cards import cpr, hold, sealed
+from tests.fakes.cards import cpr, replace_rows, sealed
 
 CHEAP_SEAL = (1024, 1)
 """KiB and passes, as in the demo: what is timed comes after the sealing."""
@@ -82,7 +82,7 @@ def fill(directory: Path, patrons: int, seal: tuple[int, int] = CHEAP_SEAL) -> R
     create_patrons(register.path, sealer.seal)
     rows = chain(known_rows(sealer), random_rows(patrons - KNOWN))
     with closing(PatronCacheWriter(register.path, sealer.seal)) as writer:
-        hold(writer, rows, utc_now(), MINIMUM_AGE)
+        replace_rows(writer, rows, utc_now(), MINIMUM_AGE)
     return register
 
 

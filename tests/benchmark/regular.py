@@ -50,7 +50,7 @@ from tests.benchmark.pushing import serving
 from tests.benchmark.register import FEED_SEED, KNOWN, MINIMUM_AGE, known_rows, random_rows
 from tests.browser.house import DAYS, count_years, keep_records, live_through
 from tests.e2e.sender import Sender
-from tests.fakes.cards import hold
+from tests.fakes.cards import replace_rows
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.waiting import LIMIT_S
 from tests.web.branch import EPOCH, Branch
@@ -259,7 +259,7 @@ def _lived_in(directory: Path, size: Size) -> Iterator[tuple[Branch, int]]:
     _fill_logs(branch, size.days)
     with closing(PatronCacheWriter(branch.config.storage.patrons_db, branch.seal)) as writer:
         rows = chain(known, random_rows(size.patrons - KNOWN))
-        hold(writer, rows, utc_now(), MINIMUM_AGE)
+        replace_rows(writer, rows, utc_now(), MINIMUM_AGE)
     branch.start()
     try:
         with running(branch.stage) as lane:

@@ -55,7 +55,7 @@ from doorctl.sync.receive import Push
 from doorctl.web.branch_thread import BranchThread
 from doorctl.web.inspection import Inspection
 from tests.doord.fake_door import FakeDoor
-from tests.fakes.cards import hold, plastic, sealed
+from tests.fakes.cards import plastic, replace_rows, sealed
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.web.branch import Branch
@@ -285,7 +285,7 @@ class House:
         self.rows = rows + more[: RESIDENTS // 2]
         # The second one leaves pages that are free again.
         for pushed in (rows + more, self.rows):
-            hold(patrons, pushed, START, self.config.policy.minimum_age)
+            replace_rows(patrons, pushed, START, self.config.policy.minimum_age)
         visits = VisitStore(self.config.storage.visits_db)
         stack.callback(visits.close)
         branch = BranchRecordsWriter(self.config.storage.branch_db)

@@ -31,7 +31,7 @@ from doorctl.access.throttle import (
 from doorctl.config.extras import installed
 from doorctl.core.alarms import KINDS, Urgency
 from doorctl.door import leaf, strike
-from doorctl.notices.ways import translated
+from doorctl.notices.mail import translated
 from tests.docs import handbook
 
 ROOT = Path(__file__).parents[2]

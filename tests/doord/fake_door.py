@@ -31,7 +31,7 @@ from doorctl.doord.jobs import Asking, Ledger, PostedEvent, SlowJobs, Worker
 from doorctl.doord.stores import SteadyVisitLog
 from doorctl.store.door_log import Visit
 from doorctl.sync.feed import lent_patron
-from tests.fakes.cards import hold
+from tests.fakes.cards import replace_rows
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.library import FakeLibrary
@@ -210,7 +210,7 @@ class FakeDoor:
     def push(self, register: dict[str, Patron]) -> None:
         """Replace the whole register."""
         rows = [SealedRow(key_of(number), patron) for number, patron in register.items()]
-        hold(self.patrons, rows, self.clock.moment().local, self.rules.policy.minimum_age)
+        replace_rows(self.patrons, rows, self.clock.moment().local, self.rules.policy.minimum_age)
 
     def says(self, data: bytes) -> None:
         """Let the reader's line say something, each byte by itself."""
@@ -326,7 +326,7 @@ class Books:
 
     def push(self, *rows: SealedRow) -> None:
         """Replace the register."""
-        hold(self.patrons, rows, START)
+        replace_rows(self.patrons, rows, START)
 
     def open(self, *identifiers: Identifier) -> int:
         """Prepare an attempt and return its number."""

@@ -16,7 +16,7 @@ from doorctl.core.errors import StoreError, StoreSlowError
 from doorctl.doord import log_thread
 from doorctl.doord.log_thread import QUIET_S, SLOW_S, DiskWatch, QueuedVisitLog
 from doorctl.doord.stores import SteadyVisitLog
-from doorctl.ops.process import WorkerThread
+from doorctl.ops.threads import WorkerThread
 from tests.doord.fake_door import CARD, OTHER_CARD, Books, identifier, key_of
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog

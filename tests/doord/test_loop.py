@@ -43,7 +43,7 @@ from doorctl.doord.jobs import (
     StopRequested,
     ThreadFailed,
 )
-from doorctl.ops.process import WorkerThread
+from doorctl.ops.threads import WorkerThread
 from tests.cards.samples import STRIPE
 from tests.doord.fake_door import CARD, RELEASE_S, RIGHT_PIN, FakeDoor, identifier, key_of, swiped
 from tests.fakes.event_log import FakeEventLog, Field

@@ -47,12 +47,12 @@ from doorctl.doord.self_test import (
     self_test,
 )
 from doorctl.lookup.app import App
-from doorctl.ops.process import DataDisk
+from doorctl.ops.machine import DataDisk
 from doorctl.rpc.status import Finding, SelfTest
 from doorctl.store.keys import create_key
 from doorctl.store.sealer import ArgonSealer
 from tests.doord.fake_door import OTHER_CARD, key_of, resident
-from tests.fakes.cards import hold
+from tests.fakes.cards import replace_rows
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.memory_store import MemoryPatrons, MemoryVisits
 from tests.services.branches import initialised, register
@@ -112,7 +112,7 @@ class Parts:
         clock, pad = clock or FakeClock(), given.pop("pad", PadRules())
         self.patrons, self.visits = MemoryPatrons(), MemoryVisits()
         if push is not None:
-            hold(self.patrons, *push)
+            replace_rows(self.patrons, *push)
 
         def calendar() -> Calendar | None:
             if isinstance(hours, StoreError):

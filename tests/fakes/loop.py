@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from doorctl.doord.jobs import PostedEvent, Worker
-from doorctl.ops.process import SystemdSupervisor
+from doorctl.ops.supervisor import SystemdSupervisor
 from tests.fakes.clock import FakeClock
 
 

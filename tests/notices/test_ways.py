@@ -22,7 +22,8 @@ from doorctl.core.errors import NotAnsweringError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import ClockState
 from doorctl.core.ports import Notice, NotSentError
-from doorctl.notices.ways import DeadMansSwitch, MailSink, WebhookSink, lines, written
+from doorctl.notices.mail import MailSink, lines, written
+from doorctl.notices.webhook import DeadMansSwitch, WebhookSink
 from doorctl.web.heartbeat import BEAT_AFTER_S, BEAT_EVERY_S, BEAT_TURN_S, Heartbeat
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.ops.process import NOT_BEGUN, upgrade_not_begun
+from doorctl.ops.machine import NOT_BEGUN, upgrade_not_begun
 
 SCRIPTS = Path(__file__).parents[2] / "packaging/debian"
 QUIET = ("systemd-sysusers", "systemd-tmpfiles", "systemd-detect-virt", "logger", "udevadm")

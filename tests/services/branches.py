@@ -18,7 +18,7 @@ from doorctl.services.branch import change
 from doorctl.services.rights import Reach
 from doorctl.services.subject import Named
 from doorctl.store.patrons_writer import open_or_create_patrons
-from tests.fakes.cards import hold
+from tests.fakes.cards import replace_rows
 
 
 def configured(directory: Path, *overrides: str) -> Config:
@@ -60,7 +60,7 @@ def register(
 ) -> None:
     """Have the register know numbers since a time: kind, number, whose."""
     writer = open_or_create_patrons(app.storage.patrons_db, own_sealer(app.config).seal)
-    hold(
+    replace_rows(
         writer,
         [SealedRow(key(app, kind, number), Patron(ref)) for kind, number, ref in known],
         at,

@@ -34,7 +34,7 @@ from doorctl.lookup.cards import Reading, look_up
 from doorctl.services import cards
 from doorctl.services.cards import Explanation, explained, open_register
 from tests.doord.fake_door import CARD, key_of, resident
-from tests.fakes.cards import hold, plastic
+from tests.fakes.cards import plastic, replace_rows
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.memory_store import FastSealer, MemoryBranch, MemoryPatrons, MemoryVisits
@@ -67,7 +67,7 @@ class Desk:
 
     def __post_init__(self) -> None:
         row = SealedRow(key_of(CARD), self.patron)
-        hold(self.patrons, [row], self.applied_at)
+        replace_rows(self.patrons, [row], self.applied_at)
 
     def throttle(self, failures: int) -> None:
         """Let wrong PINs have come just now."""
@@ -427,7 +427,7 @@ def worlds(draw: st.DrawFn) -> World:
     rows = draw(st.dictionaries(keys, patrons, max_size=3))
     sealed = [known(patron, key, with_pin=not draw(seldom)) for key, patron in rows.items()]
     applied_at = draw(st.sampled_from([None, START, START - timedelta(hours=2)]))
-    hold(world.patrons, sealed, applied_at)
+    replace_rows(world.patrons, sealed, applied_at)
     anybody = keys | st.sampled_from(REFS)
     world.branch.bans_of = draw(st.dictionaries(anybody, st.lists(bans, max_size=2), max_size=1))
     for key, held in draw(st.dictionaries(keys, st.lists(passes, max_size=3), max_size=2)).items():

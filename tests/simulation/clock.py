@@ -15,7 +15,7 @@ from doorctl.devices.pins import GpioSignals
 from doorctl.door.inputs import Levels
 from doorctl.door.lamps import Lamps
 from doorctl.ops.clock import BUILD_FLOOR, StepWatch
-from doorctl.ops.process import SystemdSupervisor
+from doorctl.ops.supervisor import SystemdSupervisor
 from tests.fakes.pins import FakeRelay
 
 COPENHAGEN = ZoneInfo("Europe/Copenhagen")

@@ -21,7 +21,8 @@ from doorctl.extras.fbs.client import FbsLibrary
 from doorctl.extras.oidc import Oidc
 from doorctl.extras.oidc.provider import OidcProvider
 from doorctl.extras.website.website import HoursRequest, Website
-from doorctl.notices.ways import DeadMansSwitch, MailSink, WebhookSink
+from doorctl.notices.mail import MailSink
+from doorctl.notices.webhook import DeadMansSwitch, WebhookSink
 from doorctl.sources.branches import HttpBranch, tls_context
 from doorctl.sync.delivery import Away
 from tests.fakes.clock import FakeClock

@@ -139,7 +139,7 @@ def test_no_client_is_left_out() -> None:
     }
 
     assert files == {
-        "doorctl/notices/ways.py",
+        "doorctl/notices/mail.py",
         "doorctl/admin/installation.py",
         "doorctl/sources/branches.py",
         "doorctl/extras/fbs/client.py",

@@ -15,7 +15,7 @@ from doorctl.core.alarms import KINDS
 from doorctl.devices.serial_line import STOP_S
 from doorctl.doord.chores import FREED_GRACE_S, KEPT_GRACE_S
 from doorctl.doord.controller import TURN_LIMIT_S
-from doorctl.notices.ways import TOTAL_S
+from doorctl.notices.mail import TOTAL_S
 from doorctl.ops.logs import CLOSE_S
 from tests.install.pages import all_blocks
 

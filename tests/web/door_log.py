@@ -15,7 +15,7 @@ from doorctl.lookup.cards import Reading
 from doorctl.lookup.numbers import OwnNumbers, TakenAs, own_sealer
 from doorctl.store.door_log import Visit
 from doorctl.store.patrons_writer import open_or_create_patrons
-from tests.fakes.cards import hold
+from tests.fakes.cards import replace_rows
 from tests.web.pages.staging import NOW, recorded
 
 CARD = "3000001234"
@@ -90,7 +90,7 @@ class WrittenLog:
             open_or_create_patrons(self.app.storage.patrons_db, self.numbers.seal())
         ) as writer:
             rows = [SealedRow(KEY, Patron("1001"))]
-            hold(writer, rows, NOW)
+            replace_rows(writer, rows, NOW)
 
     def break_it(self) -> None:
         """Make the file one that can't be read, until :meth:`mend_it`."""

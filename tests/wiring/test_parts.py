@@ -386,7 +386,7 @@ def test_a_disk_that_hangs_keeps_no_thread_of_the_socket(tmp_path: Path) -> None
 
 SWIPES = """
 import json, re, threading
-from doorctl.ops.process import return_large_blocks
+from doorctl.ops.memory import return_large_blocks
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey
 from doorctl.store.keys import ArgonSealer
 
@@ -409,7 +409,7 @@ print(json.dumps(resident_kib() - before))
 
 COLLECTOR = """
 import gc, json, weakref
-from doorctl.ops.process import spare_the_collector
+from doorctl.ops.memory import spare_the_collector
 class Loop: pass
 loop = Loop()
 loop.itself = loop

@@ -27,7 +27,7 @@ from doorctl.config import Config, load
 from doorctl.config.tables import Sync
 from doorctl.core.alarms import KINDS
 from doorctl.core.errors import FeedError, StoreBusyError, StoreError
-from doorctl.notices.ways import translated
+from doorctl.notices.mail import translated
 from doorctl.store.outbox import OutboxStore
 from doorctl.store.sealer import key_id
 from doorctl.store.signing_keys import read_signing_key

@@ -27,7 +27,7 @@ def jobs(parts: JobParts) -> None:
         return
     from doorctl.extras.holidays.compute import computed_apart
     from doorctl.extras.holidays.job import HolidayJob
-    from doorctl.ops.process import regular
+    from doorctl.ops.threads import regular
     from doorctl.web.jobs import PAUSE_S
 
     job = HolidayJob(parts.config.opening, computed_apart, parts.write, parts.clock, parts.log)

@@ -115,7 +115,7 @@ def jobs(parts: JobParts) -> None:
     from doorctl.extras.outputs.commands import CommandOutputs
     from doorctl.extras.outputs.job import OutputsJob
     from doorctl.lookup.calendar import calendar_of
-    from doorctl.ops.process import regular
+    from doorctl.ops.threads import regular
     from doorctl.store.branch import BranchRecords
 
     config, clock, log = parts.config, parts.clock, parts.log

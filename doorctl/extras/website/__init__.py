@@ -10,7 +10,7 @@ def jobs(parts: JobParts) -> None:
     """Have the website's hours kept in ``branch.db``, on a thread of its own."""
     from doorctl.extras.website.job import WebsiteJob
     from doorctl.extras.website.website import Website
-    from doorctl.ops.process import regular
+    from doorctl.ops.threads import regular
     from doorctl.store.branch import BranchRecords
     from doorctl.web.jobs import PAUSE_S
 

@@ -21,7 +21,7 @@ from doorctl.core.moments import ClockState
 from doorctl.lookup.app import App
 from doorctl.lookup.configured import outdated
 from doorctl.lookup.health import ask_deciding
-from doorctl.ops.process import DataDisk
+from doorctl.ops.machine import DataDisk
 from doorctl.services.cards import open_register
 from doorctl.services.hours import Hours, hours_now
 from doorctl.web.words import MODES, Words
