@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -42,40 +42,175 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.loop import FakeSupervisor
 from tests.web.certificates import Authority
 
+ResultT = TypeVar("ResultT")
+
+
+@dataclass
+class FakeLog:
+    """A log that keeps its alarms, and what is well."""
+
+    alarms: list[tuple[str, str]] = field(default_factory=list)
+    well: list[str] = field(default_factory=list)
+
+    def emit(self, event: str, **fields: object) -> None:
+        """Keep an alarm, or what is well."""
+        if event == WELL:
+            self.well.append(str(fields["kind"]))
+        else:
+            self.alarms.append((str(fields["kind"]), str(fields.get("why", ""))))
+
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of all alarms, in order."""
+        return [kind for kind, _ in self.alarms]
+
+
+@dataclass
+class FakeSchedule:
+    """A schedule whose next purge is `late_s` overdue; it counts the `purges` that were asked."""
+
+    late_s: float = 0.0
+    purges: int = 0
+
+    def overdue_s(self) -> float:
+        """Return for how long a purge is due."""
+        return self.late_s
+
+    def nudge(self) -> None:
+        """Purge soon."""
+        self.purges += 1
+
+
+@dataclass
+class PingedWorker:
+    """A worker that does each job at once, or hangs."""
+
+    answers: bool = True
+    pings: list[Callable[[], None]] = field(default_factory=list)
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Do it, or keep it for later."""
+        self.pings.append(job)
+        if self.answers:
+            job()
+
+
+@dataclass
+class FakeRegister:
+    """A register of some age."""
+
+    clock: FakeClock
+    applied_ago: timedelta | None = timedelta(0)
+    readable: bool = True
+    made_for: int = 0
+
+    def stamp(self) -> CacheStamp:
+        """Return how old the register is."""
+        if not self.readable:
+            raise StoreError("it can't be read")
+        ago, local = self.applied_ago, self.clock.moment().local
+        return CacheStamp(7, None if ago is None else local - ago, self.made_for, 1)
+
+
+@dataclass
+class FakeEvents:
+    """What is kept in the door log."""
+
+    kept: list[tuple[str, str]] = field(default_factory=list)
+
+    def keep(self, kind: str, why: str = "", _by: str = "") -> None:
+        """Keep an event."""
+        self.kept.append((kind, why))
+
+
+@dataclass
+class FakeDisk:
+    """A disk that is as slow as `why` says."""
+
+    why: str | None = None
+
+    def slow(self) -> str | None:
+        """Return what is slow about it."""
+        return self.why
+
+
+@dataclass
+class FakeVisits:
+    """A door log whose oldest row is of this time."""
+
+    oldest: datetime | None = None
+
+    def oldest_row(self) -> datetime | None:
+        """Return it."""
+        return self.oldest
+
+
+@dataclass
+class FakeStores:
+    """The door's databases and threads, as far as the loop's duties see them."""
+
+    clock: FakeClock
+    log: FakeLog
+    worker: PingedWorker
+    patrons: FakeRegister
+    events: FakeEvents = field(default_factory=FakeEvents)
+    disk: FakeDisk = field(default_factory=FakeDisk)
+    visits: FakeVisits = field(default_factory=FakeVisits)
+    register: CacheStamp | None = None
+    backup_at: datetime | None = None
+    days: Mapping[str, Days] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.register_failing = AlarmOnce(self.log, "patron_cache_failing")
+
+    def alarm(self, kind: str, why: str) -> None:
+        """Log an alarm."""
+        self.log.emit("alarm", kind=kind, why=why)
+
+    def answer_soon(self, job: Callable[[], ResultT]) -> ResultT:
+        """Do it at once."""
+        return job()
+
+
+@dataclass
+class FakeChores:
+    """Chores that note when the time and the clock were kept, in seconds since the beginning."""
+
+    stores: FakeStores
+    schedule: FakeSchedule
+    purging: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(since_s=None))
+    grace_s: float = KEPT_GRACE_S
+    times_kept: list[float] = field(default_factory=list)
+    clocks_kept: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._began_s = self.stores.clock.monotonic_s()
+
+    def keep_time(self) -> None:
+        """Note when the time was kept."""
+        self.times_kept.append(self.stores.clock.monotonic_s() - self._began_s)
+
+    def keep_clock(self) -> None:
+        """Note when what is known of the clock was kept."""
+        self.clocks_kept.append(self.stores.clock.monotonic_s() - self._began_s)
+
 
 @dataclass
 class House:
-    """A door whose chores, stores, register, schedule and worker are this."""
+    """The loop's duties over fakes of all that they rest on."""
 
     clock: FakeClock = field(default_factory=FakeClock)
     supervisor: FakeSupervisor = field(default_factory=FakeSupervisor)
     lines_alive: bool = True
-    late_s: float = 0.0
-    since_s: float | None = None
-    worker_answers: bool = True
     relocks_s: float | None = None
-    alarms: list[tuple[str, str]] = field(default_factory=list)
-    well: list[str] = field(default_factory=list)
-    purges: int = 0
-    times_kept: list[float] = field(default_factory=list)
-    clocks_kept: list[float] = field(default_factory=list)
-    pings: list[Callable[[], None]] = field(default_factory=list)
-    grace_s: float = KEPT_GRACE_S
-    applied_ago: timedelta | None = timedelta(0)
-    readable: bool = True
-    made_for: int = 0
-    register: CacheStamp | None = None
-    backup_at: datetime | None = None
-    days: Mapping[str, Days] = field(default_factory=dict)
-    kept: list[tuple[str, str]] = field(default_factory=list)
-    slow_why: str | None = None
 
     def __post_init__(self) -> None:
         self.began_s = self.clock.monotonic_s()
-        chores: Any = self
-        self.stores = self.schedule = self.purging = self.worker = self
-        self.events = self.patrons = self.log = self.disk = self
-        self.register_failing = AlarmOnce(self, "patron_cache_failing")
+        self.log, self.worker, self.schedule = FakeLog(), PingedWorker(), FakeSchedule()
+        self.register = FakeRegister(self.clock)
+        self.stores = FakeStores(self.clock, self.log, self.worker, self.register)
+        self.chores = FakeChores(self.stores, self.schedule)
+        chores: Any = self.chores
         self.keeping = Housekeeping(
             chores, self.supervisor, lambda: self.lines_alive, lambda: self.relocks_s
         )
@@ -93,58 +228,22 @@ class House:
         self.turn(seconds)
         return len(self.supervisor.told) - before
 
-    def overdue_s(self) -> float:
-        """Return for how long a purge is due."""
-        return self.late_s
+    def hang(self) -> None:
+        """Have the worker answer no more."""
+        self.worker.answers = False
 
-    def submit(self, answer: Callable[[], None]) -> None:
-        """Ask the worker whether it works."""
-        self.pings.append(answer)
-        if self.worker_answers:
-            answer()
+    def purge_for_long(self) -> None:
+        """Have a purge hold the worker from the beginning on."""
+        self.hang()
+        self.chores.purging.since_s = self.began_s
 
-    def nudge(self) -> None:
-        """Purge soon."""
-        self.purges += 1
+    def lose_a_line(self) -> None:
+        """Have the thread of a serial line end."""
+        self.lines_alive = False
 
-    def keep_time(self) -> None:
-        """Note when the time was kept."""
-        self.times_kept.append(self.clock.monotonic_s() - self.began_s)
-
-    def keep_clock(self) -> None:
-        """Note when what is known of the clock was kept."""
-        self.clocks_kept.append(self.clock.monotonic_s() - self.began_s)
-
-    def alarm(self, kind: str, why: str) -> None:
-        """Note it."""
-        self.alarms.append((kind, why))
-
-    def emit(self, event: str, **fields: object) -> None:
-        """Note an alarm, and what is well."""
-        if event == WELL:
-            self.well.append(str(fields["kind"]))
-        else:
-            self.alarm(str(fields["kind"]), str(fields.get("why", "")))
-
-    @property
-    def told(self) -> list[str]:
-        """The kinds of all alarms, in order."""
-        return [kind for kind, _ in self.alarms]
-
-    def slow(self) -> str | None:
-        """Say what is slow about the disk."""
-        return self.slow_why
-
-    def keep(self, kind: str, why: str = "", _by: str = "") -> None:
-        """Note an event."""
-        self.kept.append((kind, why))
-
-    def stamp(self) -> CacheStamp:
-        """Say how old the register is."""
-        if not self.readable:
-            raise StoreError("it can't be read")
-        ago, local = self.applied_ago, self.clock.moment().local
-        return CacheStamp(7, None if ago is None else local - ago, self.made_for, 1)
+    def miss_a_purge(self) -> None:
+        """Have a purge be overdue."""
+        self.schedule.late_s = SCHEDULE_LIMIT_S
 
 
 @pytest.fixture
@@ -155,11 +254,12 @@ def house() -> House:
 
 def test_the_watchdog_is_fed_each_turn_while_all_is_well() -> None:
     """Far longer than the worker's limit, and with nothing but ``alive``; a purge may be late."""
-    house = House(late_s=SCHEDULE_LIMIT_S - 1)
+    house = House()
+    house.schedule.late_s = SCHEDULE_LIMIT_S - 1
 
     assert house.fed(3 * WORKER_LIMIT_S) == 3 * WORKER_LIMIT_S + 1
     assert set(house.supervisor.told) == {"alive"}
-    assert len(house.pings) == 3 * WORKER_LIMIT_S / PING_EVERY_S, "the queue is not filled"
+    assert len(house.worker.pings) == 3 * WORKER_LIMIT_S / PING_EVERY_S, "the queue is not filled"
 
 
 def test_a_release_bounds_the_watchdog(house: House) -> None:
@@ -176,21 +276,22 @@ def test_a_release_bounds_the_watchdog(house: House) -> None:
 
 def test_a_worker_that_answers_after_all_saves_the_process() -> None:
     """It works again, if the watchdog's own time is not over."""
-    house = House(worker_answers=False)
+    house = House()
+    house.hang()
     house.turn(WORKER_LIMIT_S + 1)
     assert house.fed() == 0
-    house.pings[0]()
+    house.worker.pings[0]()
 
     assert house.fed() == 1
 
 
 def test_a_long_purge_is_no_stuck_worker() -> None:
     """Nothing else is answered meanwhile, and afterwards the worker has its usual time."""
-    house = House(worker_answers=False)
-    house.since_s = house.began_s
+    house = House()
+    house.purge_for_long()
 
     assert house.fed(PURGE_LIMIT_S - 1) == PURGE_LIMIT_S
-    house.since_s = None
+    house.chores.purging.since_s = None
     assert house.fed(WORKER_LIMIT_S - 1) == WORKER_LIMIT_S
 
 
@@ -198,67 +299,64 @@ SILENT = "the thread that reads and writes does not answer"
 
 
 @pytest.mark.parametrize(
-    ("broken", "fed", "why"),
+    ("fault", "fed", "why"),
     [
-        ({"worker_answers": False}, WORKER_LIMIT_S, SILENT),
-        (
-            {"worker_answers": False, "since_s": FakeClock().monotonic_s()},
-            PURGE_LIMIT_S + WORKER_LIMIT_S - 1,
-            SILENT,
-        ),
-        ({"lines_alive": False}, 0, "the thread of a serial line has ended"),
-        ({"late_s": SCHEDULE_LIMIT_S}, 0, "a purge should have begun 600 s ago"),
+        (House.hang, WORKER_LIMIT_S, SILENT),
+        (House.purge_for_long, PURGE_LIMIT_S + WORKER_LIMIT_S - 1, SILENT),
+        (House.lose_a_line, 0, "the thread of a serial line has ended"),
+        (House.miss_a_purge, 0, "a purge should have begun 600 s ago"),
     ],
 )
 def test_what_starves_the_watchdog_is_told_once(
-    broken: dict[str, float], fed: float, why: str
+    house: House, fault: Callable[[House], None], fed: float, why: str
 ) -> None:
     """Before systemd kills the process and starts it afresh; else nobody could tell why it did."""
-    house = House(**broken)  # type: ignore[arg-type]  # one of each kind
+    fault(house)
 
     assert house.fed(PURGE_LIMIT_S + 2 * WORKER_LIMIT_S) == fed
-    assert house.alarms == [("process_stuck", why)]
+    assert house.log.alarms == [("process_stuck", why)]
 
 
 def test_a_process_that_stood_still_is_not_called_stuck() -> None:
     """Nobody had asked the worker meanwhile; it answers in the next turn."""
-    house = House(worker_answers=False)
+    house = House()
+    house.hang()
     house.turn()
     house.clock.advance(WORKER_LIMIT_S + 1.0)
     house.keeping.turn()
-    house.pings[-1]()
+    house.worker.pings[-1]()
     house.turn(3.0)
 
-    assert house.alarms == []
+    assert house.log.alarms == []
 
 
 def test_what_stops_again_or_meanwhile_is_told_too(house: House) -> None:
     """Whoever reads the journal sees both, and a thread that came back; else nothing is told."""
     for house.lines_alive in (True, False, True, False):
         house.turn(3.0)
-    house.lines_alive, house.late_s = True, SCHEDULE_LIMIT_S
+    house.lines_alive, house.schedule.late_s = True, SCHEDULE_LIMIT_S
     house.turn(3.0)
 
     line, purge = "the thread of a serial line has ended", "a purge should have begun 600 s ago"
-    assert [why for _, why in house.alarms] == [line, line, purge]
+    assert [why for _, why in house.log.alarms] == [line, line, purge]
 
 
 def test_a_clock_step_is_followed_by_a_purge_once(house: House) -> None:
     """Visits may have become old in that moment. It is no stuck worker and no reason to store."""
     house.turn(5.0)
-    assert house.purges == 0
+    assert house.schedule.purges == 0
     house.clock.step(house.clock.wall + timedelta(days=400))
 
     assert house.fed(5.0) == 6
-    assert (house.purges, house.times_kept) == (1, [])
+    assert (house.schedule.purges, house.chores.times_kept) == (1, [])
 
 
 def test_time_is_stored_every_ten_minutes(house: House) -> None:
     """A power cut takes back no more of the highest trusted time; the first purge house it too."""
     house.turn(2 * KEEP_TIME_EVERY_S + 1)
 
-    assert house.times_kept == [KEEP_TIME_EVERY_S, 2 * KEEP_TIME_EVERY_S]
-    assert house.purges == 0
+    assert house.chores.times_kept == [KEEP_TIME_EVERY_S, 2 * KEEP_TIME_EVERY_S]
+    assert house.schedule.purges == 0
 
 
 def test_a_guess_is_never_stored_as_time() -> None:
@@ -268,13 +366,13 @@ def test_a_guess_is_never_stored_as_time() -> None:
     """
     house = House(FakeClock(vouched=False))
     house.turn(2 * KEEP_TIME_EVERY_S)
-    assert house.times_kept == []
-    assert house.purges == 0
+    assert house.chores.times_kept == []
+    assert house.schedule.purges == 0
     house.clock.vouched = True
     house.turn(10.0)
 
-    assert house.times_kept == [2 * KEEP_TIME_EVERY_S]
-    assert house.purges == 1
+    assert house.chores.times_kept == [2 * KEEP_TIME_EVERY_S]
+    assert house.schedule.purges == 1
 
 
 def test_time_is_stored_again_when_the_clock_becomes_good_again(house: House) -> None:
@@ -287,7 +385,7 @@ def test_time_is_stored_again_when_the_clock_becomes_good_again(house: House) ->
     house.clock.vouched = True
     house.turn()
 
-    assert house.times_kept == [5.0]
+    assert house.chores.times_kept == [5.0]
 
 
 def test_a_start_far_above_the_mark_is_told_once_and_so_is_its_end(house: House) -> None:
@@ -297,15 +395,15 @@ def test_a_start_far_above_the_mark_is_told_once_and_so_is_its_end(house: House)
     house.clock.reboot("boot-2")
     house.turn(60)
     house.turn(60)
-    assert house.alarms == [("clock_leapt", "2026-01-24 18:00 UTC was the last time known")]
-    assert (house.purges, house.times_kept) == (0, [])
+    assert house.log.alarms == [("clock_leapt", "2026-01-24 18:00 UTC was the last time known")]
+    assert (house.schedule.purges, house.chores.times_kept) == (0, [])
 
     house.turn(6 * 3600)
-    assert house.told == ["clock_leapt"]
-    assert house.purges == 1
+    assert house.log.kinds == ["clock_leapt"]
+    assert house.schedule.purges == 1
     assert house.clock.confirm(house.clock.wall)
     house.turn(60)
-    assert house.told == ["clock_leapt", "clock_leapt_cleared"]
+    assert house.log.kinds == ["clock_leapt", "clock_leapt_cleared"]
 
 
 def test_a_leap_of_hours_over_a_boot_is_told_at_once(house: House) -> None:
@@ -320,14 +418,14 @@ def test_a_leap_of_hours_over_a_boot_is_told_at_once(house: House) -> None:
     house.clock.reboot("boot-2")
     house.clock.monotonic = house.began_s + 3605
     house.clock.step(house.clock.wall + timedelta(hours=13))
-    stored = len(house.clocks_kept)
+    stored = len(house.chores.clocks_kept)
     house.turn(1)
-    assert house.told == ["clock_leapt"]
+    assert house.log.kinds == ["clock_leapt"]
 
     assert house.clock.confirm(house.clock.wall)
     house.turn(1)
-    assert house.told == ["clock_leapt", "clock_leapt_cleared"]
-    assert len(house.clocks_kept) == stored + 2
+    assert house.log.kinds == ["clock_leapt", "clock_leapt_cleared"]
+    assert len(house.chores.clocks_kept) == stored + 2
 
 
 def test_a_doubt_about_the_clock_is_told_once_and_so_is_its_end(house: House) -> None:
@@ -339,17 +437,17 @@ def test_a_doubt_about_the_clock_is_told_once_and_so_is_its_end(house: House) ->
     house.turn(60)
     house.clock.step(house.clock.wall + timedelta(days=2))
     house.turn(60)
-    assert house.told == ["clock_stepped"]
-    assert "2026-03-02 19:01" in house.alarms[0][1]
+    assert house.log.kinds == ["clock_stepped"]
+    assert "2026-03-02 19:01" in house.log.alarms[0][1]
 
     house.clock.believe()
     house.turn(KEEP_TIME_EVERY_S)
-    assert house.told == ["clock_stepped", "clock_stepped_cleared"]
-    assert (house.purges, house.times_kept) == (1, [])
+    assert house.log.kinds == ["clock_stepped", "clock_stepped_cleared"]
+    assert (house.schedule.purges, house.chores.times_kept) == (1, [])
 
     house.turn(6 * 3600)
-    assert (house.purges, len(house.alarms)) == (2, 2)
-    assert house.times_kept
+    assert (house.schedule.purges, len(house.log.alarms)) == (2, 2)
+    assert house.chores.times_kept
 
 
 @pytest.mark.parametrize("right", [True, False])
@@ -366,21 +464,21 @@ def test_the_next_process_tells_of_the_doubt_or_of_its_end(*, right: bool) -> No
     after = House(house.clock)
     after.turn(60)
 
-    assert after.told == [f"clock_stepped{'_cleared' * right}"]
+    assert after.log.kinds == [f"clock_stepped{'_cleared' * right}"]
 
 
 def test_what_the_next_process_has_to_know_of_the_clock_is_stored_at_once(house: House) -> None:
     """In the first turn, with each change of what is known, every ten minutes; also in doubt."""
     house.turn(60)
-    assert house.clocks_kept == [0.0]
+    assert house.chores.clocks_kept == [0.0]
 
     house.clock.step(house.clock.wall + timedelta(days=2))
     house.turn(KEEP_TIME_EVERY_S)
-    assert house.clocks_kept == [0.0, 60.0, 60.0 + KEEP_TIME_EVERY_S]
+    assert house.chores.clocks_kept == [0.0, 60.0, 60.0 + KEEP_TIME_EVERY_S]
 
     house.clock.believe()
     house.turn(60)
-    assert len(house.clocks_kept) == 4
+    assert len(house.chores.clocks_kept) == 4
 
 
 # Which faults are told, when, and when they are told to be over.
@@ -388,20 +486,17 @@ def test_what_the_next_process_has_to_know_of_the_clock_is_stored_at_once(house:
 
 @dataclass
 class Watch(House):
-    """A door that looks at faults; its data lie in `directory`, `oldest` is its oldest visit."""
+    """A door that looks at faults; its data lie in `directory`."""
 
     directory: Path = Path()
-    oldest: datetime | None = None
     lines: dict[str, bool] = field(default_factory=lambda: {"reader": True})
     asked_s: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        stores: Any = self
-        self.visits: Any = SimpleNamespace(oldest_row=lambda: self.oldest)
-        self.answer_soon: Any = lambda job: job()
+        stores: Any = self.stores
         example = load(Path("config/doorctl.toml"), environment={})
-        self.made_for = example.policy.minimum_age
+        self.register.made_for = example.policy.minimum_age
         storage = replace(example.storage, door_directory=self.directory)
         config = replace(example, storage=storage)
         self.lookout = Lookout(config, stores, lambda: self.lines, lambda: self.asked_s)
@@ -415,7 +510,7 @@ class Watch(House):
         for _ in range(round(seconds)):
             self.lookout.turn()
             self.clock.advance(1.0)
-        return self.told
+        return self.log.kinds
 
 
 @pytest.fixture
@@ -437,35 +532,35 @@ def test_a_fault_is_told_once_it_has_lasted_and_after_its_rest(kind: str) -> Non
     watch, lasts_s = Watch(), FAULTS[kind]
     watch.see(0.0, **{kind: "why"})
     watch.see(lasts_s - 0.1, **{kind: "why"})
-    assert watch.told == ([] if lasts_s else [kind])
+    assert watch.log.kinds == ([] if lasts_s else [kind])
 
     watch.see(lasts_s, **{kind: "why"})
     watch.see(lasts_s + 60.0, **{kind: "why"})
-    assert watch.told == [kind]
+    assert watch.log.kinds == [kind]
 
     watch.see(lasts_s + AGAIN_S.get(kind, DAY_S), **{kind: "why"})
-    assert watch.told == [kind, kind]
+    assert watch.log.kinds == [kind, kind]
 
 
 def test_what_is_over_before_it_is_told_is_nobodys_call(watch: Watch) -> None:
     """It has no end to tell either, and begins afresh; what is not known stays as it was."""
     for now_s, why in ((0.0, "why"), (19.0, None), (20.0, "why"), (39.0, "why")):
         watch.see(now_s, reader_lost=why)
-    assert watch.told == []
+    assert watch.log.kinds == []
 
     watch.see(40.0)
     watch.see(41.0, reader_lost="why")
-    assert watch.told == ["reader_lost"]
+    assert watch.log.kinds == ["reader_lost"]
 
 
 def test_the_end_is_told_once(watch: Watch) -> None:
     """And the next time is told like the first."""
     for now_s, why in ((0.0, "why"), (20.0, "why"), (30.0, None), (31.0, None), (40.0, "why")):
         watch.see(now_s, reader_lost=why)
-    assert watch.told == ["reader_lost", "reader_lost_cleared"]
+    assert watch.log.kinds == ["reader_lost", "reader_lost_cleared"]
 
     watch.see(60.0, reader_lost="why")
-    assert watch.told[2:] == ["reader_lost"]
+    assert watch.log.kinds[2:] == ["reader_lost"]
 
 
 WEB_S = WEB_RESTS_S + FAULTS["web_silent"] + 2.0
@@ -498,15 +593,15 @@ def test_a_register_is_old_after_a_third_of_its_time(watch: Watch) -> None:
     Bug (mission review): pushes that stopped, a reader that was unplugged, a full disk were told
     to nobody before patrons stood outside.
     """
-    watch.applied_ago = timedelta(hours=24)
+    watch.register.applied_ago = timedelta(hours=24)
     assert watch.look() == []
 
-    watch.applied_ago = timedelta(hours=24, minutes=1)
+    watch.register.applied_ago = timedelta(hours=24, minutes=1)
     assert watch.look(LOOK_EVERY_S) == ["register_old"]
 
-    watch.applied_ago = timedelta(hours=72)
+    watch.register.applied_ago = timedelta(hours=72)
     watch.look(LOOK_EVERY_S)
-    watch.applied_ago = timedelta(0)
+    watch.register.applied_ago = timedelta(0)
     assert watch.look(LOOK_EVERY_S) == ["register_old", "register_old_cleared"]
 
 
@@ -515,27 +610,27 @@ def test_a_register_that_lets_nobody_in_is_told_at_its_limit(watch: Watch) -> No
 
     Bug (operated from outside): at 80 h of 72 the alarm was that "soon" no patron is let in.
     """
-    watch.applied_ago = timedelta(hours=71, minutes=58)
+    watch.register.applied_ago = timedelta(hours=71, minutes=58)
     assert watch.look(LOOK_EVERY_S) == ["register_old"]
 
-    watch.applied_ago = timedelta(hours=72, seconds=1)
+    watch.register.applied_ago = timedelta(hours=72, seconds=1)
     assert watch.look(LOOK_EVERY_S) == ["register_old", "register_too_old"]
 
-    watch.applied_ago = timedelta(0)
+    watch.register.applied_ago = timedelta(0)
     ends = ["register_old_cleared", "register_too_old_cleared"]
     assert watch.look(LOOK_EVERY_S)[2:] == ends
 
 
 def test_a_register_for_another_age_limit_is_told_until_one_comes_for_this(watch: Watch) -> None:
     """One for a lower limit lets nobody in, by one for a higher limit some are refused too long."""
-    limit = watch.made_for
-    watch.made_for = limit + 1
+    limit = watch.register.made_for
+    watch.register.made_for = limit + 1
     assert watch.look() == ["patrons_outdated"]
 
-    watch.made_for = limit - 1
+    watch.register.made_for = limit - 1
     assert watch.look(LOOK_EVERY_S) == ["patrons_outdated", "patrons_unusable"]
 
-    watch.made_for = limit
+    watch.register.made_for = limit
     ends = ["patrons_outdated_cleared", "patrons_unusable_cleared"]
     assert watch.look(LOOK_EVERY_S)[2:] == ends
 
@@ -548,8 +643,8 @@ def test_what_an_earlier_process_has_told_is_over_at_the_first_look(watch: Watch
     assert watch.look(2 * LOOK_EVERY_S) == []
     ends = {"register_old", "register_too_old", "patron_cache_failing", "reader_lost"}
     ends |= {"upgrade_not_begun"}
-    assert ends <= {*watch.well}
-    assert len({*watch.well}) == len(watch.well)
+    assert ends <= {*watch.log.well}
+    assert len({*watch.log.well}) == len(watch.log.well)
 
 
 def test_each_push_is_kept_once(watch: Watch) -> None:
@@ -557,14 +652,14 @@ def test_each_push_is_kept_once(watch: Watch) -> None:
     watch.look()
     watch.look(LOOK_EVERY_S)
 
-    assert watch.kept == [("push", "7")]
+    assert watch.stores.events.kept == [("push", "7")]
 
 
 def test_a_register_that_says_no_age_is_told_elsewhere(watch: Watch) -> None:
     """Never filled, or not to be read: those have alarms of their own."""
-    watch.applied_ago = None
+    watch.register.applied_ago = None
     watch.look()
-    watch.readable = False
+    watch.register.readable = False
     assert watch.look(LOOK_EVERY_S) == []
 
 
@@ -580,10 +675,10 @@ def test_a_disk_without_room_is_told() -> None:
 
 def test_a_disk_that_is_slow_is_told_at_once_and_so_is_its_end(watch: Watch) -> None:
     """At the next turn, for a commit that does not come back would be told of by nothing else."""
-    watch.slow_why = "the disk took 4.0 s"
+    watch.stores.disk.why = "the disk took 4.0 s"
     assert watch.look() == ["disk_slow"]
 
-    watch.slow_why = None
+    watch.stores.disk.why = None
     assert watch.look() == ["disk_slow", "disk_slow_cleared"]
 
 
@@ -598,14 +693,14 @@ def test_what_is_not_deleted_in_time_is_told(watch: Watch, *, vouched: bool) -> 
     """
     watch.clock.vouched = vouched
     kept, minutes = timedelta(days=31), FAULTS["purge_overdue"] + LOOK_EVERY_S
-    watch.oldest = watch.clock.wall - kept + timedelta(hours=1)
+    watch.stores.visits.oldest = watch.clock.wall - kept + timedelta(hours=1)
     assert watch.look(minutes) == []
 
-    watch.oldest = watch.clock.wall - kept
+    watch.stores.visits.oldest = watch.clock.wall - kept
     assert watch.look(FAULTS["purge_overdue"]) == []
     assert watch.look(LOOK_EVERY_S + 1) == ["purge_overdue"]
 
-    watch.oldest = None
+    watch.stores.visits.oldest = None
     assert watch.look(LOOK_EVERY_S) == ["purge_overdue", "purge_overdue_cleared"]
 
 
@@ -630,7 +725,7 @@ def test_a_backup_that_is_missed_is_told(watch: Watch, tmp_path: Path) -> None:
         made = Deed(Action.BACKUP_MADE, details={"recipients": 1})
         trail.append(made, "root", watch.clock.moment())
     assert watch.look(LOOK_EVERY_S) == ["backup_old", "backup_old_cleared"]
-    assert watch.backup_at is not None
+    assert watch.stores.backup_at is not None
 
     watch.clock.advance(timedelta(days=2).total_seconds())
     assert watch.look(LOOK_EVERY_S)[2:] == ["backup_old"]
@@ -658,8 +753,13 @@ def test_a_key_is_told_of_a_month_before_its_last_day(watch: Watch, tmp_path: Pa
         web=replace(config.web, push=signing, tls=tls),
     )
     assert watch.look() == []
-    assert watch.days["installation_key"].begins == watch.days["installation_key"].ends - KEY_LIFE
-    assert (watch.days["certificate"].ends - watch.days["certificate"].begins).days < 20
+    assert (
+        watch.stores.days["installation_key"].begins
+        == watch.stores.days["installation_key"].ends - KEY_LIFE
+    )
+    assert (
+        watch.stores.days["certificate"].ends - watch.stores.days["certificate"].begins
+    ).days < 20
 
     watch.clock.advance(timedelta(days=2).total_seconds())
     assert watch.look(LOOK_EVERY_S) == ["key_old"]
