@@ -64,9 +64,11 @@ ROWS = Counter(
 """How the heading of a part begins -> how many rows stand under such headings, of two sizes."""
 
 
-def wrong(figures: Sequence[Figure]) -> list[str]:
+def problems_of(figures: Sequence[Figure]) -> list[str]:
     """Return what is wrong with a table of all parts: rows that are missing, or say nothing."""
-    found = Counter(next(one for one in ROWS if each.part.startswith(one)) for each in figures)
+    found = Counter(
+        next(heading for heading in ROWS if each.part.startswith(heading)) for each in figures
+    )
     counts = [f"{part}: {found[part]} rows of {n}" for part, n in ROWS.items() if found[part] != n]
     may_be_nothing = ("less the floor", "RSS added")
     return counts + [
@@ -77,19 +79,19 @@ def wrong(figures: Sequence[Figure]) -> list[str]:
 
 
 def measured(
-    plan: Plan, work: Path, on_part: Callable[[str], None], chosen: Sequence[str] = ()
+    plan: Plan, work: Path, on_part: Callable[[str], None], parts: Sequence[str] = ()
 ) -> list[Figure]:
     """Measure every part, one after the other, and return all rows of the table.
 
     Args:
         plan: how much.
         work: an empty directory; about 200 MB, 2 GB for a million patrons.
-        on_part: told the name of each part before it begins.
-        chosen: the parts to measure; none is all.
+        on_part: gets the name of each part before it begins.
+        parts: those to measure; none is all.
     """
     figures: list[Figure] = []
     for name, measure in PARTS.items():
-        if chosen and name not in chosen:
+        if parts and name not in parts:
             continue
         on_part(name)
         figures.extend(measure(plan, work / name))
@@ -117,16 +119,16 @@ def benchmark(quick: bool, million: bool, part: tuple[str, ...]) -> None:
     before = time.monotonic()
     here = described()
     with tempfile.TemporaryDirectory(prefix="doorctl-benchmark-") as work:
-        figures = measured(plan, Path(work), _tell, part)
+        figures = measured(plan, Path(work), _announce, part)
     here["took"] = f"{time.monotonic() - before:.0f} s"
     click.echo(as_table(here, figures))
-    lacking = [] if part or million else wrong(figures)
-    for each in lacking:
+    problems = [] if part or million else problems_of(figures)
+    for each in problems:
         click.echo(each, err=True)
-    sys.exit(bool(lacking))
+    sys.exit(bool(problems))
 
 
-def _tell(part: str) -> None:
+def _announce(part: str) -> None:
     if sys.stderr.isatty():
         click.echo(f"measuring: {part} ...", err=True)
 

@@ -29,7 +29,7 @@ RELEASE_S = 0.5
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 LOOK_S = 0.005
 LAST_LINES = 10
-"""How many of the door's lines before a swipe that failed are told with it."""
+"""How many of the door's last lines are quoted with a swipe that failed."""
 
 
 class Lane:
@@ -79,13 +79,13 @@ class Lane:
 
     @contextmanager
     def _quoted(self) -> Iterator[None]:
-        # A swipe that fails says nothing of its reason; what the door said last does.
+        # A swipe that fails does not tell its reason; the door's last lines do.
         before = len(self.stage.lines)
         try:
             yield
         except NotAnsweringError as error:
-            said = "\n".join(map(str, self.stage.lines[max(0, before - LAST_LINES) :]))
-            raise NotAnsweringError(f"{error}; the door said:\n{said}") from None
+            quoted = "\n".join(map(str, self.stage.lines[max(0, before - LAST_LINES) :]))
+            raise NotAnsweringError(f"{error}; the door's last lines:\n{quoted}") from None
 
     def _await_record(self) -> None:
         limit_s = time.monotonic() + LIMIT_S

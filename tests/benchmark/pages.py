@@ -147,5 +147,5 @@ def _staff(branch: Branch, cookie: str) -> Iterator[None]:
     process.stdin.flush()
     assert process.stdout.readline() == "polling\n"
     yield
-    said, _ = process.communicate()
-    assert process.returncode == 0, said
+    output, _ = process.communicate()
+    assert process.returncode == 0, output

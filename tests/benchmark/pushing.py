@@ -76,10 +76,10 @@ class Sender:
             connection.endheaders(head)
             connection.send(file)
             answer = connection.getresponse()
-            said = answer.read()
+            content = answer.read()
         if answer.status != http.client.OK:
-            return said.decode(errors="replace")
-        self._epoch = int(json.loads(said)["epoch"])
+            return content.decode(errors="replace")
+        self._epoch = int(json.loads(content)["epoch"])
         return ""
 
     def _head(self, rows: Rows) -> bytes:

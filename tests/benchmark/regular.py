@@ -147,12 +147,12 @@ def _spent_ns(clocks: Sequence[int]) -> int:
     return sum(map(time.clock_gettime_ns, clocks))
 
 
-def _cpu_ms(clocks: Sequence[int], ask_once: Callable[[], object], repeats: int) -> float:
+def _cpu_ms(clocks: Sequence[int], question: Callable[[], object], repeats: int) -> float:
     """Return the processor time of other processes for a question."""
-    ask_once()  # The first one compiles a template, or fills a cache.
+    question()  # The first one compiles a template, or fills a cache.
     before = _spent_ns(clocks)
     for _ in range(repeats):
-        ask_once()
+        question()
     return (_spent_ns(clocks) - before) / repeats / NS_PER_MS
 
 
@@ -224,7 +224,7 @@ def _jobs_of_log(branch: Branch) -> Iterator[tuple[str, Callable[[], object]]]:
         yield "purge of nothing, each six hours", partial(purge, visits, moment, boot, days)
     with closing(VisitHistory(config.storage.visits_db)) as history:
         many = partial(history.many_wrong_pins, TOLD_FROM, MOST_PATRONS)
-        yield "wrong PINs told to the sender, each push", many
+        yield "wrong PINs for the sender, each push", many
 
 
 def _jobs_of_register(branch: Branch) -> Iterator[tuple[str, Callable[[], object]]]:

@@ -31,7 +31,7 @@ def sealed(sealer: Sealer, card: Identifier, patron: Patron, pin: str | None = N
     return SealedRow(row_key(stretched), replace(patron, pin_check=check))
 
 
-def hold(
+def replace_rows(
     writer: PatronCacheWriter, rows: Iterable[SealedRow], at: datetime | None, minimum_age: int = 0
 ) -> None:
     """Have a cache hold these rows and no others, pushed then; None as no push has confirmed."""
