@@ -31,7 +31,8 @@ _WATCH_REPLACED = (
     f"CREATE TEMP TABLE IF NOT EXISTS replaced ({_ROW})",
     f"""
     CREATE TEMP TRIGGER IF NOT EXISTS note_replaced AFTER UPDATE ON patrons WHEN {_DIFFERS}
-    BEGIN INSERT INTO replaced VALUES ({", ".join(f"old.{name}" for name in _NAMES)}); END
+    BEGIN INSERT INTO replaced VALUES ({", ".join(f"old.{name}" for name in _NAMES)});
+    END
     """,  # noqa: S608 -- as said
 )
 _WATCH_ADDED = (
