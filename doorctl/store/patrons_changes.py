@@ -27,14 +27,11 @@ _ROW = f"row_key, {COLUMNS}"
 _NAMES = _ROW.split(", ")
 _DIFFERS = " OR ".join(f"old.{name} IS NOT new.{name}" for name in _NAMES)
 # Most rows of a push are as they were; to look each up first would take as long as to put it.
-_WATCH_REPLACED = (
-    f"CREATE TEMP TABLE IF NOT EXISTS replaced ({_ROW})",
-    f"""
+_REPLACED = f"CREATE TEMP TABLE IF NOT EXISTS replaced ({_ROW})"
+_NOTE_REPLACED = f"""
     CREATE TEMP TRIGGER IF NOT EXISTS note_replaced AFTER UPDATE ON patrons WHEN {_DIFFERS}
-    BEGIN INSERT INTO replaced VALUES ({", ".join(f"old.{name}" for name in _NAMES)});
-    END
-    """,  # noqa: S608 -- as said
-)
+    BEGIN INSERT INTO replaced VALUES ({", ".join(f"old.{name}" for name in _NAMES)}); END
+"""  # noqa: S608 -- as said
 _WATCH_ADDED = (
     "CREATE TEMP TABLE IF NOT EXISTS added (row_key)",
     """
@@ -88,7 +85,7 @@ class PushedRows:
         self._full = full
         self._learnt = LearntRows(connection, full=full)
         watch = _WATCH_ADDED if week.any_held else _IGNORE_ADDED
-        for statement in (*_WATCH_REPLACED, *watch):
+        for statement in (_REPLACED, _NOTE_REPLACED, *watch):
             connection.execute(statement)
         self._brought: set[str] = set()
         self._robbed: set[str] = set()
