@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
@@ -156,7 +157,8 @@ def outgrown(figures: Mapping[str, int], limits: Mapping[str, int]) -> list[str]
 
 
 @click.command()
-def house() -> None:
+@click.option("--flows", is_flag=True, help="Also count what a digit, a push and a page pass.")
+def house(*, flows: bool) -> None:
     """Print what there is of everything, beside the most there may be."""
     house = modules()
     lines = sum(module.text.count("\n") for module in house)
@@ -171,8 +173,20 @@ def house() -> None:
     for name, figure in held.most_common():
         more = "  TOO MANY" if name in over else ""
         click.echo(f"{figure:7}  of {ROOM_LIMITS.get(name, 0):6}  lines of code in {name}{more}")
+    if flows:
+        print_flows()
     if over:
         sys.exit(1)
+
+
+def print_flows() -> None:
+    """Print how many files and functions each flow goes through."""
+    from tests.flows import flows as played  # noqa: PLC0415 - the real processes are no part of counting files
+
+    with TemporaryDirectory() as directory:
+        for name, passed in played(Path(directory)):
+            files = len({file for file, _function in passed})
+            click.echo(f"{files:7}  files, {len(passed)} functions: {name}")
 
 
 if __name__ == "__main__":
