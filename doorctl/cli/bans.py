@@ -28,7 +28,8 @@ from doorctl.core.moments import Moment
 from doorctl.lookup.app import App
 from doorctl.services import deeds, rights
 from doorctl.services.branch import change
-from doorctl.services.rights import Reach, letter
+from doorctl.services.letter import letter
+from doorctl.services.rights import Reach
 from doorctl.services.subject import Named
 
 NOTICE = "Send the letter: 7 days' written notice is usual."

@@ -30,6 +30,7 @@ from doorctl.lookup.app import App
 from doorctl.privacy.erasure import Erasure
 from doorctl.privacy.subject import Decision
 from doorctl.services import cards as on_cards
+from doorctl.services import register
 from doorctl.services import subject as rights
 from doorctl.services.cards import Explanation
 from doorctl.services.subject import Named
@@ -64,7 +65,7 @@ def load(app: App, feed: Path, full: bool, approved_by: str | None, *, as_json: 
     # Sealing takes every core for minutes; the patron at the door comes first.
     os.nice(10)
     with click.progressbar(length=1, label="Sealing", show_pos=True, hidden=as_json) as bar:
-        loaded = on_cards.load_patrons(
+        loaded = register.load_patrons(
             app, feed, full=full, approved_by=approved_by, on_progress=advancing(bar)
         )
     with owner_of(feed.parent):
@@ -93,7 +94,7 @@ def renumber(app: App, number: int, why: str) -> None:
     could come again. Not while `doorctl web` runs. The next push has to be a snapshot (doorctl sync
     push sends one by itself).
     """
-    held = on_cards.renumber(app, number, why)
+    held = register.renumber(app, number, why)
     click.echo(f"push {held} is push {number} now; the next one may have any number above that")
 
 

@@ -25,8 +25,8 @@ from doorctl.privacy.statistics import (
     told,
     widened,
 )
-from doorctl.services import visits as log
 from doorctl.services.branch import note
+from doorctl.services.statistics import statistics as statistics_of
 
 
 @click.command()
@@ -58,7 +58,7 @@ def statistics(
     if since is not None and until is not None and until < since:
         raise click.UsageError("--until lies before --since")
     since, until = widened(since, until)
-    counts = log.statistics(app, since, until).table(By(by))
+    counts = statistics_of(app, since, until).table(By(by))
     note(app, Deed(Action.STATISTICS_READ, details={"cells": len(counts.cells)}))
     if as_json:
         print_json(_counts_as_dict(app.config, since, until, by, counts))

@@ -27,8 +27,8 @@ from doorctl.rpc.retention import (
 )
 from doorctl.services import deeds
 from doorctl.services.branch import change, note
-from doorctl.services.cards import numbers_of
 from doorctl.services.owner import by_the_owner
+from doorctl.services.register import numbers_of
 from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.store.erasure import erase_patron, erase_rights, erase_visits
 from doorctl.store.patrons_writer import PatronCacheWriter

@@ -3,63 +3,42 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from collections import deque
+from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import datetime, time
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from doorctl.access.calendar import OPEN, Calendar, Mode
 from doorctl.access.code_throttle import CODES_KEY
-from doorctl.access.day import planned, planned_changes
-from doorctl.core.alarms import ENDS, Source
-from doorctl.core.errors import InputError, StoreError
-from doorctl.core.moments import ClockState
+from doorctl.core.errors import InputError
 from doorctl.core.texts import refuse_purpose
-from doorctl.lookup.app import App, open_attempts, open_book, shown_since
-from doorctl.lookup.calendar import calendar_of
+from doorctl.lookup.app import App, open_attempts, shown_since
 from doorctl.lookup.cards import keys_of
 from doorctl.lookup.configured import local, zone
 from doorctl.privacy.audit import Action, Deed, Details
-from doorctl.privacy.passages import LEAF, HourCount
-from doorctl.privacy.statistics import Gathered, gather, moments, widened
 from doorctl.services.branch import note
-from doorctl.services.cards import numbers_of, open_register
-from doorctl.store.alarms import MOST_ENDED, AlarmRecords
-from doorctl.store.branch_rows import ModeDeed
+from doorctl.services.picture import (
+    DAY,
+    HOUR,
+    Picture,
+    events_of,
+    night_begins,
+    of_branch,
+    picture_of,
+)
+from doorctl.services.register import numbers_of, open_register
 from doorctl.store.door_log import (
     EVERY,
     VISIT_COLUMNS,
     DoorEvent,
     DoorLogRows,
     LogFilter,
-    Slot,
     Visit,
     VisitHistory,
 )
-from doorctl.store.hourly import HourlyHistory
-
-SLOT: Final = timedelta(minutes=15)
-HOUR: Final = timedelta(hours=1)
-DAY: Final = timedelta(days=1)
-LONG: Final = timedelta(hours=50)
-"""A longer span is counted by the hour."""
-
-MORNING: Final = timedelta(hours=6)
-NIGHT_BACK: Final = timedelta(days=4)
-"""A night after closed days began before them; no branch is closed for longer than at Christmas."""
-
-DOOR_FOLLOWS: Final = timedelta(seconds=15)
-"""How long after staff have set a mode the door may say that it counts; mostly it is a second."""
-
-MOST_EVENTS: Final = 5000
-"""More than a week has, whose pushes come every few minutes."""
 
 LAST_OF_CARD: Final = 6
-
-ENTERED, LEFT = "entered", "left"
 
 
 def as_dict(visit: Visit) -> dict[str, Any]:
@@ -67,64 +46,6 @@ def as_dict(visit: Visit) -> dict[str, Any]:
     held = {name: getattr(visit, name) for name in VISIT_COLUMNS}
     at = visit.at.isoformat(timespec="milliseconds")
     return held | {"at": at, "clock": visit.clock.value}
-
-
-@dataclass(frozen=True, slots=True)
-class ModeBand:
-    """The branch's mode, past or planned, for a part of one day."""
-
-    starts: datetime
-    ends: datetime
-    mode: Mode
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A span of time at the door; all times are UTC.
-
-    `slots` are only those in which something happened, each `step` long, and `bands` leave no gaps
-    where the hours are known; both are in order. `inside` estimates the head-count of a whole day,
-    where it is known.
-    """
-
-    since: datetime
-    until: datetime
-    step: timedelta = SLOT
-    slots: tuple[Slot, ...] = ()
-    bands: tuple[ModeBand, ...] = ()
-    inside: tuple[tuple[datetime, int], ...] = ()
-
-
-def night_begins(calendar: Calendar | None, now: datetime) -> datetime:
-    """Return when the house closed last before six this morning, local; midnight if it did not."""
-    midnight = datetime.combine(now.date(), time(), now.tzinfo)
-    ends = min(now, midnight + MORNING)
-    changes = planned_changes(calendar, None, midnight - NIGHT_BACK, ends)
-    closed = [at for at, mode in changes if mode not in OPEN]
-    return closed[-1].astimezone(now.tzinfo) if closed else midnight
-
-
-def head_counts(
-    counts: Iterable[HourCount], start: datetime, until: datetime
-) -> tuple[tuple[datetime, int], ...]:
-    """Return how many may have been inside at the end of each hour of a day, in UTC.
-
-    It begins with an empty house at midnight, as the door's own count does after closing. It is
-    empty where no one was seen to come or go. `counts` are that day's, in any order; `start` is its
-    midnight and `until` the end of the count, both UTC.
-    """
-    change: dict[datetime, int] = defaultdict(int)
-    for entry in counts:
-        if entry.kind == LEAF and entry.hour is not None and entry.outcome in {ENTERED, LEFT}:
-            change[entry.hour] += entry.count if entry.outcome == ENTERED else -entry.count
-    if not change:
-        return ()
-    at, inside, summed = start, 0, [(start, 0)]
-    while at < until:
-        inside = max(0, inside + change[at])
-        at = min(at + HOUR, until)
-        summed.append((at, inside))
-    return tuple(summed)
 
 
 MOST_EXPORTED: Final = 20_000
@@ -184,10 +105,6 @@ class Night:
     hidden: Hidden | None = None
 
 
-# Staff's looks at the door log. Each opens a database once, is pseudonymous and never shows what is
-# too old. StoreError: the log can't be read.
-
-
 def view(
     app: App, chosen: LogFilter, *, before: int | None, limit: int, night: bool = False
 ) -> LogView:
@@ -195,7 +112,7 @@ def view(
 
     `chosen` has both its times; a `night` is from when the house was closed until now.
     """
-    written, branch = version(app), _of_branch(app)
+    written, branch = version(app), of_branch(app)
     now = app.clock.moment().local
     if night:
         hour = now.replace(minute=0, second=0, microsecond=0)
@@ -206,8 +123,8 @@ def view(
         events: tuple[DoorEvent, ...] = ()
         if not chosen.narrows:
             since = visits[limit - 1].at if more else chosen.since
-            events = _events(rows, branch, since, ends)
-        picture = _picture(rows, chosen, branch.calendar, now)
+            events = events_of(rows, branch, since, ends)
+        picture = picture_of(rows, chosen, branch.calendar, now)
     return LogView(chosen, written, tuple(visits[:limit]), more, events, picture, hidden(app))
 
 
@@ -233,13 +150,13 @@ def beside(app: App, attempt: int, *, same_day: bool) -> tuple[Visit, ...]:
 
 def last_night(app: App, limit: int) -> Night:
     """Return what has happened since the house was closed, with the last refusals."""
-    now, branch = app.clock.moment().local, _of_branch(app)
+    now, branch = app.clock.moment().local, of_branch(app)
     since = night_begins(branch.calendar, now)
     chosen = LogFilter(since=since)
     with open_attempts(app) as rows:
         slots = rows.counts(chosen, DAY)
         refused = rows.newest(replace(chosen, verdict="refused"), None, limit)
-        events = _events(rows, branch, since, now + HOUR)
+        events = events_of(rows, branch, since, now + HOUR)
     granted, shut_out = (sum(slot.granted for slot in slots), sum(slot.refused for slot in slots))
     return Night(since, granted, shut_out, tuple(refused), events, hidden(app))
 
@@ -300,71 +217,6 @@ def export(app: App, chosen: LogFilter, purpose: str) -> list[Visit]:
         )
     note(app, Deed(Action.VISITS_EXPORTED, why=purpose, details={"visits": len(visits)}))
     return visits
-
-
-def _picture(
-    rows: DoorLogRows, chosen: LogFilter, calendar: Calendar | None, now: datetime
-) -> Picture:
-    zone, start = now.tzinfo or UTC, chosen.since.astimezone(UTC)
-    end = max(chosen.until.astimezone(UTC), start + HOUR)
-    step = HOUR if end - start > LONG else SLOT
-    inside: tuple[tuple[datetime, int], ...] = ()
-    is_day = start.astimezone(zone).time() == time() and step == SLOT
-    if rows.not_before <= start and is_day and not chosen.narrows:
-        until = min(now.astimezone(UTC), end)
-        inside = head_counts(rows.hours(start, end), start, until)
-    bands = tuple(_bands(calendar, start, end, zone)) if calendar else ()
-    return Picture(start, end, step, tuple(rows.counts(chosen, step)), bands, inside)
-
-
-class _OfBranch(NamedTuple):
-    """The calendar, the web process's alarms (the door keeps its own), and who set a mode."""
-
-    calendar: Calendar | None
-    alarms: Sequence[DoorEvent]
-    deeds: Sequence[ModeDeed]
-
-
-def _of_branch(app: App) -> _OfBranch:
-    calendar, heard, deeds = None, set[tuple[datetime, str]](), tuple[ModeDeed, ...]()
-    with suppress(StoreError), open_book(app) as book:
-        calendar, deeds = calendar_of(app.config.opening, book.calendar()), book.mode_deeds()
-        records = AlarmRecords(book.path, book.reader)
-        for one in (*records.standing(), *records.ended(MOST_ENDED)):
-            if one.source is Source.WEB and not one.known.wordless:
-                heard |= {(one.since, one.kind), (one.last, one.kind)}
-                if one.cleared_at is not None and one.kind in ENDS:
-                    heard.add((one.cleared_at, ENDS[one.kind]))
-    alarms = [DoorEvent(at, ClockState.TRUSTED, kind) for at, kind in heard]
-    return _OfBranch(calendar, alarms, deeds)
-
-
-def _events(
-    rows: DoorLogRows, branch: _OfBranch, since: datetime, until: datetime
-) -> tuple[DoorEvent, ...]:
-    begins = max(since, rows.not_before)
-    alarms = (alarm for alarm in branch.alarms if begins <= alarm.at < until)
-    events = rows.events(since, until, MOST_EVENTS)
-    return (*(_with_staff(event, branch.deeds) for event in events), *alarms)
-
-
-def _with_staff(event: DoorEvent, deeds: Sequence[ModeDeed]) -> DoorEvent:
-    """Return a change of the mode with the account that has just asked for it, if any has."""
-    if event.kind != "mode":
-        return event
-    asked = [deed for deed in deeds if deed.at <= event.at <= deed.at + DOOR_FOLLOWS]
-    return replace(event, by=asked[-1].by, cause=asked[-1].cause) if asked else event
-
-
-def _bands(calendar: Calendar, start: datetime, end: datetime, zone: tzinfo) -> Iterator[ModeBand]:
-    begins, local = start, start.astimezone(zone)
-    mode = planned(calendar, None, local)
-    for instant, following in planned_changes(calendar, None, local, end):
-        stops = instant.astimezone(UTC)
-        if stops < end:
-            yield ModeBand(begins, stops, mode)
-            begins, mode = stops, following
-    yield ModeBand(begins, end, mode)
 
 
 def _page_before(
@@ -430,55 +282,4 @@ def list_visits(app: App, since: datetime | None, why: str = "") -> list[Visit]:
     return visits
 
 
-SETTLED: Final = timedelta(days=2)
-"""Counts of hours that are over for so long hardly ever change."""
-READ_AGAIN: Final = timedelta(days=31)
-A_MONTH: Final = timedelta(days=32)
-
 Span = tuple[datetime | None, datetime | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """What was counted up to a UTC time, and what the table said of it."""
-
-    until: datetime
-    totals: tuple[int, int]
-    sums: Gathered
-
-
-def statistics(
-    app: App, since: date | None, until: date | None, kept: dict[Span, Settled] | None = None
-) -> Gathered:
-    """Return how much the door is used; it names nobody, so no look goes on the audit log.
-
-    It covers the month or the year that both local days lie in, else all time. With what is `kept`
-    from call to call only the last days of years are read; the figures are the same, without days.
-    """
-    branch = zone(app.config)
-    since_at, until_at = span = moments(*widened(since, until), branch)
-    is_month = since_at and until_at and until_at - since_at < A_MONTH
-    with closing(HourlyHistory(app.storage.visits_db)) as history:
-        if kept is None or is_month:
-            return gather(history.hours(*span), branch)
-        long_ago = app.clock.moment().latest_known - SETTLED
-        settled = _settled(history, span, long_ago, branch, kept)
-        return gather(history.hours(settled.until, until_at), branch, settled.sums, daily=False)
-
-
-def _settled(
-    history: HourlyHistory, span: Span, until: datetime, branch: tzinfo, kept: dict[Span, Settled]
-) -> Settled:
-    since, ends = span
-    until = max(min(until, ends or until), since or until)
-    found = kept.get(span)
-    if (
-        found is None
-        or until - found.until >= READ_AGAIN
-        or history.totals(since, found.until) != found.totals
-    ):
-        # Asked first: what is counted while the rows are read makes them differ the next time.
-        totals = history.totals(since, until)
-        sums = gather(history.hours(since, until), branch, daily=False)
-        kept[span] = found = Settled(until, totals, sums)
-    return found

@@ -48,7 +48,7 @@ from doorctl.rpc.question import Answers, Done, Nothing
 from doorctl.rpc.retention import ERASE_PATRON, ERASE_RIGHTS, SubjectRequest
 from doorctl.rpc.server import ControlServer
 from doorctl.services.deeds import WRITE_LIMIT_S
-from doorctl.services.visits import statistics
+from doorctl.services.statistics import statistics
 from doorctl.store.connection import create_private
 from doorctl.store.damage.mending import mended
 from doorctl.store.door_log import VisitHistory

@@ -32,7 +32,8 @@ from doorctl.doord.jobs import Ledger
 from doorctl.lookup.app import App
 from doorctl.lookup.cards import Reading, look_up
 from doorctl.services import cards
-from doorctl.services.cards import Explanation, explained, open_register
+from doorctl.services.cards import Explanation, explained
+from doorctl.services.register import open_register
 from tests.doord.fake_door import CARD, key_of, resident
 from tests.fakes.cards import plastic, replace_rows
 from tests.fakes.clock import START, FakeClock

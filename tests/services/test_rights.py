@@ -20,7 +20,7 @@ from doorctl.core.moments import ClockState, Moment
 from doorctl.lookup.app import App, open_book
 from doorctl.lookup.numbers import TakenAs
 from doorctl.privacy.audit import Action
-from doorctl.services import rights
+from doorctl.services import letter, rights
 from doorctl.services.rights import Reach
 from doorctl.services.subject import Named
 from doorctl.store.records import AuditRecords
@@ -246,7 +246,7 @@ class TestLetter:
 
         It speaks of the house rules: biblioteksloven § 31 is about lending only.
         """
-        danish, english = rights.letter(WRITTEN, BRANCH, NOW).split("-" * 60)
+        danish, english = letter.letter(WRITTEN, BRANCH, NOW).split("-" * 60)
 
         for text in (danish, english):
             for part in (BRANCH.name, WRITTEN.reason, WRITTEN.note, BRANCH.phone, " 7."):
@@ -259,7 +259,7 @@ class TestLetter:
 
     def test_calls_a_ban_by_the_one_word_that_all_use(self) -> None:
         """Staff and what a person is handed say the same; "udelukkelse" is of lending."""
-        danish, _ = rights.letter(WRITTEN, BRANCH, NOW).split("-" * 60)
+        danish, _ = letter.letter(WRITTEN, BRANCH, NOW).split("-" * 60)
         package = Path(doorctl.__file__).parent
         paths = [path for end in ("py", "po", "html") for path in package.rglob(f"*.{end}")]
         texts = {path.name: path.read_text("utf-8").lower() for path in paths}
@@ -274,7 +274,7 @@ class TestLetter:
 
         Nobody is shut out for ever by oversight.
         """
-        text = rights.letter(replace(WRITTEN, until=None, note=""), replace(BRANCH, phone=""), NOW)
+        text = letter.letter(replace(WRITTEN, until=None, note=""), replace(BRANCH, phone=""), NOW)
 
         for part in ("indtil videre", "et år", "until further notice", "after a year"):
             assert part in text

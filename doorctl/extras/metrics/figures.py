@@ -24,7 +24,7 @@ from doorctl.privacy.passages import ATTEMPT, LET_IN
 from doorctl.privacy.statistics import By, moments
 from doorctl.rpc.question import Nothing
 from doorctl.rpc.status import STATUS, Status
-from doorctl.services.visits import statistics
+from doorctl.services.statistics import statistics
 from doorctl.store.hourly import HourlyHistory
 from doorctl.web.alarms import StandingAlarms
 from doorctl.web.page_pool import PagePool, SignInQueue

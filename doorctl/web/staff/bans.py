@@ -16,7 +16,7 @@ from doorctl.access.rights import ALL_BRANCHES, USUAL_BAN, Ban
 from doorctl.accounts.roles import Permission
 from doorctl.core.errors import InputError
 from doorctl.core.texts import LETTER_TEXT, SHORT_TEXT, refuse_text
-from doorctl.services import deeds, rights
+from doorctl.services import deeds, letter, rights
 from doorctl.services.branch import change
 from doorctl.services.rights import Reach
 from doorctl.web.forms import BLANK, Form
@@ -238,7 +238,7 @@ def _letters(request: PageRequest, ban: Ban) -> list[tuple[Words, list[str]]]:
     words_of, texts = request.frame.words_of, []
     for code in ("da", "en"):
         reason = _reason_in(words_of(code), ban.reason, kept_in=words_of(None))
-        text = rights.letter_in(code, replace(ban, reason=reason), branch, moment)
+        text = letter.letter_in(code, replace(ban, reason=reason), branch, moment)
         texts.append((words_of(code), text.split("\n\n")))
     return texts
 

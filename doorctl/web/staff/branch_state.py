@@ -22,8 +22,8 @@ from doorctl.lookup.app import App
 from doorctl.lookup.configured import outdated
 from doorctl.lookup.health import ask_deciding
 from doorctl.ops.machine import DataDisk
-from doorctl.services.cards import open_register
 from doorctl.services.hours import Hours, hours_now
+from doorctl.services.register import open_register
 from doorctl.web.words import MODES, Words
 
 ResultT = TypeVar("ResultT")

@@ -17,7 +17,7 @@ from doorctl.core.errors import InputError
 from doorctl.lookup.app import App
 from doorctl.privacy.passages import ATTEMPT, LEAF
 from doorctl.privacy.statistics import NOT_DATED, By, Cell, K, Statistics, rows, widened
-from doorctl.services import visits
+from doorctl.services import statistics, visits
 from doorctl.services.hours import hours_now
 from doorctl.web.forms import Form
 from doorctl.web.frame import Frame, PageRequest
@@ -157,7 +157,7 @@ def _group(words: Words, by: By, name: str, cells: Iterable[Cell]) -> Group:
 
 
 PAGE: Final = "/statistics"
-Kept = dict[visits.Span, visits.Settled]
+Kept = dict[visits.Span, statistics.Settled]
 MOST_DAYS: Final = 31
 """The longest period in which each day has a bar of its own."""
 
@@ -198,12 +198,12 @@ async def _csv(request: PageRequest) -> Response:
 
 
 def _written(app: App, period: Period, by: By) -> str:
-    return table_of(rows(app.config.branch.id, visits.statistics(app, *period).table(by)))
+    return table_of(rows(app.config.branch.id, statistics.statistics(app, *period).table(by)))
 
 
 def _pictures(app: App, kept: Kept, words: Words, period: Period) -> dict[str, Any]:
     """Return all pictures of a period; years take a while, so it is off the event loop."""
-    usage = visits.statistics(app, *period, kept)
+    usage = statistics.statistics(app, *period, kept)
     first, last = period
     wanted = (*TITLES, DAYS) if first and last and (last - first).days < MOST_DAYS else TITLES
     charts = [chart(words, by, title, usage.table(by)) for by, title in wanted]

@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import Any, Final
 
 from doorctl.access.calendar import ONE_DAY
-from doorctl.services import visits
-from doorctl.services.visits import ModeBand, Picture
+from doorctl.services import picture
+from doorctl.services.picture import ModeBand, Picture
 from doorctl.store.door_log import Slot
 from doorctl.web.staff.charts import scale_of
 from doorctl.web.words import MODES, Words
@@ -104,7 +104,7 @@ def _band(shown: Picture, band: ModeBand) -> dict[str, Any]:
 
 def _rows(words: Words, shown: Picture) -> Iterator[dict[str, Any]]:
     """Yield the numbers of each hour, of each day of a long span."""
-    ends, by_hour = dict(shown.inside), shown.step < visits.HOUR
+    ends, by_hour = dict(shown.inside), shown.step < picture.HOUR
     for begins, stops in pairwise(_edges(words, shown)):
         slots = [slot for slot in shown.slots if begins <= slot.starts < stops]
         bands = (band for band in shown.bands if band.starts < stops and band.ends > begins)
@@ -123,12 +123,12 @@ def _rows(words: Words, shown: Picture) -> Iterator[dict[str, Any]]:
 
 def _edges(words: Words, shown: Picture) -> Iterator[datetime]:
     """Yield when each local hour or day of a span begins, and the one after it, in UTC."""
-    by_day = shown.step == visits.HOUR
+    by_day = shown.step == picture.HOUR
     local = words.local(shown.since).replace(minute=0, second=0, microsecond=0)
     at = (local.replace(hour=0) if by_day else local).astimezone(UTC)
     while at < shown.until:
         yield at
-        at = (words.local(at) + ONE_DAY).astimezone(UTC) if by_day else at + visits.HOUR
+        at = (words.local(at) + ONE_DAY).astimezone(UTC) if by_day else at + picture.HOUR
     yield at
 
 

@@ -33,7 +33,8 @@ from doorctl.privacy.passages import LEAF, HourCount
 from doorctl.services import deeds
 from doorctl.services import visits as door_log
 from doorctl.services.branch import change
-from doorctl.services.visits import Picture, Reveals
+from doorctl.services.picture import Picture
+from doorctl.services.visits import Reveals
 from doorctl.store.door_log import EVERY
 from doorctl.store.records import AuditRecords
 from doorctl.store.visits import open_or_create_visits

@@ -26,8 +26,8 @@ from doorctl.core.language import languages
 from doorctl.lookup.app import App
 from doorctl.privacy.passages import ATTEMPT, LEAF, HourCount
 from doorctl.privacy.statistics import COLUMNS, By, Gathered
-from doorctl.services import visits
-from doorctl.services.visits import HOUR, ModeBand, Picture
+from doorctl.services import statistics, visits
+from doorctl.services.picture import HOUR, ModeBand, Picture
 from doorctl.store.door_log import Slot
 from doorctl.store.hourly import HourlyHistory
 from doorctl.store.visits import VisitStore
@@ -87,7 +87,7 @@ def test_years_of_hours_keep_no_other_page_waiting(
 ) -> None:
     """All of it is worked out beside the event loop, on the threads that pages have for it."""
     threads: set[str] = set()
-    gathered = visits.statistics
+    gathered = statistics.statistics
 
     class Watched(Gathered):
         """What was gathered, telling on which threads it is looked at."""
@@ -196,7 +196,7 @@ def test_a_month_may_be_two_words(app: App, tmp_path: Path) -> None:
     vietnamese = Words(languages("da", tmp_path).chosen("vi"), ZONE)
 
     drawn = chart(
-        vietnamese, By.MONTH, "By month", visits.statistics(app, None, None).table(By.MONTH)
+        vietnamese, By.MONTH, "By month", statistics.statistics(app, None, None).table(By.MONTH)
     )
 
     assert [one.name for one in drawn["groups"]] == ["tháng Ba 2026"]
@@ -233,7 +233,7 @@ def test_every_bar_is_inside_the_picture(counts: list[tuple[int, int]]) -> None:
 
 def test_kept_sums_of_years_never_tell_another_figure(app: App) -> None:
     """Neither once more was counted, nor after a count of long ago that was written late."""
-    kept: dict[visits.Span, visits.Settled] = {}
+    kept: dict[visits.Span, statistics.Settled] = {}
     spans: tuple[tuple[date | None, date | None], ...] = (
         (None, None),
         (AT.date(), AT.date()),
@@ -243,8 +243,8 @@ def test_kept_sums_of_years_never_tell_another_figure(app: App) -> None:
         now = datetime.now(UTC)
         counted(app, *(COUNTS[0]._replace(hour=at, count=more) for at in (AT, now, None)))
         for span in spans:
-            whole = visits.statistics(app, *span)
-            for found in (visits.statistics(app, *span, kept) for _ in range(2)):
+            whole = statistics.statistics(app, *span)
+            for found in (statistics.statistics(app, *span, kept) for _ in range(2)):
                 every = [by for by in By if by is not By.DAY]
                 assert [found.table(by) for by in every] == [whole.table(by) for by in every]
                 assert found.week() == whole.week()
@@ -271,10 +271,10 @@ def test_hours_long_over_are_read_once(app: App, read: list[HourCount]) -> None:
 
     Bug (speed of the pages): the page of statistics read and added up every hour of three years.
     """
-    kept: dict[visits.Span, visits.Settled] = {}
+    kept: dict[visits.Span, statistics.Settled] = {}
     reads = []
     for _ in range(2):
-        visits.statistics(app, None, None, kept)
+        statistics.statistics(app, None, None, kept)
         reads.append(len(read))
         read.clear()
 
