@@ -131,7 +131,7 @@ def of(name: str, *parts: str) -> set[str]:
         ("web", ASKING["metrics"], of("metrics", "figures")),
         ("run", ASKING["sip2"], of("sip2")),
         ("web", ASKING["sip2"], of("sip2", "client", "frames", "meaning")),
-        ("web", ASKING["oidc"], of("oidc", "pages", "signing_in")),
+        ("web", ASKING["oidc"], of("oidc", "pages", "sign_ins_pending", "signing_in")),
     ],
 )
 def test_a_process_imports_what_is_configured_alone(
