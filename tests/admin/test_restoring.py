@@ -25,7 +25,7 @@ from doorctl.core.errors import DoorctlError, InputError
 from doorctl.store.connection import whole_copy
 from doorctl.store.key_age import key_days
 from tests.fakes.strikes import OVER, broken, full, struck
-from tests.slices import every, least
+from tests.slices import WHOLE, every, least
 
 CONFIGURATION = """
 [branch]
@@ -361,7 +361,8 @@ def test_a_full_disk_at_any_step_changes_nothing(files: Files, tmp_path: Path) -
         if said != "done" and "it is done" not in said:
             refused += 1
             assert content(root) == {}, said
-    assert least(5, 3) < refused < nth < MOST - 1
+    assert 0 < refused < nth < MOST - 1
+    assert refused > 5 or not WHOLE
 
 
 @pytest.mark.sliced
