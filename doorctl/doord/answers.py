@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, timedelta
@@ -11,59 +10,27 @@ from math import inf
 from typing import Any
 
 import doorctl
-from doorctl.access.rights import MAX_CODE_DIGITS, MIN_CODE_DIGITS
 from doorctl.config import Config
-from doorctl.core.alarms import (
-    RaisedAlarm,
-)
-from doorctl.core.errors import InputError
-from doorctl.core.masked import IdentifierKind
+from doorctl.core.alarms import RaisedAlarm
 from doorctl.core.moments import Moment
-from doorctl.core.ports import Clock, EventLog
-from doorctl.core.texts import refuse_purpose, refuse_text
+from doorctl.core.ports import Clock
+from doorctl.core.texts import refuse_purpose
 from doorctl.doord.chores import Chores
 from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.jobs import EventQueue, Ledger, StaffOpened
+from doorctl.doord.sealing import Rate, Rations, sealing_answers, signed_by
 from doorctl.doord.self_test import as_answer
 from doorctl.doord.stores import DoorStores
-from doorctl.lookup.cards import Reading
 from doorctl.lookup.health import Health, alarms_standing, judged, shown
-from doorctl.lookup.numbers import Numbers, OwnNumbers
+from doorctl.lookup.numbers import OwnNumbers
 from doorctl.lookup.release import Release
 from doorctl.lookup.witness import believes, confirms
 from doorctl.ops.clock import utc_now
-from doorctl.rpc import numbers as questions
 from doorctl.rpc.door import OPEN, TRUST_CLOCK, UNLOCK, OpenOnce, TrustClock, TrustedClock, Unlock
 from doorctl.rpc.messages import Line
 from doorctl.rpc.question import Answers, Empty, Nothing
 from doorctl.rpc.status import CHECK, SELF_TEST, STATUS, CheckLine, SelfTest
-
-# What the door process seals for staff at the pages: slowly, so that nobody can try numbers.
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A limit on questions: `burst` at once, and then `per_second`; more get the `refusal`."""
-
-    burst: int
-    per_second: float
-    refusal: str
-
-
-_NUMBERS_REFUSED = "too many numbers were asked for at once; try again later"
-
-NUMBERS = Rate(10, 3.0, _NUMBERS_REFUSED)
-"""At this rate all CPR numbers of one birth date take an hour, and those of a century some 35 000:
-more than staff ever need, and too few for a captured web process."""
-
-OWN_PINS = Rate(5, 5 / 3600, _NUMBERS_REFUSED)
-"""A pass with a PIN of its own is rare. A thief of the register could compare the answers with
-it: all four-digit PINs of one known card take twelve weeks, and each answer is a trace."""
-
-
-NEW_CODES = Rate(20, 20 / 3600, "the door made too many codes just now; wait a few minutes")
-"""More than an event needs; each is a line in the journal."""
 
 OPENINGS = Rate(5, 5 / 60, "the door was opened too often just now; wait a minute")
 """More than a desk needs where people stand in a row; a captured web process has no more."""
@@ -84,72 +51,6 @@ UNLOCKS_OF_ONE = Rate(
 )
 """Each gives a card ten guesses at its PIN: so some 560 in a year, 5.6 % of all. Root has no limit,
 and a patron who forgets a PIN that often needs another one."""
-
-
-class Rations:
-    """The door's limits for web, by rate and what it is about; thread-safe.
-
-    They begin anew with the door process, which web's user can't restart. `left` has how many more
-    questions there may be, and as of when; a limit that is full again takes no memory.
-    """
-
-    def __init__(self, monotonic_s: Callable[[], float]) -> None:
-        self._monotonic_s = monotonic_s
-        self._guard = threading.Lock()
-        self.left: dict[tuple[Rate, bytes], tuple[float, float]] = {}
-
-    def take(self, rate: Rate, what: bytes = b"") -> None:
-        """Count a question; raise InputError where it is above the limit."""
-        now_s = self._monotonic_s()
-        with self._guard:
-            self.left = {
-                about: (left, now_s)
-                for about, (then, at_s) in self.left.items()
-                if (left := then + (now_s - at_s) * about[0].per_second) < about[0].burst
-            }
-            left, _ = self.left.get((rate, what), (rate.burst, now_s))
-            if left < 1:
-                raise InputError(rate.refusal)
-            self.left[rate, what] = left - 1, now_s
-
-
-def sealing_answers(numbers: Numbers, rations: Rations, log: EventLog) -> Answers:
-    """Return the answers to the questions of `DoorsNumbers`; on the socket's threads."""
-    # One at a time: each takes 19 MiB for a moment, and a patron may be waiting for as much.
-    alone = threading.Lock()
-
-    def keys(number: questions.Typed) -> questions.ReadingKeys:
-        rations.take(NUMBERS)
-        with alone:
-            readings = numbers.readings(number.typed, number.taken_as)
-        return questions.ReadingKeys.of(reading.keys for reading in readings)
-
-    def pin_check(own: questions.PinOf) -> questions.PinCheck:
-        rations.take(OWN_PINS)
-        digits = own.pin.reveal()
-        if not (digits.isascii() and digits.isdigit()):
-            raise InputError("a PIN has digits only")
-        reading = Reading(IdentifierKind.CARD, bytes.fromhex(own.key))
-        with alone:
-            check = numbers.pin_check(own.typed, reading, own.pin)
-        return questions.PinCheck(check.hex())
-
-    def new_code(wanted: questions.NewCode, line: Line) -> questions.MadeCode:
-        by = _signed(line, wanted.by)
-        if not MIN_CODE_DIGITS <= wanted.digits <= MAX_CODE_DIGITS:
-            raise InputError(f"a code has {MIN_CODE_DIGITS} to {MAX_CODE_DIGITS} digits")
-        rations.take(NEW_CODES)
-        log.emit("new_code", by=by)
-        with alone:
-            made = numbers.new_code(wanted.digits, by)
-        return questions.MadeCode(made.digits, made.key.hex())
-
-    return {
-        **questions.SEAL.answered(lambda _nothing: numbers.seal()),
-        **questions.KEYS.answered(keys),
-        **questions.PIN_CHECK.answered(pin_check),
-        **questions.NEW_CODE.answered_to(new_code),
-    }
 
 
 @dataclass(eq=False)
@@ -242,7 +143,7 @@ class DoorAnswers:
         ]
 
     def _unlock(self, wanted: Unlock, line: Line) -> Empty:
-        key, by = bytes.fromhex(wanted.card), _signed(line, wanted.by)
+        key, by = bytes.fromhex(wanted.card), signed_by(line, wanted.by)
 
         def unlock() -> None:
             # A number has several readings, and only those with something to forget count.
@@ -262,7 +163,7 @@ class DoorAnswers:
         return self.stores.answer_by_worker(lambda: as_answer(self.chores.self_test(lines)))
 
     def _open_once(self, wanted: OpenOnce, line: Line) -> Empty:
-        by = _signed(line, wanted.by)
+        by = signed_by(line, wanted.by)
         # It goes on the append-only log.
         refuse_purpose(wanted.reason, "reason")
         if line.asker is not None:
@@ -278,12 +179,6 @@ class DoorAnswers:
         now, boot = stores.clock.moment().local, stores.clock.boot_time()
         stores.answer(lambda: stores.visits.settle(now.astimezone(UTC), boot))
         return answer
-
-
-def _signed(line: Line, by: str) -> str:
-    """Return the asker for the append-only log: the account `by`, and the user of its process."""
-    refuse_text("account", by)
-    return line.signed(by)
 
 
 def _connected(state: bool | None) -> str | None:

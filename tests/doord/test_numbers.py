@@ -15,17 +15,8 @@ import pytest
 from doorctl.core.errors import InputError, NotRunningError, StoreError
 from doorctl.core.language import DANISH, languages
 from doorctl.core.masked import InstallationKey, Pin
-from doorctl.doord.answers import (
-    NEW_CODES,
-    NUMBERS,
-    OPENINGS,
-    OWN_PINS,
-    UNLOCKS,
-    UNLOCKS_OF_ONE,
-    Rate,
-    Rations,
-    sealing_answers,
-)
+from doorctl.doord.answers import OPENINGS, UNLOCKS, UNLOCKS_OF_ONE
+from doorctl.doord.sealing import NEW_CODES, NUMBERS, OWN_PINS, Rate, Rations, sealing_answers
 from doorctl.lookup.numbers import DoorsNumbers, NewCode, OwnNumbers
 from doorctl.rpc.client import ask
 from doorctl.rpc.messages import Line

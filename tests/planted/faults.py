@@ -714,7 +714,7 @@ FAULTS = (
     ),
     Fault(
         "the door signs as whom web names",
-        "_signed",
+        "signed_by",
         "line.signed(by)",
         "by",
         "tests/e2e/test_modes.py",
