@@ -134,7 +134,7 @@ class DoorAnswers:
         }
 
     def _alarms(self, moment: Moment) -> list[dict[str, str]]:
-        # By the machine's own clock, set or not: whoever asks compares with that.
+        # By the machine's own clock, set or not: the asking process compares with that.
         now, now_s = moment.local.astimezone(UTC), self.stores.clock.monotonic_s()
         ago = {heard.kind: timedelta(seconds=now_s - heard.at_s) for heard in self.standing()}
         since = {kind: (now - age).astimezone(moment.local.tzinfo) for kind, age in ago.items()}
@@ -191,9 +191,9 @@ SAME_S = 1.0
 def check_answers(
     status: Callable[[], Mapping[str, Any]], config: Callable[[], Config], clock: Clock
 ) -> Answers:
-    """Return the door's answers for every user of this machine; they name nobody.
+    """Return the door's answers for every user of this machine; they name no person.
 
-    They are made anew after :data:`SAME_S`, so that nobody keeps the door busy by asking. A silent
+    They are made anew after :data:`SAME_S`, so that no caller keeps the door busy. A silent
     call for help is left out: a screen in the hall may show the line.
     """
     kept: tuple[float, CheckLine] = (-inf, CheckLine(Health.UNKNOWN, ""))

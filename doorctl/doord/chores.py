@@ -339,7 +339,7 @@ class Housekeeping:
         self._settled = moment.dependable and not moment.stepped
         log = self._stores.log
         self._doubt, self._leapt = AlarmOnce(log, "clock_stepped"), AlarmOnce(log, "clock_leapt")
-        # The doubt of an earlier process may be over by now, which nobody else would say.
+        # The doubt of an earlier process may be over by now; only this says so.
         self._doubt.stands = (moment.dependable and moment.stepped and not moment.leapt) or None
         self._known: tuple[bool, bool, bool] | None = None
         self._known_s = 0.0
@@ -395,7 +395,7 @@ class Housekeeping:
         known = f"{moment.high_water:%Y-%m-%d %H:%M} UTC was the last time known"
         doubts = (self._doubt, moment.in_doubt, vouched), (self._leapt, moment.leapt, known)
         for alarm, doubtful, why in doubts:
-            # By a clock for which nobody vouches, what an earlier process doubted is not over.
+            # By a clock that no source vouches for, what an earlier process doubted is not over.
             if doubtful or moment.dependable or alarm.stands is not None:
                 alarm.tell(why if doubtful else None)
 
@@ -403,7 +403,7 @@ class Housekeeping:
         newly = settled and not self._settled
         self._settled = settled
         if newly:
-            # A purge is postponed while the clock is in doubt, or nobody vouches for it.
+            # A purge is postponed while the clock is in doubt or not vouched for.
             self.chores.schedule.nudge()
         if newly or (settled and now_s - self._kept_s >= KEEP_TIME_EVERY_S):
             self._kept_s = now_s

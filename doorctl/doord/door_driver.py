@@ -80,7 +80,7 @@ class DoorDriver:
 
     @property
     def locked(self) -> bool:
-        """Whether nobody is let in: no release runs, and none waits for the other door."""
+        """Whether no patron is let in: no release runs, and none waits for the other door."""
         return self._strike.state is strike.StrikeState.LOCKED
 
     @property
@@ -124,7 +124,7 @@ class DoorDriver:
         self._inputs = Inputs.started(levels, now_s)
         self._tell_leaf(Started(levels.get(Input.CONTACT), now_s))
         if levels.get(Input.CONTACT) is False:
-            # Whoever forced it may be inside: that it is closed now ends no such alarm.
+            # The person who forced it may be inside: closing the door ends no such alarm.
             self.log.emit(WELL, kind=Alarm.HELD.value)
         if levels.get(Input.FIRE):
             self._tell_leaf(FireChanged(active=True))

@@ -270,7 +270,7 @@ class Ledger:
     def settle(self, end: Concluded, counted_as: str | None = None) -> None:
         """Record how an attempt ended, and charge its card and this reader.
 
-        A PIN that was proved ends the card's count, because nobody guesses. One that was unchecked
+        A PIN that was proved ends the card's count, because it was no guess. One that was unchecked
         costs the reader, but not the card, because its answer revealed nothing.
 
         The statistics count it under the mode `counted_as`, or not at all for None. They never
@@ -336,7 +336,7 @@ class Ledger:
     def forget(self, row_keys: frozenset[bytes]) -> None:
         """Forget an erased person's cards, so that no open attempt brings them back when it ends.
 
-        The open attempt goes on, and its record names nobody. Raises StoreError: their failures
+        The open attempt goes on, and its record names no person. Raises StoreError: their failures
         could not be deleted; call this again.
         """
         for key in row_keys:
@@ -396,7 +396,7 @@ def _ref(patron: Patron | None) -> str | None:
 def _throttle_after(opened: _OpenAttempt, end: Concluded, now: BootTime) -> CardThrottle | None:
     if end.reason in BEFORE_PROOF:
         return opened.charged(now)
-    # A code shows of itself alone that nobody guesses at it.
+    # A right code does not prove that nobody is guessing others.
     return CardThrottle() if end.proved and not opened.by_code else opened.before
 
 

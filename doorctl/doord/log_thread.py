@@ -5,12 +5,12 @@ What the thread is given is written in its order. A caller waits for an attempt'
 taken it. At most :data:`MOST_KEPT` writes wait so. A stop waits for the rest, for
 :data:`STOP_S`; what is lost then is told.
 
-A power cut forgets what waits, so it could give a guess away: whoever guesses cuts the power before
+A power cut forgets what waits, so it could give a guess away: a thief cuts the power before
 the charge is on the disk. Three rules bound that.
 
 1. A card one of whose guesses is not on the disk gets no other one: it has to wait. So a cut gives
    one guess at a card and not the three that are free, and none where the charge was written, which
-   a disk that takes 2 s does in time. Whoever proved their PIN has no guess outstanding.
+   a disk that takes 2 s does in time. A patron with a proved PIN has no guess outstanding.
 2. Each start after a cut is on record before guesses go on without the disk, or has lasted for
    :data:`SETTLED_S`, by which a slow disk has taken it.
 3. After :data:`MOST_CUTS` of them in a day the door waits for the disk, as long as a patron waits:
@@ -121,7 +121,7 @@ class QueuedVisitLog:
     """A `VisitLog` whose writes are done by another thread, and waited for briefly.
 
     `inner` belongs to `thread`; `reading` to the caller's, which is one. `late` gets the error of
-    each write that nobody waited for any more, None where it went; on the door log's thread.
+    each write that no caller waits for any more, None where it went; on the door log's thread.
 
     StoreSlowError: it is not written yet; what is to be written will be.
     """
@@ -163,7 +163,7 @@ class QueuedVisitLog:
             raise
 
     def close_attempt(self, closed: Closed) -> None:
-        """Have recorded how an attempt ended; once a write is late nobody waits for this."""
+        """Have recorded how an attempt ended; once a write is late, this is not waited for."""
         write = _Write(lambda: self._inner.close_attempt(closed))
         if closed.right is not False:
             self._guesses.pop(closed.attempt, None)

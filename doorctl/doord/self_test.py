@@ -79,7 +79,7 @@ class House:
     """Everything a self-test looks at; on the thread that may use the cache and the door log.
 
     Args:
-        calendar: reads the hours that count, None where nobody knows them. May raise StoreError.
+        calendar: reads the hours that count, None where they are not known. May raise StoreError.
         visits: the door log's writer, not a wrapper that hides its faults; None where another
             process writes it, so that `read_log` alone proves something.
         lines: ``reader`` and, if there is one, ``keypad``: whether it is connected; None where the
@@ -112,7 +112,7 @@ class House:
 class Seen:
     """What several checks need, computed once: a stretch takes 0.3 s on the smallest Pi.
 
-    `again` is a second stretch of the same card. `calendar` is None where nobody knows the hours,
+    `again` is a second stretch of the same card. `calendar` is None where the hours are not known,
     `stamp` where the register can't be read. `problems` has the reason for each check at fault,
     where reading failed.
     """

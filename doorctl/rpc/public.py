@@ -15,15 +15,15 @@ BACKLOG = 128
 """Connections that may wait to be taken; beyond it the kernel refuses them at once."""
 
 SAY_S = 0.5
-"""A caller that has not asked by then is hung up on; it keeps nobody waiting meanwhile."""
+"""A caller that has not asked by then is hung up on; no other caller waits for it."""
 
 OF_A_USER, OF_ALL = 16, 64
 """Unanswered callers at most. ``PrivateUsers=`` shows the door all users but root as a single one,
-so monitoring shares its number with whoever is silent: one alone would let him push it out."""
+so monitoring shares its number with silent callers: one place a user would let them push it out."""
 
 AT_ONCE = 8
 """Taken in a turn; then those that have asked are answered. Fewer than a user's places, so that
-nobody loses one before he could say a word."""
+no caller loses its place before it could ask."""
 
 STOP_S = 0.2
 """Between two looks whether to stop, and the rest where no descriptor is free."""
