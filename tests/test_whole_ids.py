@@ -34,7 +34,8 @@ from doorctl.rpc.messages import REFUSED, Line
 from doorctl.store.branch import BranchRecords
 from doorctl.store.connection import create_private
 from doorctl.store.outbox import open_or_create_outbox
-from doorctl.sync.delivery import Result, signed
+from doorctl.sync.delivery import Result
+from doorctl.sync.exchange import signed
 from tests.access.samples import NOW, PATRON, moment
 from tests.fakes.another_user import NOBODY, ask_as
 from tests.fakes.branch import FakeBranch

@@ -31,7 +31,8 @@ from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, StoreBusyError
 from doorctl.lookup.configured import system_clock
 from doorctl.sync.delivery import Delivery, Result, failed
-from doorctl.sync.push import MOST_LISTED, Refreshed
+from doorctl.sync.push import Refreshed
+from doorctl.sync.sender_alarms import MOST_LISTED
 from doorctl.wiring import sync as sender
 
 FILE = click.Path(path_type=Path, dir_okay=False)

@@ -12,7 +12,7 @@ from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.core.ports import EventLog, Unshown
 from doorctl.rpc.question import Answers, Empty, Question
-from doorctl.sync.rows import decode_row, encode
+from doorctl.sync.wire import decode_row, encode
 
 LIBRARY_LIMIT_S = 5.0
 """Longest wait for the library system where the configuration says no shorter one."""

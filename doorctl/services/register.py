@@ -27,8 +27,9 @@ from doorctl.store.sealer import seal_on_record
 from doorctl.store.subject import SubjectReader
 from doorctl.store.tombstones import StoredErasures
 from doorctl.sync.document import refuse_odd_name
-from doorctl.sync.feed import Sealing, read_feed, refuse_bare, refuse_nobody, seal_rows
+from doorctl.sync.feed import read_feed, refuse_bare, refuse_nobody
 from doorctl.sync.guard import guard, unguarded
+from doorctl.sync.sealing import Sealing, seal_rows
 
 
 @contextmanager

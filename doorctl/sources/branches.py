@@ -18,8 +18,9 @@ from doorctl.core.asking import Talks, body_of, read_answer, trusting, unreached
 from doorctl.core.errors import InputError, KeyFileError
 from doorctl.core.identity import owner_of
 from doorctl.privacy.audit_chain import Head
-from doorctl.sync.delivery import Away, Exchanged, Held, OutOfOrder, Refused, Taken
+from doorctl.sync.branch import Away, Held, OutOfOrder, Refused, Taken
 from doorctl.sync.document import Kind
+from doorctl.sync.exchange import Exchanged
 
 AnswerT = TypeVar("AnswerT")
 
@@ -79,7 +80,7 @@ class HttpBranch:
 
     A request has a connection of its own, and `ask_total_s` or, for a push of no bytes, `apply_s`
     in all: a branch that sends a byte now and then must not keep the next run from every other.
-    `question` is what :func:`~doorctl.sync.delivery.question_signed` makes for it.
+    `question` is what :func:`~doorctl.sync.exchange.question_signed` makes for it.
     """
 
     def __init__(

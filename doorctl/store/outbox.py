@@ -1,6 +1,6 @@
 """The sender's own database holds sealed rows and fingerprints; no number, name, birthday or PIN.
 
-`doorctl.sync.delivery.Outbox` describes the methods.
+`doorctl.sync.outbox.Outbox` describes the methods.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from doorctl.core.ports import Seal
 from doorctl.store.connection import create_file, translated
 from doorctl.store.layout import Layout
 from doorctl.store.writer import Writer
-from doorctl.sync.delivery import Revision, Standing, Terms, Volume
+from doorctl.sync.outbox import OutboxState, Revision, Terms, Volume
 
 _PUT = """
     INSERT INTO patrons
@@ -173,12 +173,12 @@ class OutboxStore(Writer):
     def __init__(self, path: Path) -> None:
         super().__init__(path, migrations)
 
-    def standing(self) -> Standing:
+    def state(self) -> OutboxState:
         """Return the outbox's numbers."""
         ((epoch, floor_epoch, patrons, *seal, minimum_age, others),) = self._fetch(_STANDING)
         other_ages = tuple(json.loads(others))
         terms = None if seal[0] is None else Terms(Seal(*seal), minimum_age, other_ages)
-        return Standing(epoch, floor_epoch, terms, patrons)
+        return OutboxState(epoch, floor_epoch, terms, patrons)
 
     def fingerprints(self) -> dict[str, bytes]:
         """Return patron_ref -> fingerprint of everyone in the register."""
@@ -196,9 +196,9 @@ class OutboxStore(Writer):
 
     def record(
         self, revisions: Iterable[Revision], removed: Iterable[str], terms: Terms
-    ) -> Standing:
+    ) -> OutboxState:
         """Put patrons and take others out, under the next epoch."""
-        before = self.standing()
+        before = self.state()
         epoch = before.epoch + 1
         with self.transaction() as connection:
             puts = connection.executemany(
@@ -213,13 +213,13 @@ class OutboxStore(Writer):
                 standing = (epoch, floor_epoch, *astuple(terms.seal), terms.minimum_age)
                 connection.execute(_STAND, standing)
             connection.execute("UPDATE outbox SET other_ages = ?", (json.dumps(terms.other_ages),))
-        return self.standing()
+        return self.state()
 
     def outrank(self, epoch: int) -> int:
         """Make the epoch one more than `epoch` if it is not higher, and return it."""
         with self.transaction() as connection:
             connection.execute("UPDATE outbox SET epoch = max(epoch, ? + 1)", (epoch,))
-        return self.standing().epoch
+        return self.state().epoch
 
     def volume(self, after: int) -> Volume:
         """Tell how much `rows` and `removals` yield."""

@@ -16,8 +16,10 @@ from msgspec import Meta, Struct
 
 from doorctl.core.errors import InputError, Problem, PushInvalidError, PushUnsignedError
 from doorctl.core.ports import Positive, Seal
-from doorctl.sync.rows import Line, NotJsonError, Removal, Tag, decoded, encode, wrong
+from doorctl.sync.json_lines import NotJsonError, decoded
+from doorctl.sync.rows import Tag
 from doorctl.sync.signing import SigningKey, VerifyKey
+from doorctl.sync.wire import Line, Removal, encode, wrong
 
 SUBJECT = "push"
 """The name of a push in problems, since it has no file name."""

@@ -23,9 +23,10 @@ from doorctl.core.ports import Seal
 from doorctl.sync.document import SUBJECT, Manifest, read_manifest, verify
 from doorctl.sync.feed import MOST_PROBLEMS
 from doorctl.sync.guard import Guard
-from doorctl.sync.rows import LONGEST_LINE_BYTES, Line, Removal, parse, reread
+from doorctl.sync.json_lines import LONGEST_LINE_BYTES
 from doorctl.sync.signing import VerifyKey
 from doorctl.sync.unpacking import Unpacking, UnpackingError
+from doorctl.sync.wire import Line, Removal, parse, reread
 
 _CHANGED = "the disk does not give back the push that was kept on it; send it again"
 

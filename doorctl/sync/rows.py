@@ -1,20 +1,19 @@
-"""One row as JSON, of a feed or of a push: strict, and no text made here quotes a value of it."""
+"""A row of the feed as it is written: FBS's own names, and the values that each may have.
+
+Strict, and no text made here quotes a value of a row.
+"""
 
 from __future__ import annotations
 
-import codecs
 import difflib
-import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import date
-from operator import attrgetter
-from typing import Annotated, Any, BinaryIO, get_args
+from typing import Annotated, Any, get_args
 
 import msgspec
 from msgspec import Meta, Struct
 
-from doorctl.access.patron import PIN_CHECK_BYTES, ROW_KEY_BYTES, Patron, SealedRow
 from doorctl.cards.numbers import is_card_number, is_cpr
 from doorctl.core.masked import Pin
 from doorctl.core.ports import Unshown
@@ -43,8 +42,6 @@ def old_enough_from(birthday: date, minimum_age: int) -> date:
     except ValueError:
         return date(year, 3, 1)
 
-
-# A row of the feed as it is written: FBS's own names, and the values that each may have.
 
 CPR_WRITTEN = re.compile(r"[0-9]{6}[- ]?[0-9]{4}")
 
@@ -207,7 +204,7 @@ class RowReader:
             yield f"{_name(path)}: found {JSON_KINDS[type(value)]}; give an object"
             return
         problems = [*_unknown(value, part, path), *self._fields(value, part, path)]
-        if not problems and (sentence := _refusal(value, part, self._decode)):
+        if not problems and (sentence := refusal_of(value, part, self._decode)):
             problems.append(path + sentence)
         yield from problems
 
@@ -220,7 +217,7 @@ class RowReader:
                 yield f"{where}: missing; {self._hint(field.type)}"
 
     def _field(self, value: object, wanted: Any, where: str) -> Iterator[str]:
-        if _refusal(value, wanted, self._decode) is None:
+        if refusal_of(value, wanted, self._decode) is None:
             return
         if where in OBJECTS and isinstance(value, dict):
             yield from self.explain(value, OBJECTS[where], f"{where}.")
@@ -271,210 +268,10 @@ def _unknown(value: dict[str, Any], part: type[Struct], path: str) -> Iterator[s
             yield f"{path}{key}: unknown field; leave it out"
 
 
-# A file of JSON lines from another program: bounded, strict, and never quoted.
-
-LONGEST_LINE_BYTES = 65_536
-"""A row of the design has 0.4 KiB; a line of 64 KiB is another sort of file."""
-
-
-def numbered(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield each line that is not blank with its number, from 1; memory stays bounded.
-
-    A line that is too long is cut one byte over the limit, so that :func:`decoded` refuses it. A
-    byte order mark at the beginning is dropped.
-    """
-    number = 0
-    while line := file.readline(LONGEST_LINE_BYTES + 1):
-        number += 1
-        rest = line
-        while len(rest) > LONGEST_LINE_BYTES and not rest.endswith(b"\n"):
-            rest = file.readline(LONGEST_LINE_BYTES + 1)
-        if line.strip() or len(line) > LONGEST_LINE_BYTES:
-            yield number, line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
-
-
-class NotJsonError(ValueError):
-    """The line is no JSON; the text says what is wrong with it and quotes nothing."""
-
-
-def decoded(line: bytes) -> object:
-    """Return the JSON value of a line.
-
-    Raises NotJsonError: too long, not UTF-8, not JSON, or it has a field twice.
-    """
-    if len(line) > LONGEST_LINE_BYTES:
-        raise NotJsonError(f"row: longer than {LONGEST_LINE_BYTES} bytes; give one row a line")
-    try:
-        text = line.decode()
-        # msgspec is the stricter one (lone surrogates, NaN); only json can show a repeated key.
-        msgspec.json.decode(line)
-        return json.loads(text, object_pairs_hook=_once)
-    except UnicodeDecodeError:
-        problem = "row: not UTF-8; save the export as UTF-8"
-    except NotJsonError as error:
-        problem = str(error)
-    except (ValueError, RecursionError):
-        problem = "row: not JSON; give one whole JSON object a line"
-    raise NotJsonError(problem)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        raise NotJsonError("row: a field stands in it twice; give each field once")
-    return fields
-
-
-# A sealed row, or a patron's removal, as one line of a push; strict, and never quoted.
-
-MOST_CODES = 256
-"""Block codes or tags of one patron; FBS knows a dozen codes."""
-
-Ref = Annotated[
-    str, Meta(pattern=r"\A[!-~]{1,64}\Z", description="give a text of 1 to 64 visible letters")
-]
-
-
-class Removal(Unshown, frozen=True):
-    """A patron who is removed with all identifiers."""
-
-    patron_ref: Ref = msgspec.field(name="remove")
-
-
-Line = SealedRow | Removal
-
-
-class WrittenRow(Unshown, frozen=True):
-    """A row as it is written; every row has every field.
-
-    From `patron_ref` to `tags`, and then `weak_pin`, they are those of `Patron` in its order.
-    """
-
-    row_key: Annotated[
-        bytes,
-        Meta(
-            min_length=ROW_KEY_BYTES,
-            max_length=ROW_KEY_BYTES,
-            description=f"give the base64 of {ROW_KEY_BYTES} bytes",
-        ),
-    ] = msgspec.field(name="key")
-    patron_ref: Ref = msgspec.field(name="ref")
-    pin_check: Annotated[
-        Annotated[bytes, Meta(min_length=PIN_CHECK_BYTES, max_length=PIN_CHECK_BYTES)] | None,
-        Meta(description=f"give the base64 of {PIN_CHECK_BYTES} bytes, or null"),
-    ] = msgspec.field(name="pin")
-    resident: Flag
-    active: Flag
-    blocks: Annotated[
-        frozenset[BlockCode],
-        Meta(max_length=MOST_CODES, description="give a list of codes without blanks, [] for none"),
-    ]
-    restricted: Flag
-    enter_from: Day
-    valid_until: Day
-    hold_from: Day
-    hold_until: Day
-    tags: Annotated[
-        frozenset[Tag],
-        Meta(max_length=MOST_CODES, description="give a list of texts without outer blanks"),
-    ]
-    pin_changed: Day
-    weak_pin: Flag
-
-    def __post_init__(self) -> None:
-        if self.hold_until is None:
-            return
-        if self.hold_from is None or self.hold_until < self.hold_from:
-            raise ValueError("hold_until: not on or after hold_from; give both dates in order")
-
-    def row(self) -> SealedRow:
-        """Return it as the patron cache takes it."""
-        return SealedRow(self.row_key, Patron(*_of_patron(self)), self.pin_changed)
-
-
-_of_patron = attrgetter(*WrittenRow.__struct_fields__[1:-2], "weak_pin")
-
-_ENCODER = msgspec.json.Encoder(order="deterministic")
-_ROWS = msgspec.json.Decoder(WrittenRow)
-_REMOVALS = msgspec.json.Decoder(Removal)
-
-
-def encode(line: Line) -> bytes:
-    """Return the one way to write a line, with its line feed; equal lines give equal bytes."""
-    return _ENCODER.encode(_written(line)) + b"\n"
-
-
-def decode(line: bytes) -> Line:
-    r"""Read a line with or without its ``\n``; raises as :func:`parse`.
-
-    `encode` of the result may differ in form.
-    """
-    written = parse(line)
-    return written if isinstance(written, Removal) else written.row()
-
-
-def decode_row(line: bytes) -> SealedRow:
-    """Read a line that must be a row; raises as :func:`parse`, and for a removal."""
-    row = decode(line)
-    if isinstance(row, SealedRow):
-        return row
-    raise ValueError("it is a removal")
-
-
-def reread(line: bytes) -> Line:
-    r"""Read a line that :func:`parse` has taken before, with or without its ``\n``.
-
-    It is faster, since it does not check again for a repeated field. Raises ValueError: it is not
-    the same line; one that is another line's may be read as that.
-    """
-    written = _typed(line)
-    if written is None:
-        raise ValueError("row: not what it was")
-    return written if isinstance(written, Removal) else written.row()
-
-
-def parse(line: bytes) -> WrittenRow | Removal:
-    """Check a line; one that is byte for byte as we write it is trusted at once: no field is twice.
-
-    Raises ValueError: not UTF-8, not JSON, a field twice, missing, unknown or wrong; the text says
-    which field and quotes nothing of the line.
-    """
-    line = line.removesuffix(b"\n")
-    written = _typed(line)
-    if written is not None and _ENCODER.encode(written) == line:
-        return written
-    value = decoded(line)
-    if written is None:
-        is_removal = isinstance(value, dict) and "remove" in value
-        raise ValueError(wrong(value, Removal if is_removal else WrittenRow))
-    return written
-
-
-def wrong(value: object, part: type[Struct]) -> str:
-    """Return the first thing that is wrong with decoded JSON that is not a `part`."""
-    return next(RowReader(SHORTEST_PIN).explain(value, part), "row: not as it should be")
-
-
-def _typed(line: bytes) -> WrittenRow | Removal | None:
-    for decoder in (_ROWS, _REMOVALS):
-        try:
-            return decoder.decode(line)
-        except (ValueError, RecursionError):
-            continue
-    return None
-
-
-def _refusal(value: object, wanted: Any, decode: Callable[[type, Any], object]) -> str | None:
+def refusal_of(value: object, wanted: Any, decode: Callable[[type, Any], object]) -> str | None:
     """Return None if `value` fits, else our own sentence on it, which may be empty."""
     try:
         msgspec.convert(value, wanted, dec_hook=decode)
     except msgspec.ValidationError as refused:
         return str(refused.__cause__ or "")
     return None
-
-
-def _written(line: Line) -> WrittenRow | Removal:
-    if isinstance(line, Removal):
-        return line
-    *values, weak_pin = _of_patron(line.patron)
-    return WrittenRow(*(line.row_key, *values, line.pin_changed, weak_pin))

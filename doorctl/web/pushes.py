@@ -19,10 +19,15 @@ from starlette.routing import Route
 
 from doorctl.accounts.throttle import caller
 from doorctl.config.tables import Push as PushLimits
-from doorctl.core.errors import DoorctlError, PushConflictError, PushTooLargeError, StoreError
+from doorctl.core.errors import (
+    DoorctlError,
+    PushConflictError,
+    PushTooLargeError,
+    StoreError,
+)
 from doorctl.core.ports import WELL, AlarmOnce, EventLog
-from doorctl.sync.delivery import MOST_BYTES, Exchange, is_senders, read_exchange
 from doorctl.sync.document import Kind
+from doorctl.sync.exchange import MOST_BYTES, Exchange, is_senders, read_exchange
 from doorctl.sync.receive import Push, Received, Staging
 from doorctl.web.branch_thread import WebsAudit
 from doorctl.web.inspection import Inspection

@@ -17,8 +17,8 @@ from doorctl.privacy.audit import SYNC, Action, Deed, Details
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, applied_anew
 from doorctl.store.push_journal import Applying, PushJournal
-from doorctl.sync.delivery import number_of
 from doorctl.sync.document import SUBJECT, Kind, Manifest
+from doorctl.sync.exchange import number_of
 from doorctl.sync.guard import Changes
 from doorctl.sync.receive import Push, Received, Staged, Staging, Terms, judge
 from doorctl.web.branch_thread import WebsAudit

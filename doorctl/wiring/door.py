@@ -304,7 +304,7 @@ class _Door:
         if not config.lms.kind:
             return jobs
         # It costs 0.3 MB, and most doors ask nobody.
-        from doorctl.sync.feed import lent_patron
+        from doorctl.sync.sealing import lent_patron
 
         weak = config.policy.flags_weak
         asker, keeper = (Worker(self.event_queue.put, stores.failed) for _ in range(2))

@@ -42,18 +42,15 @@ from doorctl.store.outbox import OutboxStore, open_or_create_outbox
 from doorctl.store.sealer import ArgonSealer, first_key, key_id, links
 from doorctl.store.signing_keys import create_signing_key, read_signing_key
 from doorctl.store.writer import WriterLock
-from doorctl.sync.delivery import (
-    Branch,
-    Delivery,
-    Result,
-    Sender,
-    Terms,
-    deliver,
-    question_signed,
-)
+from doorctl.sync.branch import Branch
+from doorctl.sync.delivery import Delivery, Result, Sender, deliver
 from doorctl.sync.document import refuse_odd_name
-from doorctl.sync.feed import FeedExports, Sealing
-from doorctl.sync.push import WAITING, Book, Refreshed, refresh
+from doorctl.sync.exchange import question_signed
+from doorctl.sync.exports import FeedExports
+from doorctl.sync.outbox import Terms
+from doorctl.sync.push import WAITING, Refreshed, refresh
+from doorctl.sync.sealing import Sealing
+from doorctl.sync.sender_alarms import Book
 from doorctl.sync.signing import SigningKey
 
 OUTBOX = "outbox.db"

@@ -61,7 +61,7 @@ from doorctl.store.records import AuditRecords
 from doorctl.store.sealer import key_id, seal_on_record
 from doorctl.store.signing_keys import read_public_keys
 from doorctl.store.tombstones import StoredErasures
-from doorctl.sync.delivery import MOST_PATRONS
+from doorctl.sync.exchange import MOST_PATRONS
 from doorctl.sync.guard import guard
 from doorctl.sync.receive import Terms
 from doorctl.web.alarms import TABLE, StandingAlarms, WebsAlarms

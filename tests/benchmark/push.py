@@ -27,7 +27,7 @@ from doorctl.store.visit_purge import purge
 from doorctl.store.visits import VisitStore, create_visits
 from doorctl.sync.document import Kind
 from doorctl.sync.receive import Staged, Staging
-from doorctl.sync.rows import Line, Removal
+from doorctl.sync.wire import Line, Removal
 from tests.benchmark.figures import Figure, Plan, Spread
 from tests.benchmark.register import MINIMUM_AGE, random_rows
 from tests.fakes.cards import replace_rows

@@ -41,7 +41,7 @@ from doorctl.store.records import AuditRecords, LastBackup
 from doorctl.store.tables import to_ms
 from doorctl.store.visit_purge import purge
 from doorctl.store.visits import VisitStore
-from doorctl.sync.delivery import MOST_PATRONS
+from doorctl.sync.exchange import MOST_PATRONS
 from doorctl.wiring.sync import Wishes, push
 from tests.benchmark.figures import NS_PER_MS, Figure, Plan
 from tests.benchmark.lanes import running

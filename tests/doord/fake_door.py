@@ -30,7 +30,7 @@ from doorctl.doord.hours import DailyRound, Follower
 from doorctl.doord.jobs import Asking, Ledger, PostedEvent, SlowJobs, Worker
 from doorctl.doord.stores import SteadyVisitLog
 from doorctl.store.door_log import Visit
-from doorctl.sync.feed import lent_patron
+from doorctl.sync.sealing import lent_patron
 from tests.fakes.cards import replace_rows
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog

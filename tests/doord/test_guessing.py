@@ -36,7 +36,7 @@ from doorctl.doord.jobs import ALARMED_AGAIN_MS
 from doorctl.doord.stores import KEPT_CARDS, SteadyVisitLog
 from doorctl.store.outbox import open_or_create_outbox
 from doorctl.store.visits import VisitStore, create_visits
-from doorctl.sync.delivery import Revision
+from doorctl.sync.outbox import Revision
 from tests.doord.fake_door import CARD, UNKNOWN_CARD, Books, identifier, key_of, resident
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog

@@ -25,7 +25,7 @@ from doorctl.devices.serial_line import BytesReceived
 from doorctl.door.lamps import GRANTED_S, REFUSED_S, Lamps
 from doorctl.doord.controller import KEYPAD, READER, UNREADABLE_GAP_S
 from doorctl.doord.jobs import BACKLOG_LIMIT, UNRECORDED_LIMIT, Asking, StaffOpened
-from doorctl.sync.feed import lent_patron
+from doorctl.sync.sealing import lent_patron
 from tests.doord.fake_door import (
     CARD,
     OTHER_CARD,

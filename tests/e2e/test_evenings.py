@@ -36,7 +36,7 @@ from doorctl.demo.door import Line
 from doorctl.extras.holidays.compute import HolidaysWanted, computed
 from doorctl.store.keys import read_key
 from doorctl.store.sealer import key_id
-from doorctl.sync.delivery import signed
+from doorctl.sync.exchange import signed
 from tests.e2e import people
 from tests.e2e.commands import Forking
 from tests.e2e.conftest import IMPATIENT, LOADED, Loaded

@@ -10,8 +10,9 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, ParamSpec, TypeVar
 
-from doorctl.sync.delivery import Away, Exchanged, Held, OutOfOrder, Refused, Taken
+from doorctl.sync.branch import Away, Held, OutOfOrder, Refused, Taken
 from doorctl.sync.document import Kind
+from doorctl.sync.exchange import Exchanged
 
 ArgumentsT = ParamSpec("ArgumentsT")
 ResultT = TypeVar("ResultT")

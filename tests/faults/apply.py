@@ -19,7 +19,7 @@ from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons, open_or_create_patrons
 from doorctl.sync.document import Kind
 from doorctl.sync.guard import Guard
-from doorctl.sync.rows import Line, Removal
+from doorctl.sync.wire import Line, Removal
 from doorctl.web.reception import Reception
 from tests.fakes.clock import FakeClock
 from tests.faults.tracing import Ran, python

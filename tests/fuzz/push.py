@@ -11,7 +11,7 @@ import msgspec
 
 from doorctl.core.errors import PushError
 from doorctl.sync.document import read_manifest, sign, written
-from doorctl.sync.rows import Line, Removal, encode
+from doorctl.sync.wire import Line, Removal, encode
 from tests.sync.pushes import KEY, LIMITS, OTHER_KEY, Document, row, stage
 
 RAW, SIGNED, PACKED = range(3)

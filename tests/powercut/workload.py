@@ -32,7 +32,7 @@ from doorctl.store.sealer import ArgonSealer
 from doorctl.store.visit_purge import purge
 from doorctl.store.visits import VisitStore, create_visits
 from doorctl.sync.document import Kind
-from doorctl.sync.rows import Line, Removal
+from doorctl.sync.wire import Line, Removal
 from doorctl.web.reception import Reception
 from tests.fakes.clock import FakeClock
 from tests.fakes.event_log import FakeEventLog

@@ -20,7 +20,7 @@ from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.rpc.client import ask
 from doorctl.rpc.library import CardAndPin, LearntRow, LibraryOverSocket, library_answers
 from doorctl.rpc.messages import Line
-from doorctl.sync.rows import Removal, encode
+from doorctl.sync.wire import Removal, encode
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.waiting import LIMIT_S
 from tests.rpc.serving import saying, serving

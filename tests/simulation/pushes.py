@@ -13,7 +13,7 @@ from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.sync.document import Kind
 from doorctl.sync.receive import Received
-from doorctl.sync.rows import Line, Removal
+from doorctl.sync.wire import Line, Removal
 from doorctl.web.reception import Reception
 from tests.fakes.memory_store import FastSealer
 from tests.simulation.oracle import Person, is_caretaker

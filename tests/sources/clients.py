@@ -24,7 +24,7 @@ from doorctl.extras.website.website import HoursRequest, Website
 from doorctl.notices.mail import MailSink
 from doorctl.notices.webhook import DeadMansSwitch, WebhookSink
 from doorctl.sources.branches import HttpBranch, tls_context
-from doorctl.sync.delivery import Away
+from doorctl.sync.branch import Away
 from tests.fakes.clock import FakeClock
 from tests.notices.samples import a_notice
 from tests.sources.stages import card, sip2_library

@@ -13,8 +13,9 @@ import pytest
 
 from doorctl.core.errors import KeyFileError
 from doorctl.sources.branches import HttpBranch, tls_context
-from doorctl.sync.delivery import Away, Exchanged, Held, OutOfOrder, Refused, Taken
+from doorctl.sync.branch import Away, Held, OutOfOrder, Refused, Taken
 from doorctl.sync.document import Kind
+from doorctl.sync.exchange import Exchanged
 from tests.notices.mail_server import speaking
 from tests.sources.http_server import Script, serving
 from tests.web.certificates import Authority

@@ -8,7 +8,7 @@ from datetime import date
 from hypothesis import strategies as st
 
 from doorctl.access.patron import Patron, SealedRow
-from doorctl.sync.rows import Line, Removal
+from doorctl.sync.wire import Line, Removal
 
 _REFS = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=64)
 _CODES = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=32)

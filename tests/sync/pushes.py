@@ -18,8 +18,8 @@ from doorctl.store.patrons_writer import PatronCacheWriter
 from doorctl.sync.document import Kind, Manifest, write_document
 from doorctl.sync.guard import unguarded
 from doorctl.sync.receive import Received, Staged, Staging, Terms
-from doorctl.sync.rows import Line
 from doorctl.sync.signing import SigningKey
+from doorctl.sync.wire import Line
 from doorctl.web.reception import Reception
 from tests.fakes.clock import FakeClock
 

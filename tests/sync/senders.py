@@ -13,9 +13,12 @@ from doorctl.access.patron import Patron
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Pin, StretchedKey
 from doorctl.core.ports import Seal
 from doorctl.store.outbox import open_or_create_outbox
-from doorctl.sync.delivery import Delivery, Sender, Terms, deliver
-from doorctl.sync.feed import Export, FeedIdentifier, FeedPatron, Sealing, WrongRow
+from doorctl.sync.delivery import Delivery, Sender, deliver
+from doorctl.sync.exports import Export
+from doorctl.sync.feed import FeedIdentifier, FeedPatron, WrongRow
+from doorctl.sync.outbox import Terms
 from doorctl.sync.push import Refreshed, refresh
+from doorctl.sync.sealing import Sealing
 from doorctl.sync.signing import SigningKey
 from tests.fakes.branch import AtOnce, FakeBranch
 from tests.fakes.memory_store import FastSealer

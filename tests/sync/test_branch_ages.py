@@ -17,9 +17,11 @@ from doorctl.access.policy import Case, Policy, decide
 from doorctl.core.errors import FeedError
 from doorctl.core.moments import ClockState, Moment
 from doorctl.core.ports import Seal
-from doorctl.sync.delivery import Result, Terms
-from doorctl.sync.feed import WrongRow, seal_rows
-from doorctl.sync.rows import decode, encode
+from doorctl.sync.delivery import Result
+from doorctl.sync.feed import WrongRow
+from doorctl.sync.outbox import Terms
+from doorctl.sync.sealing import seal_rows
+from doorctl.sync.wire import decode, encode
 from tests.fakes.branch import FakeBranch
 from tests.sync.senders import TERMS, TODAY, ListSource, Town, patron, sealing
 

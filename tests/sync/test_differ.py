@@ -8,9 +8,10 @@ import pytest
 
 from doorctl.core.masked import InstallationKey, Pin
 from doorctl.core.ports import Seal
-from doorctl.sync.delivery import Terms
-from doorctl.sync.feed import Export, FeedPatron, WrongRow
-from doorctl.sync.push import Fingerprints, differ
+from doorctl.sync.difference import Fingerprints, differ
+from doorctl.sync.exports import Export
+from doorctl.sync.feed import FeedPatron, WrongRow
+from doorctl.sync.outbox import Terms
 from tests.sync.senders import KEY, TERMS, TODAY, card, patron
 
 GROWN = Terms(TERMS.seal, 14)

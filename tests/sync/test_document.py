@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from doorctl.access.patron import SealedRow
 from doorctl.config.tables import Push as Limits
 from doorctl.core.errors import PushError, PushInvalidError, PushUnsignedError
-from doorctl.sync.delivery import FORMAT, MOST_BYTES, MOST_PATRONS, Exchange, read_exchange, signed
 from doorctl.sync.document import (
     SPOOLED_IN_MEMORY_BYTES,
     Manifest,
@@ -28,8 +27,9 @@ from doorctl.sync.document import (
     verify,
     written,
 )
-from doorctl.sync.rows import Line, Removal
+from doorctl.sync.exchange import FORMAT, MOST_BYTES, MOST_PATRONS, Exchange, read_exchange, signed
 from doorctl.sync.signing import SigningKey, VerifyKey
+from doorctl.sync.wire import Line, Removal
 from tests.sync.any_lines import LINES
 from tests.sync.pushes import EMPTY_DIGEST, KEY, OTHER_KEY, SEAL, Document, row, stage
 

@@ -11,7 +11,8 @@ from doorctl.access.patron import Patron
 from doorctl.core.errors import FeedError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.sync.feed import MOST_PROBLEMS, FeedPatron, read_feed, refuse_bare, refuse_nobody
-from doorctl.sync.rows import LONGEST_LINE_BYTES, RowReader
+from doorctl.sync.json_lines import LONGEST_LINE_BYTES
+from doorctl.sync.rows import RowReader
 
 Row = dict[str, object]
 

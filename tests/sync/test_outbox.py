@@ -13,7 +13,7 @@ import doorctl
 from doorctl.core.errors import StoreBusyError
 from doorctl.core.ports import Seal
 from doorctl.store.outbox import OutboxStore, open_or_create_outbox
-from doorctl.sync.delivery import Revision, Standing, Terms, Volume
+from doorctl.sync.outbox import OutboxState, Revision, Terms, Volume
 from tests.sync.senders import TERMS, TODAY, Town, patron
 
 DIGEST = "a" * 64
@@ -40,7 +40,7 @@ def revision(ref: str, cards: int = 1) -> Revision:
 
 def test_an_empty_outbox(outbox: OutboxStore) -> None:
     """Holds nobody, has sent nothing and knows no terms."""
-    assert outbox.standing() == Standing(0, 0, None, 0)
+    assert outbox.state() == OutboxState(0, 0, None, 0)
     assert outbox.fingerprints() == {}
     assert outbox.volume(0) == Volume(0, 0)
     assert not outbox.was_sent("oest", 0, "", 14)
@@ -67,7 +67,7 @@ def test_each_change_bears_the_epoch_it_came_with(outbox: OutboxStore) -> None:
 
     standing = outbox.record([revision("1", cards=3)], ["2"], TERMS)
 
-    assert standing == Standing(3, 1, TERMS, 2)
+    assert standing == OutboxState(3, 1, TERMS, 2)
     assert [outbox.volume(after) for after in range(4)] == [
         Volume(4, 0),
         Volume(4, 1),
@@ -96,7 +96,7 @@ def test_what_breaks_off_is_undone(outbox: OutboxStore) -> None:
 
     with pytest.raises(EOFError):
         outbox.record(broken(), [], TERMS)
-    assert outbox.standing() == Standing(0, 0, None, 0)
+    assert outbox.state() == OutboxState(0, 0, None, 0)
 
 
 def test_other_terms_raise_the_floor(outbox: OutboxStore) -> None:
@@ -105,7 +105,7 @@ def test_other_terms_raise_the_floor(outbox: OutboxStore) -> None:
     outbox.record([revision("1")], [], TERMS)
     outbox.record([revision("2")], [], TERMS)
 
-    assert outbox.record([revision("1")], [], others) == Standing(3, 3, others, 2)
+    assert outbox.record([revision("1")], [], others) == OutboxState(3, 3, others, 2)
 
 
 def test_outranking_only_goes_up(outbox: OutboxStore) -> None:
@@ -149,10 +149,10 @@ def test_forgetting_raises_the_floor_as_far_as_it_must(outbox: OutboxStore) -> N
     outbox.record([revision("4")], [], TERMS)
 
     outbox.forget_removed(2)
-    assert outbox.standing().floor_epoch == 2
+    assert outbox.state().floor_epoch == 2
     assert list(outbox.removals(1)) == ["3"]
     outbox.forget_removed(4)
-    assert outbox.standing().floor_epoch == 3
+    assert outbox.state().floor_epoch == 3
     assert outbox.volume(1) == Volume(1, 0)
 
 
@@ -162,7 +162,7 @@ def test_it_outlives_its_process(outbox: OutboxStore, path: Path) -> None:
     outbox.close()
 
     with closing(open_or_create_outbox(path)) as again:
-        assert again.standing() == before
+        assert again.state() == before
 
 
 def test_no_statement_means_something_else_to_an_older_sqlite() -> None:

@@ -22,25 +22,11 @@ import pytest
 from doorctl.core.errors import FeedError
 from doorctl.core.ports import Seal
 from doorctl.store.outbox import open_or_create_outbox
-from doorctl.sync.delivery import (
-    PAUSES_S,
-    Answer,
-    Away,
-    Delivery,
-    Held,
-    OutOfOrder,
-    Refused,
-    Result,
-    Sender,
-    Taken,
-    Terms,
-    Volume,
-    deliver,
-    failed,
-    insist,
-)
+from doorctl.sync.branch import Answer, Away, Held, OutOfOrder, Refused, Taken
+from doorctl.sync.delivery import PAUSES_S, Delivery, Result, Sender, deliver, failed, insist
 from doorctl.sync.document import Kind
 from doorctl.sync.feed import WrongRow
+from doorctl.sync.outbox import Terms, Volume
 from doorctl.sync.push import BROUGHT, KEPT, NEW, OUT, WHOSE
 from tests.fakes.branch import FakeBranch
 from tests.fakes.clock import FakeClock
@@ -474,7 +460,7 @@ def test_who_is_gone_is_forgotten_once_every_branch_knows(town: Town) -> None:
     town.push()
 
     with closing(open_or_create_outbox(town.outbox_path)) as outbox:
-        assert outbox.standing().floor_epoch == 2
+        assert outbox.state().floor_epoch == 2
         assert list(outbox.removals(1)) == []
     oest.epoch, oest.digest, oest.rows = backup
     assert town.push()[1]["oest"].snapshot

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from doorctl.access.patron import pin_check, row_key
-from doorctl.sync.delivery import Away, Delivery, Held, OutOfOrder, Refused, Result, Taken
+from doorctl.sync.branch import Away, Held, OutOfOrder, Refused, Taken
+from doorctl.sync.delivery import Delivery, Result
 from doorctl.sync.document import Kind
 from doorctl.sync.feed import FeedPatron
 from tests.fakes.branch import FakeBranch

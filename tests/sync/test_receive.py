@@ -26,7 +26,7 @@ from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
 from doorctl.store.push_journal import PushJournal
 from doorctl.sync.guard import Changes, Guard, unguarded
 from doorctl.sync.receive import Push, Received, Staging, judge
-from doorctl.sync.rows import Line, Removal
+from doorctl.sync.wire import Line, Removal
 from tests.fakes.memory_store import MemoryPatrons
 from tests.sync.pushes import NOON, SEAL, TERMS, Document, receive, row, stage
 

@@ -9,15 +9,9 @@ from hypothesis import strategies as st
 
 from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from doorctl.sync.feed import (
-    IN_FLIGHT_PER_WORKER,
-    NEVER,
-    FeedIdentifier,
-    FeedPatron,
-    lent_patron,
-    seal_rows,
-)
+from doorctl.sync.feed import FeedIdentifier, FeedPatron
 from doorctl.sync.rows import old_enough_from
+from doorctl.sync.sealing import IN_FLIGHT_PER_WORKER, NEVER, lent_patron, seal_rows
 from tests.fakes.memory_store import FastSealer
 from tests.sync.senders import TODAY, CountingSealer, sealing
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from doorctl.core.alarms import ENDS, KINDS, LONGEST_WHY
 from doorctl.sync.delivery import Delivery, Result
 from doorctl.sync.feed import WrongRow
-from doorctl.sync.push import AGAIN_AFTER, MOST_LISTED, NEWS_AFTER, Book
+from doorctl.sync.sender_alarms import AGAIN_AFTER, MOST_LISTED, NEWS_AFTER, Book
 
 NOW = datetime(2026, 3, 2, 3, tzinfo=UTC)
 REST = timedelta(hours=1)

@@ -9,7 +9,8 @@ import pytest
 
 from doorctl.core.errors import FeedError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
-from doorctl.sync.feed import Export, FeedExports, FeedPatron, read_feed
+from doorctl.sync.exports import Export, FeedExports
+from doorctl.sync.feed import FeedPatron, read_feed
 
 HEADER = "patronId,identifier,identifierType,status,expiryDate,pincode,resident,birthday,blocks"
 HEADER += ",onHoldFrom,onHoldTo,tags"

@@ -31,9 +31,10 @@ from doorctl.core.errors import (
     StoreError,
 )
 from doorctl.sync.document import read_manifest, sign, written
+from doorctl.sync.json_lines import LONGEST_LINE_BYTES
 from doorctl.sync.receive import Staging
-from doorctl.sync.rows import LONGEST_LINE_BYTES, Removal, encode
 from doorctl.sync.unpacking import PIECE_BYTES
+from doorctl.sync.wire import Removal, encode
 from tests.sync.pushes import KEY, LIMITS, OTHER_KEY, TERMS, Document, row, stage, staging_of
 
 ROWS = [row(number) for number in range(5)]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.sync.rows import Line, Removal, decode, encode, reread
+from doorctl.sync.wire import Line, Removal, decode, encode, reread
 from tests.sync.any_lines import LINES
 from tests.sync.pushes import row
 

@@ -28,7 +28,7 @@ from doorctl.lookup.numbers import own_sealer
 from doorctl.store.sealer import ArgonSealer
 from doorctl.store.signing_keys import create_signing_key, read_signing_key
 from doorctl.sync.document import Kind
-from doorctl.sync.rows import Line as Written
+from doorctl.sync.wire import Line as Written
 from tests.e2e.commands import Forking
 from tests.e2e.door import Staged
 from tests.fakes.waiting import LIMIT_S

@@ -16,8 +16,8 @@ from doorctl.rpc.client import ask
 from doorctl.rpc.door import TRUST_CLOCK
 from doorctl.rpc.messages import Line
 from doorctl.store.tables import to_ms
-from doorctl.sync.rows import Removal
 from doorctl.sync.signing import SigningKey
+from doorctl.sync.wire import Removal
 from tests.fakes.waiting import LIMIT_S
 from tests.web.branch import CHANGES, EPOCH, SNAPSHOT, Branch, row, rows
 from tests.web.conftest import Branches

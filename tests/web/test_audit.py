@@ -35,7 +35,7 @@ from doorctl.rpc.door import TRUST_CLOCK, TrustClock, TrustedClock
 from doorctl.rpc.numbers import SEAL
 from doorctl.rpc.server import ControlServer
 from doorctl.store.records import AuditRecords
-from doorctl.sync.delivery import MOST_BYTES, signed
+from doorctl.sync.exchange import MOST_BYTES, signed
 from doorctl.sync.receive import Push
 from doorctl.sync.signing import SigningKey
 from doorctl.web.branch_thread import BranchThread, WebsAudit

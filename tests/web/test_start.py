@@ -20,7 +20,7 @@ import pytest
 from doorctl.access.patron import Patron
 from doorctl.config.tables import Tls
 from doorctl.core.errors import KeyFileError
-from doorctl.sync.rows import Line, Removal
+from doorctl.sync.wire import Line, Removal
 from doorctl.web.tls import refuse_unusable
 from tests.browser.house import CARD, PIN
 from tests.e2e.door import Staged

@@ -14,7 +14,8 @@ import pytest
 
 from doorctl.sources.branches import HttpBranch
 from doorctl.store.signing_keys import create_signing_key, read_signing_key
-from doorctl.sync.delivery import Held, question_signed, signed
+from doorctl.sync.branch import Held
+from doorctl.sync.exchange import question_signed, signed
 from doorctl.sync.signing import SigningKey
 from tests.fakes.waiting import LIMIT_S
 from tests.web.branch import EPOCH, SNAPSHOT, Branch, rows

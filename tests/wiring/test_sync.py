@@ -31,8 +31,10 @@ from doorctl.notices.mail import translated
 from doorctl.store.outbox import OutboxStore
 from doorctl.store.sealer import key_id
 from doorctl.store.signing_keys import read_signing_key
-from doorctl.sync.delivery import Delivery, is_senders
-from doorctl.sync.push import Book, Refreshed
+from doorctl.sync.delivery import Delivery
+from doorctl.sync.exchange import is_senders
+from doorctl.sync.push import Refreshed
+from doorctl.sync.sender_alarms import Book
 from doorctl.wiring import sync
 from tests.fakes.clock import FakeClock
 from tests.notices.mail_server import Mailroom, mail_server

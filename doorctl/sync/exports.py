@@ -1,0 +1,168 @@
+"""The source `feed`: a file, or a directory into which the library system's exports fall."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from hashlib import file_digest, sha256
+from pathlib import Path
+
+from doorctl.core.errors import FeedError, Problem
+from doorctl.core.masked import Identifier
+from doorctl.sync.feed import (
+    MOST_PROBLEMS,
+    FeedPatron,
+    Rows,
+    WrongRow,
+    read_rows,
+    refusal,
+    wrong_row,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What was exported, every row checked; a patron without identifiers can't enter any more.
+
+    If `whole`, all who are missing are removed. `set_aside` are wrong rows, each with the name of
+    its file; their patrons are not among `patrons`.
+    """
+
+    subject: str
+    patrons: Sequence[FeedPatron]
+    whole: bool
+    set_aside: Sequence[tuple[str, WrongRow]] = ()
+
+
+SUFFIXES = frozenset({".ndjson", ".jsonl", ".csv"})
+
+LEAST_SET_ASIDE = 20
+"""At least so many wrong rows may be set aside, however small the register."""
+
+
+@dataclass(eq=False)
+class FeedExports:
+    """An export of the library system, which falls into a directory. One thread.
+
+    A file is the whole register unless its name, without the suffix, ends in ``changes``. In a
+    directory the last name that ends in ``full`` counts, and all after it that end in
+    ``changes``, so the names begin with a date: ``2026-11-25T0200-full.ndjson``. Names that begin
+    with a dot or have another suffix than :data:`SUFFIXES` are ignored: write an export under such
+    a name, then rename it. `wrong_share` of all rows, and 20 in any case, may be wrong.
+    """
+
+    path: Path
+    _: KW_ONLY
+    pin_length: int
+    wrong_share: float = 0.0
+
+    def read(self) -> Export:
+        """Return the rows that count, each checked by itself and against all others.
+
+        Raises FeedError: too many rows are wrong, or it can't be read: none of it can be used.
+        """
+        files = self._files()
+        parts = [read_rows(file, pin_length=self.pin_length) for file in files]
+        for part in parts:
+            self._refuse_many(part.subject, len(part.right), [("", row) for row in part.wrong])
+        right, wrong = _merged(parts)
+        self._refuse_many(self.path.name, len(right), [(f"{name} ", row) for name, row in wrong])
+        return Export(self.path.name, right, not _is_changes(files[0]), wrong)
+
+    def stamp(self) -> tuple[float, str] | None:
+        """Return when the newest file that counts was written (s since 1970), and a digest of all.
+
+        None where a file can't be read; raises FeedError of the directory as `read` does.
+        """
+        newest, digest = 0.0, sha256()
+        try:
+            for file in self._files():
+                with file.open("rb") as content:
+                    newest = max(newest, os.fstat(content.fileno()).st_mtime)
+                    digest.update(file_digest(content, "sha256").digest())
+        except OSError:
+            return None
+        return newest, digest.hexdigest()
+
+    def _refuse_many(self, subject: str, right: int, wrong: list[tuple[str, WrongRow]]) -> None:
+        share = int(self.wrong_share * (right + len(wrong)))
+        if len(wrong) > (max(LEAST_SET_ASIDE, share) if self.wrong_share else 0):
+            raise refusal(subject, wrong)
+
+    def _files(self) -> Sequence[Path]:
+        if not self.path.is_dir():
+            return [self.path]
+        try:
+            files = sorted(file for file in self.path.iterdir() if _is_export(file))
+        except OSError as error:
+            what = f"can't be read ({error.strerror}); check its permissions"
+            raise FeedError(self.path.name, [Problem("directory", what)]) from error
+        if odd := [file.name for file in files if not (_is_full(file) or _is_changes(file))]:
+            what = f"neither ends in {FULL} nor in {CHANGES}; rename it, or give it a leading dot"
+            raise FeedError(self.path.name, [Problem(name, what) for name in odd[:MOST_PROBLEMS]])
+        if not files:
+            what = f"holds no export; its name ends in {FULL}.ndjson or {FULL}.csv"
+            raise FeedError(self.path.name, [Problem("directory", what)])
+        newest = max((place for place, file in enumerate(files) if _is_full(file)), default=0)
+        return files[newest:]
+
+
+Placed = dict[str, list[tuple[str, FeedPatron | WrongRow]]]
+"""patron_ref -> the rows of the last file that has any, each with its name; more than one only
+where one is wrong."""
+
+
+def _merged(parts: Iterable[Rows]) -> tuple[list[FeedPatron], list[tuple[str, WrongRow]]]:
+    placed: Placed = {}
+    nobodys: list[tuple[str, FeedPatron | WrongRow]] = []
+    for part in parts:
+        own: Placed = {}
+        for patron in part.right:
+            own.setdefault(patron.patron_ref, []).append((part.subject, patron))
+        for row in part.wrong:
+            whose = nobodys if row.patron_ref is None else own.setdefault(row.patron_ref, [])
+            whose.append((part.subject, row))
+        placed |= own
+    _set_sharers_aside(placed)
+    right: list[FeedPatron] = []
+    wrong: list[tuple[str, WrongRow]] = []
+    for rows in (nobodys, *placed.values()):
+        wrong_rows = [(name, row) for name, row in rows if isinstance(row, WrongRow)]
+        wrong += wrong_rows
+        right += [row for _, row in rows if isinstance(row, FeedPatron) and not wrong_rows]
+    return right, wrong
+
+
+def _set_sharers_aside(placed: Placed) -> None:
+    """Set rows aside that have another patron's number in another file.
+
+    Within one file :func:`read_rows` finds them before.
+    """
+    owners: dict[Identifier, tuple[str, FeedPatron]] = {}
+    rows = [entry for rows in placed.values() for entry in rows]
+    patrons = [(name, row) for name, row in rows if isinstance(row, FeedPatron)]
+    for name, patron in patrons:
+        for identifier in patron.identifiers:
+            there, other = owners.setdefault(identifier.identifier, (name, patron))
+            if other is patron:
+                continue
+            what = f"identifiers: one stands in {there} line {other.line} too"
+            spoilt = wrong_row(patron, (f"{what}; give it to one patron",))
+            placed[patron.patron_ref].append((name, spoilt))
+            placed[other.patron_ref].append((there, wrong_row(other)))
+
+
+def _is_export(file: Path) -> bool:
+    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
+
+
+def _is_full(file: Path) -> bool:
+    return file.stem.lower().endswith(FULL)
+
+
+def _is_changes(file: Path) -> bool:
+    return file.stem.lower().endswith(CHANGES)
+
+
+FULL, CHANGES = "full", "changes"
