@@ -15,6 +15,7 @@ import click
 import pytest
 
 from doorctl.cli.app import app
+from doorctl.config.shipped import shipped
 from tests.rootplay.play import ASKED, NOT_ASKED
 from tests.slices import WHOLE
 
@@ -97,3 +98,27 @@ def test_a_feed_in_roots_own_folder_is_read_as_root(tmp_path: Path) -> None:
     done = subprocess.run(program, capture_output=True, text=True, check=False)
 
     assert (done.stdout, done.returncode) == ("0 rows\n", 0), done.stderr
+
+
+AS_OWNER = """
+import os, sys
+from pathlib import Path
+from doorctl.cli.options import read_config
+config = read_config(Path(sys.argv[1]), (f"storage.directory={sys.argv[2]}",))
+print(os.geteuid())
+"""
+
+
+@pytest.mark.skipif(not permitted(), reason="only root can become the owner")
+def test_a_command_of_roots_goes_on_as_the_owner_of_the_data(tmp_path: Path) -> None:
+    """Nothing that a command does after reading its configuration is done as root.
+
+    Bug (planted faults): sixty plays of all did not always meet a command that stayed root.
+    """
+    data = tmp_path / "data"
+    data.mkdir()
+    os.chown(data, 65534, 65534)
+    program = [sys.executable, "-c", AS_OWNER, str(shipped("demo.toml")), str(data)]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+
+    assert (done.stdout, done.returncode) == ("65534\n", 0), done.stderr
