@@ -542,7 +542,7 @@ FAULTS = (
         "_proof",
         r"browser\x00{name}\x00{number}",
         r"browser\x00{number}",
-        "tests/web/test_signing_in.py",
+        "tests/accounts/test_throttle.py",
     ),
     Fault(
         "who polls a sign-in that waits is not charged",
