@@ -388,7 +388,7 @@ SWIPES = """
 import json, re, threading
 from doorctl.ops.memory import return_large_blocks
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey
-from doorctl.store.keys import ArgonSealer
+from doorctl.store.sealer import ArgonSealer
 
 def resident_kib():
     with open("/proc/self/status") as status:
