@@ -46,7 +46,7 @@ def rotate(config: Config, stolen: tuple[str, ...], *, signing: bool, certificat
 
 def _rotate_signing(config: Config) -> None:
     from doorctl.lookup.configured import system_clock
-    from doorctl.wiring.sync import rotate_signing_key
+    from doorctl.wiring.sync_keys import rotate_signing_key
 
     public, waiting = rotate_signing_key(config, system_clock(config))
     for why in waiting or ():

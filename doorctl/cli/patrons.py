@@ -24,7 +24,11 @@ from doorctl.cli.options import (
     why_option,
     with_app,
 )
-from doorctl.core.errors import StoreError
+from doorctl.config import Config
+from doorctl.core.errors import (
+    StoreBusyError,
+    StoreError,
+)
 from doorctl.core.identity import owner_of
 from doorctl.lookup.app import App
 from doorctl.privacy.erasure import Erasure
@@ -35,7 +39,7 @@ from doorctl.services import subject as rights
 from doorctl.services.cards import Explanation
 from doorctl.services.subject import Named
 from doorctl.store.connection import changing, create_private
-from doorctl.wiring.sync import refuse_beside_web
+from doorctl.store.writer import WriterLock
 
 SOURCE = "Erase the person in the library system too: the next push brings back whom it still has."
 
@@ -300,3 +304,21 @@ def _left(done: Erasure) -> str:
     ]
     again = " Erase again." if done.left else f" {SOURCE}"
     return f"{counted(done.rows, 'row')} erased, but not all. {'; '.join(parts)}.{again}"
+
+
+def refuse_beside_web(config: Config) -> None:
+    """Refuse while another process writes the patron cache: sealing a town takes half an hour.
+
+    It holds no lock, so a process that starts meanwhile still wins. It makes no file. Raises
+    StoreBusyError, which says what to do, or StoreError where the lock can't be read.
+    """
+    database = config.storage.patrons_db
+    if not database.with_name(f"{database.name}.lock").exists():
+        return
+    try:
+        WriterLock(database).close()
+    except StoreBusyError:
+        raise StoreBusyError(
+            f"another doorctl process is writing {database}: stop it for the load "
+            "(systemctl stop doorctl-web), or push instead (doorctl sync push)"
+        ) from None

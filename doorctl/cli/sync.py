@@ -33,6 +33,7 @@ from doorctl.lookup.configured import system_clock
 from doorctl.sync.delivery import Delivery, Result, failed
 from doorctl.sync.push import Refreshed
 from doorctl.sync.sender_alarms import MOST_LISTED
+from doorctl.wiring import outbox, set_aside, sync_alarms, sync_keys
 from doorctl.wiring import sync as sender
 
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -81,7 +82,7 @@ def init(config_path: Path, overrides: tuple[str, ...]) -> None:
         text, _, _ = shipped("sync.toml").read_text(encoding="utf-8").partition("[[sync.targets]]")
         put(config_path, text.encode(), 0o644)
         click.echo(f"wrote {config_path}: fill in sync.feed and [alarms.email]")
-    for path in sender.initialise(read_config(config_path, overrides, sending=True)):
+    for path in sync_keys.initialise(read_config(config_path, overrides, sending=True)):
         click.echo(f"made {path}")
     click.echo("Next, for each branch: doorctl pair begin there, doorctl sync pair here.")
 
@@ -187,14 +188,14 @@ def push(
     ) as bar:
         refreshed, deliveries = sender.push(
             config,
-            sender.Wishes(full, dry_run, approved_by, audit_confirmed),
+            outbox.Wishes(full, dry_run, approved_by, audit_confirmed),
             system_clock(config),
             on_progress=advancing(bar),
             on_refreshed=partial(report.refreshed, bar),
             on_delivery=report.delivered,
             on_unsent=_unsent,
         )
-    waiting = None if dry_run else sender.end_rotation(config, deliveries)
+    waiting = None if dry_run else sync_keys.end_rotation(config, deliveries)
     if waiting is not None:
         click.echo(_rotating(waiting), err=True)
     rewritten = [_rewritten(each) for each in deliveries if each.audit_kept is not None]
@@ -218,7 +219,7 @@ def tell_failure(config: Config) -> None:
     By [alarms], for systemd's OnFailure=. Once, then daily, and only where the push could not tell
     it itself. The next push that goes well tells its end.
     """
-    sender.tell_failure(config, system_clock(config), on_unsent=_unsent)
+    sync_alarms.tell_failure(config, system_clock(config), on_unsent=_unsent)
 
 
 @dataclass
@@ -300,11 +301,11 @@ def _summary(refreshed: Refreshed) -> str:
 def _set_aside(config: Config, refreshed: Refreshed, *, dry_run: bool) -> str:
     rows = counted(len(refreshed.set_aside), "wrong row")
     if dry_run:
-        lines = sender.listed(refreshed, config.alarms.language)
+        lines = set_aside.listed(refreshed, config.alarms.language)
         more = f"and {len(lines) - MOST_LISTED} more\n" if len(lines) > MOST_LISTED else ""
         text = "".join([*lines[:MOST_LISTED], more])
         return f"doorctl: rows_set_aside: {rows} would be set aside:\n{text}".rstrip()
-    where = f", listed in {sender.set_aside_file(config.sync)}" if config.sync else ""
+    where = f", listed in {set_aside.set_aside_file(config.sync)}" if config.sync else ""
     return f"doorctl: rows_set_aside: {rows} set aside{where}; have that mended and export again"
 
 

@@ -303,7 +303,7 @@ class _Door:
         jobs = SlowJobs(self._ledger, stores.worker, stores.register_failing, pause=Event().wait)
         if not config.lms.kind:
             return jobs
-        # It costs 0.3 MB, and most doors ask nobody.
+        # It costs 0.3 MB, and most doors have no library system to ask.
         from doorctl.sync.sealing import lent_patron
 
         weak = config.policy.flags_weak

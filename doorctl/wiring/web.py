@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
-import secrets
 import signal
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing, suppress
-from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
-from types import MappingProxyType
-from typing import Any, Final
-
-from starlette.routing import BaseRoute
 
 import doorctl
-from doorctl.access.patron import SealedRow
 from doorctl.access.throttle import TOLD_FROM
 from doorctl.config import Config
 from doorctl.core.alarms import RaisedAlarm
-from doorctl.core.errors import ConfigError, KeyFileError, NotAnsweringError, Problem, StoreError
-from doorctl.core.language import Languages, languages
+from doorctl.core.errors import KeyFileError, NotAnsweringError, StoreError
 from doorctl.core.ports import AlarmOnce, Clock, EventLog, Seal
-from doorctl.extras.extra import JobParts, PageParts, SignInParts, folders, used
+from doorctl.extras.extra import JobParts, used
 from doorctl.lookup.app import App
 from doorctl.lookup.config_changes import read_again, tell_changes, tell_taken
 from doorctl.lookup.configured import WEBS_CONFIG, system_clock
@@ -38,24 +29,15 @@ from doorctl.ops.logs import JsonLog
 from doorctl.ops.memory import return_large_blocks, share_one_heap, spare_the_collector
 from doorctl.ops.supervisor import SystemdSupervisor
 from doorctl.ops.threads import regular
-from doorctl.privacy.erasure import PartErased
 from doorctl.privacy.patrons_round import PatronsRound
 from doorctl.rpc.door import TRUST_WEBS_CLOCK
-from doorctl.rpc.library import library_answers
 from doorctl.rpc.numbers import SEAL
-from doorctl.rpc.panel import PanelOverSocket
-from doorctl.rpc.question import Answers, Done, Nothing
-from doorctl.rpc.retention import ERASE_PATRON, ERASE_RIGHTS, SubjectRequest
-from doorctl.rpc.server import ControlServer
-from doorctl.services.deeds import WRITE_LIMIT_S
-from doorctl.services.statistics import statistics
-from doorctl.store.connection import create_private
+from doorctl.rpc.question import Nothing
 from doorctl.store.damage.mending import mended
 from doorctl.store.door_log import VisitHistory
-from doorctl.store.erasure import erase_patron, erase_rights
 from doorctl.store.keys import read_key
 from doorctl.store.patrons import PatronCache
-from doorctl.store.patrons_writer import PatronCacheWriter, open_or_renew_patrons
+from doorctl.store.patrons_writer import open_or_renew_patrons
 from doorctl.store.push_journal import PushJournal
 from doorctl.store.records import AuditRecords
 from doorctl.store.sealer import key_id, seal_on_record
@@ -64,192 +46,18 @@ from doorctl.store.tombstones import StoredErasures
 from doorctl.sync.exchange import MOST_PATRONS
 from doorctl.sync.guard import guard
 from doorctl.sync.receive import Terms
-from doorctl.web.alarms import TABLE, StandingAlarms, WebsAlarms
+from doorctl.web.alarms import TABLE, WebsAlarms
 from doorctl.web.application import application
-from doorctl.web.branch_thread import BranchThread, WebsAudit, result_of
-from doorctl.web.frame import Frame
+from doorctl.web.branch_thread import BranchThread, WebsAudit
 from doorctl.web.inspection import Inspection
 from doorctl.web.listener import Listener, listen
-from doorctl.web.page_pool import PagePool
-from doorctl.web.panel import PAGE, Panel
 from doorctl.web.pushes import Pushes
 from doorctl.web.reception import Reception
-from doorctl.web.refusals import Refusals
-from doorctl.web.rendering import Templates
 from doorctl.web.serving import Server
-from doorctl.web.shared_pages import shared_routes
-from doorctl.web.signing_in import SigningIn
-from doorctl.web.staff.accounts import accounts_pages
-from doorctl.web.staff.audit import audit_pages
-from doorctl.web.staff.bans import BansPages
-from doorctl.web.staff.calendar import CalendarPages
-from doorctl.web.staff.entrance import Elsewhere, Entrance
-from doorctl.web.staff.holds import hold_pages
-from doorctl.web.staff.log import log_pages
-from doorctl.web.staff.log_events import LogEvents
-from doorctl.web.staff.now import now_pages
-from doorctl.web.staff.passes import PassesPages
-from doorctl.web.staff.people import people_pages
-from doorctl.web.staff.statistics import Kept, statistics_pages
-from doorctl.web.staff.why import why_pages
 from doorctl.web.tls import authority_of, refuse_unusable
-from doorctl.web.watching import LOOK_S, CertificateWatch, WatchingPages
-
-# Builds the pages of the web process: the frame around them, and each with its service.
-
-SCREEN: Final = "screen.html"
-"""In `storage.directory`: the page that the screen's browser starts with, where it has keys."""
-
-_PAGE = (
-    '<!DOCTYPE html><title>doorctl</title><form method="post" action="{}">'
-    '<input type="hidden" name="key" value="{}"><button>doorctl</button></form>'
-    "<script>document.forms[0].submit()</script><!-- {} -->\n"
-)
-"""It sends the secret as a form: an address stands in a history, and may stand in a log."""
-
-_WRITTEN = re.compile(r'action="([^"]+)".* value="([\w-]+)".*<!-- (\S+) -->')
-
-
-def opened_with(config: Config, boot_id: str) -> str:
-    """Return the secret that opens the screen, from the file that its browser starts with.
-
-    Everybody on this machine can read an address on a command line. The file stays, so that a web
-    process that starts again finds the screen as it was, until the machine starts again; delete it
-    to have another secret made earlier.
-    """
-    path = config.storage.directory / SCREEN
-    scheme = "https" if config.web.tls.wanted else "http"
-    address = f"{scheme}://127.0.0.1:{config.web.port}{PAGE}"
-    secret, written = secrets.token_urlsafe(16), ""
-    with suppress(OSError, UnicodeDecodeError):
-        written = path.read_text(encoding="ascii")
-    earlier = _WRITTEN.search(written)
-    if earlier is not None and (earlier[1], earlier[3]) == (address, boot_id):
-        secret = earlier[2]
-    page = _PAGE.format(address, secret, boot_id)
-    if written == page:
-        return secret
-    # On a disk that is full the screen has no keys until it is not, and all else goes on.
-    with suppress(OSError):
-        path.unlink(missing_ok=True)
-        create_private(path, page.encode())
-    return secret
-
-
-def offered(languages: Languages, codes: tuple[str, ...]) -> Languages:
-    """Return the languages to choose from on the screen: the branch's own, then those of `codes`.
-
-    Raises ConfigError: one of them has no catalogue.
-    """
-    if not codes:
-        return languages
-    if missing := [code for code in codes if code not in languages.known]:
-        there = ", ".join(languages.known)
-        what = f"there is no catalogue for {', '.join(missing)}; there are {there}"
-        raise ConfigError("the configuration", [Problem("panel.languages", what)])
-    own = languages.first
-    known = {code: languages.known[code] for code in (own.code, *codes)}
-    return Languages(MappingProxyType(known))
-
-
-@dataclass(frozen=True, slots=True)
-class Pages:
-    """Every page, and what they have in common."""
-
-    routes: tuple[BaseRoute, ...]
-    frame: Frame
-    panel: Panel
-    events: LogEvents
-    kept: Kept
-
-    def warm_up(self) -> None:
-        """Make ready what a first visitor would wait for."""
-        self.frame.templates.compile_all()
-        # Adding up years takes half a second; on the same heap that is given back afterwards.
-        with suppress(StoreError):
-            statistics(self.frame.app, None, None, self.kept)
-
-    def stop(self) -> None:
-        """End the streams, so that the server can end; from any thread."""
-        self.panel.stop()
-        self.events.stop()
-
-
-def pages(
-    app: App, log: EventLog, branch: BranchThread, alarms: StandingAlarms, stack: ExitStack
-) -> Pages:
-    """Return every page of a branch. Raises ConfigError: a catalogue can't be used."""
-    config, clock = app.config, app.clock
-    signing_in = SigningIn(app, branch)
-    stack.callback(signing_in.close)
-    frame = _frame(app, log, signing_in, branch, stack)
-    panel = Panel(
-        PanelOverSocket(config.control.socket),
-        config,
-        offered(frame.languages, config.panel.languages),
-        frame.templates,
-        secret=opened_with(config, clock.boot_time().boot_id) if config.keys_on_screen else "",
-        reaches=alarms.reach,
-    )
-    kept, events = Kept(), LogEvents(frame)
-    routes = (
-        *shared_routes(frame),
-        *Entrance(frame, signing_in, _elsewhere(SignInParts(frame, signing_in))).routes(),
-        *now_pages(frame, alarms),
-        *log_pages(frame),
-        *events.routes(),
-        *why_pages(frame),
-        *BansPages(frame).routes(),
-        *PassesPages(frame).routes(),
-        *CalendarPages(frame).routes(),
-        *statistics_pages(frame, kept),
-        *people_pages(frame),
-        *hold_pages(frame),
-        *audit_pages(frame),
-        *accounts_pages(frame),
-        *panel.routes(),
-        *WatchingPages(app, frame.pool).routes(),
-        *further_pages(PageParts(app, frame, alarms)),
-    )
-    return Pages(routes, frame, panel, events, kept)
-
-
-def _elsewhere(parts: SignInParts) -> Elsewhere | None:
-    ways = (extra.elsewhere for extra in used(parts.frame.app.config))
-    return next((way(parts) for way in ways if way is not None), None)
-
-
-def further_pages(parts: PageParts) -> Iterator[BaseRoute]:
-    """Yield the pages of extras."""
-    for extra in used(parts.app.config):
-        if extra.pages is not None:
-            yield from extra.pages(parts)
-
-
-def _frame(
-    app: App, log: EventLog, signing_in: SigningIn, branch: BranchThread, stack: ExitStack
-) -> Frame:
-    config = app.config
-    pool = PagePool()
-    stack.callback(pool.close)
-    return Frame(
-        app=app,
-        languages=languages(config.branch.language, config.web.catalogues),
-        sessions=signing_in,
-        refused=Refusals(branch, app.clock).note,
-        templates=Templates(*folders(config)),
-        pool=pool,
-        log=log,
-        encrypted=encrypted(config),
-    )
-
-
-def encrypted(config: Config) -> bool:
-    """Tell whether browsers reach the pages by HTTPS: ours, or that of a proxy in front."""
-    return config.web.tls.wanted or config.web.allow_plain
-
-
-# The round that forgets a register which nobody confirms.
+from doorctl.web.watching import LOOK_S, CertificateWatch
+from doorctl.wiring.pages import Pages, encrypted, pages
+from doorctl.wiring.web_answers import answers_of_library, serve_answers, webs_answers
 
 PAUSE_S = 600.0
 
@@ -271,32 +79,6 @@ def expiry(
         log=log,
     )
     return regular("patrons", going.turn, PAUSE_S, log).going(cache.close)
-
-
-# What the web process does for a person's rights: it owns the register and ``branch.db``.
-
-
-def webs_answers(branch: BranchThread, worker: Executor, register: PatronCacheWriter) -> Answers:
-    """Return the web process's answers about a person's rights.
-
-    `register` belongs to the one thread of `worker`.
-    """
-
-    def rights(request: SubjectRequest) -> Done[PartErased]:
-        about, by, why = request.subject, request.by, request.why
-        return Done(
-            branch.run(
-                lambda opened, moment: erase_rights(
-                    opened.writer, about, request.epoch, by, moment, why=why
-                )
-            )
-        )
-
-    def patron(request: SubjectRequest) -> Done[PartErased]:
-        job = partial(erase_patron, register, request.subject)
-        return Done(worker.submit(job).result())
-
-    return {**ERASE_RIGHTS.answered(rights), **ERASE_PATRON.answered(patron)}
 
 
 JOURNAL = "pushes-to-note.json"
@@ -427,7 +209,7 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
         **TRUST_WEBS_CLOCK.answered(lambda _nothing: believes(clock)),
         **answers_of_library(config, clock, log, worker=worker, writer=reception.writer),
     }
-    _answer(config, answers, log, stack)
+    serve_answers(config, answers, log, stack)
     start_jobs(JobParts(config, clock, log, branch.write, stack))
     stack.enter_context(expiry(reception, worker, log))
     share = partial(_share, config, branch)
@@ -482,39 +264,6 @@ def _server(process: _Process, pushes: Pushes, shown: Pages, log: EventLog) -> S
     )
 
 
-def answers_of_library(
-    config: Config,
-    clock: Clock,
-    log: EventLog,
-    *,
-    worker: Executor,
-    writer: PatronCacheWriter,
-    limit_s: float = WRITE_LIMIT_S,
-) -> Answers:
-    """Return web's answers to the door about the library system.
-
-    None where there is none; nor where its password or certificate can't be read: that is alarmed,
-    and the branch goes on without it until web is started again. `writer` belongs to the one thread
-    of `worker`, for which it waits `limit_s` seconds at most.
-    """
-    client = next((extra.library for extra in used(config) if extra.library), None)
-    if client is None:
-        return {}
-    from doorctl.sources.library_limiter import LibraryLimiter
-
-    try:
-        system = client(config.lms, clock)
-    except KeyFileError as err:
-        log.emit("alarm", kind="library_silent", why=str(err))
-        return {}
-    limiter = LibraryLimiter(system, clock, log, pause_s=config.lms.pause_min * 60)
-
-    def keep(row: SealedRow, **days: Any) -> None:
-        result_of(worker.submit(writer.keep, row, **days), limit_s)
-
-    return library_answers(limiter.ask, keep)
-
-
 def start_jobs(parts: JobParts) -> None:
     """Have the jobs of extras run on threads that end with the parts' stack."""
     for extra in used(parts.config):
@@ -547,22 +296,6 @@ def _share(config: Config, branch: BranchThread, elsewhere: dict[str, int]) -> d
     branch.run(lambda opened, moment: opened.writer.keep_wrong_pins(elsewhere, moment))
     with closing(VisitHistory(config.storage.visits_db)) as visits:
         return visits.many_wrong_pins(TOLD_FROM, MOST_PATRONS)
-
-
-def _answer(config: Config, answers: Answers, log: EventLog, stack: ExitStack) -> None:
-    def failed(kind: str) -> None:
-        why = f"control: a fault of doorctl's own ({kind})"
-        log.emit("alarm", kind="rounds_failing", why=why)
-
-    failing = AlarmOnce(log, "control_failing")
-    try:
-        server = ControlServer(config.web.socket, answers, "web", failed)
-    except StoreError as err:
-        failing.tell(str(err))
-        return
-    failing.tell(None)
-    server.start()
-    stack.callback(server.stop)
 
 
 def _reception(config: Config, clock: Clock, log: EventLog, stores: ExitStack) -> Reception:

@@ -42,7 +42,8 @@ from doorctl.store.tables import to_ms
 from doorctl.store.visit_purge import purge
 from doorctl.store.visits import VisitStore
 from doorctl.sync.exchange import MOST_PATRONS
-from doorctl.wiring.sync import Wishes, push
+from doorctl.wiring.outbox import Wishes
+from doorctl.wiring.sync import push
 from tests.benchmark.figures import NS_PER_MS, Figure, Plan
 from tests.benchmark.lanes import running
 from tests.benchmark.pages import cpu_clock, signed_in

@@ -50,7 +50,7 @@ from doorctl.store.visits import VisitStore
 from doorctl.sync.guard import unguarded
 from doorctl.sync.receive import Push
 from doorctl.web.branch_thread import BranchThread
-from doorctl.wiring.web import webs_answers
+from doorctl.wiring.web_answers import webs_answers
 from tests.rpc.serving import plain
 from tests.services.branches import ban_card, initialised
 from tests.store.samples import files_of

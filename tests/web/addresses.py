@@ -14,7 +14,7 @@ from doorctl.lookup.configured import system_clock
 from doorctl.lookup.numbers import DoorsNumbers
 from doorctl.web.alarms import WebsAlarms
 from doorctl.web.branch_thread import BranchThread
-from doorctl.wiring.web import Pages, pages
+from doorctl.wiring.pages import Pages, pages
 from tests.fakes.event_log import FakeEventLog
 
 

@@ -44,7 +44,8 @@ from doorctl.store.tombstones import StoredErasures
 from doorctl.web.alarms import WebsAlarms
 from doorctl.web.branch_thread import BranchThread
 from doorctl.web.headers import Headed, SameOrigin
-from doorctl.wiring.web import pages, webs_answers
+from doorctl.wiring.pages import pages
+from doorctl.wiring.web_answers import webs_answers
 from tests.browser.house import PASSWORD, keep_records, live_through
 from tests.fakes.event_log import FakeEventLog
 from tests.web.addresses import addresses

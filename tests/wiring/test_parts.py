@@ -33,7 +33,8 @@ from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, open_or_create_branch
 from doorctl.store.visits import VisitStore, create_visits
 from doorctl.wiring.door import day_rules
-from doorctl.wiring.web import answers_of_library, start_jobs
+from doorctl.wiring.web import start_jobs
+from doorctl.wiring.web_answers import answers_of_library
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.memory_store import MemoryPatrons

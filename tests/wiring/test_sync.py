@@ -35,7 +35,7 @@ from doorctl.sync.delivery import Delivery
 from doorctl.sync.exchange import is_senders
 from doorctl.sync.push import Refreshed
 from doorctl.sync.sender_alarms import Book
-from doorctl.wiring import sync
+from doorctl.wiring import outbox, sync, sync_alarms, sync_keys
 from tests.fakes.clock import FakeClock
 from tests.notices.mail_server import Mailroom, mail_server
 from tests.sources.http_server import Script, serving
@@ -81,7 +81,7 @@ class Server:
 
         self.found, deliveries = sync.push(
             self.config,
-            sync.Wishes(dry_run=dry_run),
+            outbox.Wishes(dry_run=dry_run),
             self.clock,
             on_progress=sealing,
             on_refreshed=lambda _: None,
@@ -98,7 +98,7 @@ class Server:
 
     def tell_failure(self) -> None:
         """Tell as systemd's OnFailure= does."""
-        sync.tell_failure(self.config, self.clock, on_unsent=self.unsent.append)
+        sync_alarms.tell_failure(self.config, self.clock, on_unsent=self.unsent.append)
 
     @property
     def mailed(self) -> list[str]:
@@ -152,7 +152,7 @@ url = "http://127.0.0.1:{oest_port}"
 """
         )
         config = load(tmp_path / "sync.toml")
-        sync.initialise(config)
+        sync_keys.initialise(config)
         server = Server(tmp_path, room, hook, oest, config)
         server.take()
         yield server
@@ -168,7 +168,7 @@ def town(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
             directory.mkdir()
             (directory / "installation.key").write_bytes(key.read_bytes())
             (directory / "installation.key").chmod(0o600)
-            public = sync.public_key_file(_sync(server.config))
+            public = sync_keys.public_key_file(_sync(server.config))
             branch = Branch(
                 directory,
                 f"branch.id={name}",

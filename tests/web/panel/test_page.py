@@ -38,7 +38,7 @@ from doorctl.core.errors import ConfigError
 from doorctl.core.language import languages
 from doorctl.doord.controller import panel_rules
 from doorctl.web.headers import POLICY
-from doorctl.wiring.web import SCREEN, offered, opened_with
+from doorctl.web.screen import SCREEN, offered, opened_with
 from tests.web.panel.screens import IDLE, PHONE, SHOWING, STATES, Stage, showing
 
 THERE = {"lang": "en", "since": "4"}
