@@ -36,7 +36,8 @@ def demo(once: bool, port: int) -> None:
     """
     from signal import SIGHUP, SIGTERM, default_int_handler, signal
 
-    from doorctl.demo.evening import Paper, spend
+    from doorctl.demo.evening import spend
+    from doorctl.demo.paper import Paper
 
     # As Ctrl-C, so that the door is stopped and the directory removed.
     for number in (SIGTERM, SIGHUP):

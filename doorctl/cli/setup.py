@@ -92,7 +92,7 @@ def setup(config_path: Path, overrides: tuple[str, ...], file: Path | None, root
     """Ask or read, then do; the text for people is HELP."""
     if os.geteuid() != ROOT:
         raise InputError("setup writes what is root's; run it as root: sudo doorctl setup")
-    from doorctl.demo.door import shipped
+    from doorctl.config.shipped import shipped
 
     for number in (SIGTERM, SIGHUP):
         signal(number, _stop)

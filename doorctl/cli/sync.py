@@ -76,7 +76,7 @@ def init(config_path: Path, overrides: tuple[str, ...]) -> None:
     Overwrites nothing: if the signing key or the outbox is there already, nothing is changed.
     """
     if str(config_path) != DEFAULT_CONFIG and not config_path.exists():
-        from doorctl.demo.door import shipped
+        from doorctl.config.shipped import shipped
         from doorctl.store.keys import put
 
         text, _, _ = shipped("sync.toml").read_text(encoding="utf-8").partition("[[sync.targets]]")

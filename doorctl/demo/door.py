@@ -1,4 +1,4 @@
-"""The real door process on pseudo-terminals and mock pins, and what can be seen and done at it."""
+"""The real door process on pseudo-terminals and mock pins."""
 
 from __future__ import annotations
 
@@ -10,28 +10,17 @@ import subprocess
 import sys
 import threading
 import tty
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from enum import Enum
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from gpiozero.pins.mock import MockPin
 
-import doorctl
-from doorctl.access.panel import PanelState
-from doorctl.access.patron import Reason
-from doorctl.config.tables import Gpio
-from doorctl.core.errors import DeviceError, NotAnsweringError, StoreError
+from doorctl.core.errors import DeviceError, NotAnsweringError
 from doorctl.demo import TETHERED, tether
-from doorctl.demo.patrons import Role, Scene
 from doorctl.store.door_log import VisitHistory
-
-# A pseudo-terminal that can be unplugged and come back under the same name, like a USB reader.
 
 
 class Plug:
@@ -348,24 +337,12 @@ def last_line(written: str) -> str:
     return written.strip().rpartition("\n")[2].removeprefix("doorctl: ")
 
 
-def shipped(name: str) -> Path:
-    """Return a file of ``config/``, from a checkout or a wheel; StoreError if neither has it."""
-    checkout = Path(doorctl.__file__).parent.parent / "config" / name
-    if checkout.exists():
-        return checkout
-    # The wheel's own record knows where it is under --user, --prefix and --target as well.
-    for file in metadata.files("doorctl") or ():
-        if file.match(f"share/doorctl/{name}"):
-            return Path(str(file.locate())).resolve()
-    raise StoreError(f"{name} is missing from this installation; install doorctl again")
-
-
-# The real door process loads :class:`ReportingPin` by gpiozero's own way for other mock pins, an
-# entry point and ``GPIOZERO_MOCK_PIN_CLASS``, and writes into a pipe that the demo reads.
-
-
 class ReportingPin(MockPin):  # type: ignore[misc] # gpiozero has no types
-    """Write ``<pin> <level>`` for each change; the door goes on if the demo no longer reads."""
+    """Write ``<pin> <level>`` for each change; the door goes on if the demo no longer reads.
+
+    The real door process loads it by gpiozero's own way for other mock pins, an entry point and
+    ``GPIOZERO_MOCK_PIN_CLASS``. The demo reads the pipe that it writes into.
+    """
 
     def _set_state(self, value: Any) -> None:
         super()._set_state(value)
@@ -377,211 +354,3 @@ class ReportingPin(MockPin):  # type: ignore[misc] # gpiozero has no types
         # gpiozero keeps every state of a mock pin: 0.25 KiB for each visit (measured in a soak).
         del self.states[:-1]
         return changed
-
-
-# All that the drawn door shows comes from the real one: pins, log lines, screen, door log.
-
-MOST_VISITS = 12
-MOST_LINES = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One attempt, as staff see it; `card` is the pseudonym in the door log, None for no card."""
-
-    at: datetime
-    reason: Reason
-    card: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """Everything that can be seen at one moment; visits and lines have the newest first.
-
-    `lit` are those of green, red, buzzer and relay that are on; most of the buzzer's `beeps` are
-    shorter than a look. `screen` is None while the door does not say what it shows, `staff_pages`
-    0 while they are not there, and `hurdle` says why.
-    """
-
-    lit: frozenset[str] = frozenset()
-    beeps: int = 0
-    screen: PanelState | None = None
-    plugs: frozenset[str] = frozenset()
-    scene: Scene | None = None
-    visits: tuple[Seen, ...] = ()
-    lines: tuple[str, ...] = ()
-    staff_pages: int = 0
-    hurdle: str = ""
-
-
-class Window:
-    """Holds the `sight` of this moment; where nothing changed it is equal. Thread-safe.
-
-    `card_of` returns the pseudonym of an attempt's card in the door log.
-    """
-
-    def __init__(self, gpio: Gpio, card_of: Callable[[int], str | None]) -> None:
-        names = {
-            gpio.green_pin: "green",
-            gpio.red_pin: "red",
-            gpio.buzzer_pin: "buzzer",
-            gpio.relay_pin: "relay",
-        }
-        self._names = {f"GPIO{pin}": name for pin, name in names.items()}
-        self._card_of = card_of
-        self._lock = threading.Lock()
-        self.sight = Sight()
-
-    def change(self, step: Callable[[Sight], Sight]) -> None:
-        """Replace the sight by what `step` makes of it."""
-        with self._lock:
-            self.sight = step(self.sight)
-
-    def pin(self, name: str, high: bool) -> None:
-        """Note that the door has set a pin."""
-        if what := self._names.get(name):
-            self.change(lambda sight: _driven(sight, what, high))
-
-    def line(self, line: Line) -> None:
-        """Note a log line of the door."""
-        seen = (self._visit(line),) if line["event"] == "decision" else ()
-        self.change(
-            lambda sight: replace(
-                sight,
-                lines=(as_written(line), *sight.lines)[:MOST_LINES],
-                visits=(*seen, *sight.visits)[:MOST_VISITS],
-            )
-        )
-
-    def plugged(self, what: str, is_in: bool) -> None:
-        """Note whether the reader or the keypad is plugged in."""
-        self.change(
-            lambda sight: replace(
-                sight, plugs=sight.plugs | {what} if is_in else sight.plugs - {what}
-            )
-        )
-
-    def note(self, **what: Any) -> None:
-        """Note the new value of some of the fields of `Sight`, such as ``screen=``."""
-        self.change(lambda sight: replace(sight, **what))
-
-    def _visit(self, line: Line) -> Seen:
-        at = datetime.fromisoformat(line["at"])
-        return Seen(at, Reason(line["reason"]), self._card_of(line["attempt"]))
-
-
-def _driven(sight: Sight, what: str, high: bool) -> Sight:
-    if high == (what in sight.lit):
-        return sight
-    lit = sight.lit | {what} if high else sight.lit - {what}
-    return replace(sight, lit=lit, beeps=sight.beeps + (high and what == "buzzer"))
-
-
-PROMPT_LIMIT_S = 20.0
-"""Longest wait for the door to ask for a PIN."""
-
-KEY_S = 0.25
-"""Between two keys that the demo types: visible, and as fast as people type."""
-
-DEAD_S = 2.0
-"""How long a killed door stays dead, as in its unit: to be seen."""
-
-PLUGS = ("reader", "keypad")
-KEYS = frozenset("0123456789#*")
-
-
-class Deed(Enum):
-    """How an act at the door ended; the values are the page's own names of a notice."""
-
-    DONE = "done"
-    BUSY = "busy"
-    UNPLUGGED = "unplugged"
-    NOT_ASKED = "not_asked"
-
-
-class Hands:
-    """Acts at the door. Thread-safe; an act during another one is refused, not queued.
-
-    Who has taken `lock` has the door; it may be released from another thread.
-    """
-
-    def __init__(self, stage: Stage, window: Window) -> None:
-        self._stage = stage
-        self._window = window
-        self.lock = threading.Lock()
-
-    @contextmanager
-    def turn(self) -> Iterator[bool]:
-        """Take the door for the block if it is free, and yield whether it was; never wait."""
-        ours = self.lock.acquire(blocking=False)
-        try:
-            yield ours
-        finally:
-            if ours:
-                self.lock.release()
-
-    def swipe(self, data: bytes) -> Deed:
-        """Pull a card through the reader."""
-        return self._alone(lambda: self._send(self._stage.reader, data))
-
-    def swipe_and_type(self, role: Role) -> Deed:
-        """Pull a card through the reader and type its PIN once the door asks for it."""
-        return self._alone(lambda: self._swipe_and_type(role))
-
-    def press(self, key: str) -> Deed:
-        """Press one of :data:`KEYS`."""
-        return self._alone(lambda: self._send(self._stage.keypad, key.encode()))
-
-    def plug(self, what: str, *, is_in: bool) -> Deed:
-        """Pull the reader's or the keypad's plug, or put it in; no change if it is so already."""
-        return self._alone(lambda: self._move(what, is_in=is_in))
-
-    def kill(self) -> Deed:
-        """Kill the door's process and start it again, as systemd would.
-
-        Return when it is ready; NotAnsweringError if it does not start again.
-        """
-        return self._alone(self._kill)
-
-    def plug_in(self) -> None:
-        """Plug in all that is out; only for the caller who has the turn."""
-        for what in PLUGS:
-            self._move(what, is_in=True)
-
-    def _alone(self, act: Callable[[], Deed]) -> Deed:
-        with self.turn() as ours:
-            return act() if ours else Deed.BUSY
-
-    def _swipe_and_type(self, role: Role) -> Deed:
-        if (done := self._send(self._stage.reader, role.swipe)) is not Deed.DONE:
-            return done
-        try:
-            self._stage.wait_for_attempt(timeout_s=PROMPT_LIMIT_S)
-        except NotAnsweringError:
-            return Deed.NOT_ASKED
-        for key in role.pin:
-            done = self._send(self._stage.keypad, key.encode())
-            threading.Event().wait(KEY_S)
-        return done
-
-    def _kill(self) -> Deed:
-        self._stage.cut()
-        # The kernel releases its pins, and all is off.
-        self._window.note(lit=frozenset())
-        threading.Event().wait(DEAD_S)
-        self._stage.start_door()
-        return Deed.DONE
-
-    def _move(self, what: str, *, is_in: bool) -> Deed:
-        plug = self._stage.reader if what == "reader" else self._stage.keypad
-        if is_in:
-            plug.put_in()
-        else:
-            plug.pull()
-        return Deed.DONE
-
-    def _send(self, plug: Plug, data: bytes) -> Deed:
-        if not plug.is_in:
-            return Deed.UNPLUGGED
-        plug.send(data)
-        return Deed.DONE

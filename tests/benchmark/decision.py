@@ -20,8 +20,8 @@ from argon2.low_level import Type, hash_secret_raw
 
 from doorctl.access.patron import KEY_BYTES
 from doorctl.config import load
+from doorctl.config.shipped import shipped
 from doorctl.config.tables import Door
-from doorctl.demo.door import shipped
 from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
 from doorctl.devices.serial_line import BytesReceived
 from doorctl.doord.controller import KEYPAD, READER

@@ -13,8 +13,9 @@ from itertools import chain, cycle
 from pathlib import Path
 from typing import Self
 
+from doorctl.config.shipped import shipped
 from doorctl.core.errors import NotAnsweringError
-from doorctl.demo.door import LIMIT_S, Stage, shipped
+from doorctl.demo.door import LIMIT_S, Stage
 from doorctl.demo.patrons import write_feed
 from doorctl.ops.clock import utc_now
 from doorctl.store.door_log import VisitHistory

@@ -31,9 +31,10 @@ from doorctl.access.calendar import DaySource, Mode, ModeSpan, StoredDay
 from doorctl.access.patron import Patron, SealedRow, pin_check, row_key
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.config import Config
+from doorctl.config.shipped import shipped
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Pin
-from doorctl.demo.door import Stage, shipped
+from doorctl.demo.door import Stage
 from doorctl.doord.self_test import rules
 from doorctl.doord.stores import DoorStores
 from doorctl.lookup.app import App

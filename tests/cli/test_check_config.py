@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 from doorctl.cli.hours import calendar, mode
 from doorctl.cli.installation import check_config, init
 from doorctl.config import load
+from doorctl.config.shipped import shipped
 from doorctl.core.errors import ConfigError
 from doorctl.core.identity import unshared
-from doorctl.demo.door import shipped
 from tests.config.conftest import RIGHT
 
 WEB, DOOR, GROUP = 64001, 64002, 64003

@@ -27,12 +27,15 @@ import pytest
 
 from doorctl.admin.installation import initialise
 from doorctl.config import load
+from doorctl.config.shipped import shipped
 from doorctl.core.errors import DeviceError
 from doorctl.core.language import languages
-from doorctl.demo.door import Stage, shipped
-from doorctl.demo.evening import in_both, refuse_wrong_clock, visible
-from doorctl.demo.open_house import ABOUT, NOTICES
-from doorctl.demo.patrons import CAST, EVENING
+from doorctl.demo.door import Stage
+from doorctl.demo.evening import refuse_wrong_clock
+from doorctl.demo.page import ABOUT, NOTICES
+from doorctl.demo.paper import in_both, visible
+from doorctl.demo.patrons import CAST
+from doorctl.demo.scenes import EVENING
 from doorctl.web.headers import ALWAYS
 from tests.e2e.door import LEASH
 from tests.fakes.waiting import until

@@ -26,27 +26,12 @@ from doorctl.config.tables import Gpio, Visits
 from doorctl.core.errors import NotAnsweringError
 from doorctl.core.language import DANISH, own
 from doorctl.demo import evening, open_house
-from doorctl.demo.door import (
-    LIMIT_S,
-    MOST_LINES,
-    MOST_VISITS,
-    Line,
-    Plug,
-    Seen,
-    Stage,
-    Window,
-    Wires,
-)
-from doorctl.demo.evening import (
-    AGE,
-    AT_ONCE,
-    Forgotten,
-    Paper,
-    Player,
-    judge,
-    visible,
-)
-from doorctl.demo.patrons import ANNA, CAST, EVENING, Scene, Visit, comes, stripe
+from doorctl.demo.door import LIMIT_S, Line, Plug, Stage, Wires
+from doorctl.demo.evening import AGE, AT_ONCE, Forgotten, Player, judge
+from doorctl.demo.paper import Paper, visible
+from doorctl.demo.patrons import ANNA, CAST, stripe
+from doorctl.demo.scenes import EVENING, Scene, Visit, comes
+from doorctl.demo.window import MOST_LINES, MOST_VISITS, VisitShown, Window
 from doorctl.store.visit_purge import STEP
 
 FORGOTTEN = Forgotten(before=True, purge=None, after=False)
@@ -351,7 +336,7 @@ def test_a_decision_is_a_visit_and_old_ones_are_let_go() -> None:
 
     newest, before = seen.sight.visits[:2]
     assert (newest.reason, newest.card) == (Reason.CARD_UNREADABLE, None)
-    assert before == Seen(before.at, Reason.WRONG_PIN, "9cfa8b28")
+    assert before == VisitShown(before.at, Reason.WRONG_PIN, "9cfa8b28")
     assert (len(seen.sight.visits), len(seen.sight.lines)) == (MOST_VISITS, MOST_LINES)
 
 

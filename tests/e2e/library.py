@@ -14,7 +14,8 @@ from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from typing import Any, Generic, TypeVar
 
 from doorctl.access.patron import SealedRow
-from doorctl.demo.door import Line, shipped
+from doorctl.config.shipped import shipped
+from doorctl.demo.door import Line
 from tests.e2e.door import Door
 from tests.e2e.people import Person
 from tests.fakes.cards import sealed

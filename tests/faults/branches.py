@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from doorctl.access.patron import row_key
+from doorctl.config.shipped import shipped
 from doorctl.core.errors import DoorctlError
 from doorctl.core.moments import BootTime, ClockState, Moment
-from doorctl.demo.door import shipped
 from doorctl.privacy.retention import visible_since
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.keys import read_key

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from doorctl.config import load
+from doorctl.config.shipped import shipped
 from doorctl.core.errors import ConfigError, FeedError, ProblemsError
-from doorctl.demo.door import shipped
 from doorctl.sync.feed import read_feed
 
 EXAMPLE = shipped("demo.toml").read_bytes()

@@ -219,7 +219,7 @@ def test_the_program_in_it_runs(package: Package) -> None:
     code = f"import sys; sys.path.insert(0, {str(package.site)!r}); import doorctl.cli.app as a"
     for end in (
         "a.app(['--version'])",
-        "from doorctl.demo.door import shipped; shipped('demo.toml')",
+        "from doorctl.config.shipped import shipped; shipped('demo.toml')",
     ):
         command = (python, "-IS", "-c", f"{code}\n{end}")
         done = subprocess.run(command, capture_output=True, text=True, check=False)

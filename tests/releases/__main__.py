@@ -12,8 +12,9 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
+from doorctl.config.shipped import shipped
 from doorctl.core.identity import login
-from doorctl.demo.door import Stage, shipped
+from doorctl.demo.door import Stage
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, write_feed
 
 

@@ -15,7 +15,7 @@ import click
 import pytest
 
 from doorctl.cli.app import app
-from doorctl.demo.door import shipped
+from doorctl.config.shipped import shipped
 from tests.rootplay.play import ASKED, NOT_ASKED
 from tests.slices import WHOLE
 

@@ -9,8 +9,8 @@ from doorctl.access.patron import Patron, SealedRow, row_key
 from doorctl.access.rights import Ban, Pass
 from doorctl.admin.installation import initialise
 from doorctl.config import Config, load
+from doorctl.config.shipped import shipped
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
-from doorctl.demo.door import shipped
 from doorctl.lookup.app import App
 from doorctl.lookup.numbers import TakenAs, own_sealer
 from doorctl.services import deeds, rights

@@ -21,10 +21,10 @@ from doorctl.access.rights import Ban
 from doorctl.access.throttle import CardThrottle
 from doorctl.cli import patrons as commands
 from doorctl.config import Config
+from doorctl.config.shipped import shipped
 from doorctl.core.errors import AlreadyExistsError, DoorctlError, InputError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.core.moments import ClockState, Stamped
-from doorctl.demo.door import shipped
 from doorctl.lookup.app import App
 from doorctl.lookup.configured import system_clock
 from doorctl.lookup.numbers import own_sealer

@@ -22,8 +22,9 @@ import httpx2
 from doorctl.access.patron import Patron, SealedRow
 from doorctl.admin.installation import initialise
 from doorctl.config import load
+from doorctl.config.shipped import shipped
 from doorctl.demo import tether
-from doorctl.demo.door import Line, Wires, shipped
+from doorctl.demo.door import Line, Wires
 from doorctl.lookup.numbers import own_sealer
 from doorctl.store.sealer import ArgonSealer
 from doorctl.store.signing_keys import create_signing_key, read_signing_key

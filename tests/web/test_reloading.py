@@ -15,7 +15,7 @@ import httpx2
 import pytest
 
 from doorctl.config import load
-from doorctl.demo.door import shipped
+from doorctl.config.shipped import shipped
 from doorctl.wiring.web import _Process
 from tests.fakes.event_log import FakeEventLog, Field
 from tests.sources.http_server import Script, serving

@@ -16,8 +16,8 @@ from starlette.types import ASGIApp
 from doorctl.access.panel import OURS, Keys, Kind, PanelState
 from doorctl.access.panel_hours import Opens, Staffed
 from doorctl.config import Config, load
+from doorctl.config.shipped import shipped
 from doorctl.core.language import Languages, languages
-from doorctl.demo.door import shipped
 from doorctl.web.headers import Headed, SameOrigin
 from doorctl.web.panel import Panel
 from doorctl.web.rendering import StaticPages, Templates
