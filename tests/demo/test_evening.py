@@ -25,7 +25,7 @@ from doorctl.access.patron import Reason
 from doorctl.config.tables import Gpio, Visits
 from doorctl.core.errors import NotAnsweringError
 from doorctl.core.language import DANISH, own
-from doorctl.demo import evening, open_house
+from doorctl.demo import evening, house, open_house, page, paper, visitor
 from doorctl.demo.door import LIMIT_S, Line, Plug, Stage, Wires
 from doorctl.demo.evening import AGE, AT_ONCE, Forgotten, Player, judge
 from doorctl.demo.paper import Paper, visible
@@ -289,7 +289,7 @@ def told() -> Iterator[str]:
     """Yield every text that the demo tells: of the scenes, and those in the code."""
     for scene in EVENING:
         yield from (scene.title, scene.story)
-    for module in (evening, open_house):
+    for module in (evening, house, open_house, page, paper, visitor):
         for node in ast.walk(ast.parse(inspect.getsource(module))):
             if isinstance(node, ast.Call):
                 name = getattr(node.func, "attr", getattr(node.func, "id", None))

@@ -140,6 +140,7 @@ def test_no_client_is_left_out() -> None:
 
     assert files == {
         "doorctl/notices/mail.py",
+        "doorctl/notices/webhook.py",
         "doorctl/admin/backup.py",
         "doorctl/sources/branches.py",
         "doorctl/extras/fbs/client.py",

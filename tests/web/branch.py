@@ -26,6 +26,7 @@ from doorctl.config.shipped import shipped
 from doorctl.demo import tether
 from doorctl.demo.door import Line, Wires
 from doorctl.lookup.numbers import own_sealer
+from doorctl.store.connection import create_private
 from doorctl.store.sealer import ArgonSealer
 from doorctl.store.signing_keys import create_signing_key, read_signing_key
 from doorctl.sync.document import Kind
@@ -209,6 +210,13 @@ class Branch:
                 self.lines.append(line)
                 unheard.put(line)
         unheard.put(None)
+
+
+def asking_for_figures(directory: Path, word: str = "invented") -> str:
+    """Write the token of Prometheus, and return the setting that has the process give figures."""
+    path = directory / "metrics.token"
+    create_private(path, word.encode())
+    return f"metrics.token_file={path}"
 
 
 def rows(count: int, **patron: Any) -> list[SealedRow]:

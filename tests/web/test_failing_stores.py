@@ -38,7 +38,6 @@ from doorctl.rpc.door import TRUST_WEBS_CLOCK
 from doorctl.rpc.server import ControlServer
 from doorctl.services.deeds import OpenBranch
 from doorctl.store.branch_writer import BranchRecordsWriter
-from doorctl.store.connection import create_private
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.store.tombstones import StoredErasures
 from doorctl.web.alarms import WebsAlarms
@@ -49,7 +48,7 @@ from doorctl.wiring.web_answers import webs_answers
 from tests.browser.house import PASSWORD, keep_records, live_through
 from tests.fakes.event_log import FakeEventLog
 from tests.web.addresses import addresses
-from tests.web.branch import Branch, row
+from tests.web.branch import Branch, asking_for_figures, row
 
 NOW = datetime.now(ZoneInfo("Europe/Copenhagen"))
 NOW_MS = round(NOW.timestamp() * 1000)
@@ -244,11 +243,8 @@ HELD = ("attempts", "holds", "throttles", "wrong_pins")
 @contextmanager
 def served(directory: Path, *, door: bool) -> Iterator[Served]:
     """Serve a branch with a bit of everything."""
-    token = directory / "metrics.token"
-    create_private(token, TOKEN.encode())
-    branch = Branch(
-        directory, "policy.code_entry=true", "hours.source=staff", f"metrics.token_file={token}"
-    )
+    figures = asking_for_figures(directory, TOKEN)
+    branch = Branch(directory, "policy.code_entry=true", "hours.source=staff", figures)
     config = branch.config
     live_through(config, 1, [row(1).row_key])
     keep_records(config, row(1).row_key)
@@ -302,7 +298,10 @@ def served(directory: Path, *, door: bool) -> Iterator[Served]:
 
 def test_every_page_is_asked(tmp_path: Path) -> None:
     """A page that is new has to say here how it is asked."""
-    built = {f"{method} {path}" for method, path in addresses(Branch(tmp_path).config)}
+    built = {
+        f"{method} {path}"
+        for method, path in addresses(Branch(tmp_path, asking_for_figures(tmp_path)).config)
+    }
 
     assert set(ASKS) | ENDLESS == built
 

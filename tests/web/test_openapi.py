@@ -28,8 +28,7 @@ from tests.browser.house import PASSWORD, keep_records, live_through
 from tests.fakes.waiting import LIMIT_S
 from tests.slices import WHOLE
 from tests.web.addresses import addresses
-from tests.web.branch import Branch, row, rows
-from tests.web.conftest import Branches
+from tests.web.branch import Branch, asking_for_figures, row, rows
 
 if TYPE_CHECKING:
     # Each of pytest's processes collects this file, and one of them asks: two seconds each.
@@ -87,7 +86,8 @@ def operations() -> Iterator[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def branch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Branch]:
     """A web process with a bit of everything, whose door does not run."""
-    branch = Branch(tmp_path_factory.mktemp("openapi"))
+    directory = tmp_path_factory.mktemp("openapi")
+    branch = Branch(directory, asking_for_figures(directory))
     live_through(branch.config, 2, [row(1).row_key])
     keep_records(branch.config, row(1).row_key)
     branch.start()
@@ -114,9 +114,12 @@ def signed_in(branch: Branch, role: Role) -> str:
     return answer.headers["set-cookie"].partition(";")[0]
 
 
-def test_every_address_is_described(branches: Branches, operations: dict[str, Any]) -> None:
+def test_every_address_is_described(tmp_path: Path, operations: dict[str, Any]) -> None:
     """Each method of each address stands in the description, and nothing else does."""
-    built = {f"{method} {path}" for method, path in addresses(branches().config)}
+    built = {
+        f"{method} {path}"
+        for method, path in addresses(Branch(tmp_path, asking_for_figures(tmp_path)).config)
+    }
 
     assert set(operations) - MACHINES == built
     assert {*described()} == {*operations}

@@ -257,7 +257,7 @@ def test_several_alarms_each_say_their_name_and_what_to_do(client: Clients, app:
 
     assert ">Døren har stået åben for længe. 2 andre alarmer.</p>" in page
     assert len(lines) == 3
-    assert all("<b>" in line and "Gør sådan: " in line for line in lines)
+    assert all("<b" in line and "Gør sådan: " in line for line in lines)
     assert "Teknikken virker" not in page
     assert 'class="technology-alarmed">Teknik</span>' in page
 

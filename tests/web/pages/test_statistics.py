@@ -100,7 +100,7 @@ def test_years_of_hours_keep_no_other_page_waiting(
         """Gather them, and have each further step noted."""
         return Watched(gathered(*asked).counts)
 
-    monkeypatch.setattr(visits, "statistics", watched)
+    monkeypatch.setattr(statistics, "statistics", watched)
 
     assert client(app).get(f"/statistics{path}").status_code == 200
     assert threads == {"pages"}
