@@ -24,7 +24,7 @@ _PAGE = (
 )
 """It sends the secret as a form: an address stands in a history, and may stand in a log."""
 
-_WRITTEN = re.compile(r'action="([^"]+)".* value="([\w-]+)".*<!-- (\S+) -->')
+_WRITTEN = re.compile(r"""action="([^"]+)".* value="([\w-]+)".*<!-- (\S+) -->""")
 
 
 def opened_with(config: Config, boot_id: str) -> str:
