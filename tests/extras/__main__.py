@@ -40,11 +40,13 @@ def lives_without(names: Iterable[str]) -> str:
 
 @click.command()
 @click.argument("names", nargs=-1)
-def whole(names: tuple[str, ...]) -> None:
+@click.option("--draw", type=int, help="Only the extra that this number draws, alone; and all.")
+def whole(names: tuple[str, ...], draw: int | None) -> None:
     """Delete each extra, or those of these NAMES, alone; and all of them."""
     known = names or tuple(extra.name for extra in EXTRAS)
+    alone = known if draw is None else (known[draw % len(known)],)
     failed = False
-    for gone in (*((name,) for name in known), known):
+    for gone in (*((name,) for name in alone), known):
         began = time.monotonic()
         why = lives_without(gone)
         failed |= bool(why)
