@@ -261,12 +261,12 @@ def test_a_backup_while_all_runs_has_the_last_ban(card: Card) -> None:
     """What still lies in the WAL is in it; neither visits nor patrons are."""
     with card.door() as door:
         door.start()
-        card.call("bans", "add", "--patron-ref", "77", "--reason", "trial")
+        card.call("bans", "add", "--patron-ref", "9077001", "--reason", "trial")
         file = card.backup()
     card.throw_away()
     said = card.restore(file)
 
-    assert "77" in card.call("bans", "list", "--json").stdout
+    assert "9077001" in card.call("bans", "list", "--json").stdout
     assert {line.strip() for line in said.splitlines() if line.startswith("  ")} == {
         "branch.db",
         "doorctl.toml",
@@ -323,9 +323,9 @@ def test_a_living_installation_is_not_replaced_unless_told(card: Card) -> None:
     card.write_config()
     assert card.content() == before
 
-    card.call("bans", "add", "--patron-ref", "77", "--reason", "trial")
+    card.call("bans", "add", "--patron-ref", "9077001", "--reason", "trial")
     card.restore(file, "--replace")
-    assert "77" not in card.call("bans", "list", "--json").stdout
+    assert "9077001" not in card.call("bans", "list", "--json").stdout
 
 
 def test_what_is_no_whole_backup_changes_nothing(card: Card) -> None:
