@@ -10,6 +10,7 @@ from doorctl.accounts.throttle import (
     KEPT_MS,
     LONGEST_WAIT_S,
     MOST_ACCOUNTS,
+    NEWCOMERS_A_DAY,
     NONE,
     account_charged,
     account_wait_s,
@@ -19,6 +20,8 @@ from doorctl.accounts.throttle import (
     browser_cookie,
     browser_known,
     caller,
+    newcomer_charged,
+    newcomer_may,
 )
 from doorctl.core.moments import BootTime
 
@@ -180,3 +183,14 @@ def test_what_was_right_gives_back_one_failure_and_no_other() -> None:
 
     count = address_charged(address_refunded(count, START), START)
     assert address_wait_s(count, START) == ADDRESS_REFILL_MS // 1000
+
+
+def test_new_addresses_have_so_many_tries_a_day_at_an_account_that_waits() -> None:
+    """On end they have a hundred, and one more after each hundredth of a day."""
+    tries = NONE
+    for _ in range(NEWCOMERS_A_DAY):
+        assert newcomer_may(NONE, tries, at(1000))
+        tries = newcomer_charged(tries, at(1000))
+
+    assert not newcomer_may(NONE, tries, at(1000))
+    assert newcomer_may(NONE, tries, at(1000 + KEPT_MS / 1000 / NEWCOMERS_A_DAY))
