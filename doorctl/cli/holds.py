@@ -24,7 +24,7 @@ from doorctl.core.moments import Moment
 from doorctl.lookup.app import App
 from doorctl.lookup.configured import zone
 from doorctl.privacy.holds import LONGEST, Hold
-from doorctl.services import purging
+from doorctl.services import holds
 from doorctl.services import visits as log
 
 
@@ -56,7 +56,7 @@ def add_hold(
     moment = app.clock.moment()
     after = datetime.combine(last + ONE_DAY, time(), moment.local.tzinfo)
     window = (instant(since, moment), instant(to, moment, last=True))
-    added = purging.add_hold(app, Hold(*window, case, reason, after, app.by))
+    added = holds.add_hold(app, Hold(*window, case, reason, after, app.by))
     click.echo(f"Hold {added.number} holds until the end of {last}.")
 
 
@@ -65,7 +65,7 @@ def add_hold(
 @with_app
 def list_holds(app: App, as_json: bool) -> None:
     """List the holds, oldest first; a purge takes what is over."""
-    stored, moment = purging.stored_holds(app)
+    stored, moment = holds.stored_holds(app)
     print_list(
         (_hold_as_dict(held, moment) for held in stored),
         (_hold_as_line(held, moment) for held in stored),
@@ -79,7 +79,7 @@ def list_holds(app: App, as_json: bool) -> None:
 @with_app
 def lift_hold(app: App, number: int) -> None:
     """End the hold NUMBER now; the next purge takes what it held."""
-    purging.lift_hold(app, number)
+    holds.lift_hold(app, number)
     click.echo(f"Hold {number} is lifted.")
 
 
@@ -90,7 +90,7 @@ def lift_hold(app: App, number: int) -> None:
 @with_app
 def show_hold(app: App, number: int, why: str, as_json: bool) -> None:
     """List what the hold NUMBER holds; a card is a pseudonym."""
-    held = purging.show_hold(app, number, why)
+    held = holds.show_hold(app, number, why)
     if not held.in_force:
         click.echo(
             f"doorctl: hold {number} is over or the clock is not set, so only what any list "

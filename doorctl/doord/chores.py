@@ -37,7 +37,7 @@ from doorctl.ops.supervisor import SystemdSupervisor
 from doorctl.privacy.passages import OPENED, HourCount
 from doorctl.privacy.retention import PurgeReport
 from doorctl.rpc.status import Finding
-from doorctl.services.purging import Purging
+from doorctl.store.purging import Purging
 from doorctl.store.records import AuditRecords, LastBackup
 
 PING_EVERY_S = 5.0

@@ -52,13 +52,20 @@ from doorctl.doord.jobs import (
     StopRequested,
     Worker,
 )
+from doorctl.doord.retention_answers import erasure_answers, hold_answers
 from doorctl.doord.self_test import card_reader, rules
 from doorctl.doord.stores import STORES_LIMIT_S, DoorStores
 from doorctl.extras.extra import DoorParts, used
 from doorctl.lookup.app import App
 from doorctl.lookup.calendar import calendar_of
 from doorctl.lookup.config_changes import read_again, tell_changes, tell_taken
-from doorctl.lookup.configured import opened_on, system_clock, web_answers_s, work_directory
+from doorctl.lookup.configured import (
+    opened_on,
+    retention,
+    system_clock,
+    web_answers_s,
+    work_directory,
+)
 from doorctl.lookup.health import CHECK_SOCKET
 from doorctl.ops.logs import JsonLog
 from doorctl.ops.memory import return_large_blocks, share_one_heap, spare_the_collector
@@ -69,7 +76,7 @@ from doorctl.rpc.panel import PanelBoard, panel_answers
 from doorctl.rpc.question import Answers
 from doorctl.rpc.retention import PURGE
 from doorctl.rpc.server import ControlServer
-from doorctl.services.purging import Purging, doors_answers, forget_left, hold_answers
+from doorctl.store.purging import Purging, forget_left
 
 ASKING_STOP_S = 4.0
 """Longest wait at the end for a question to the library system that is under way."""
@@ -145,13 +152,16 @@ class _Door:
             self.config, self.event_queue, self.alarms.log, self.stack
         )
         self._log = log = stores.log
-        self._app = app = App(self.config, stores.clock)
+        self._app = App(self.config, stores.clock)
         self._purging = Purging(
-            app,
             stores.visits,
+            stores.clock,
+            self.config.storage,
+            kept_for=retention(self.config),
+            branch=self.config.branch.id,
             key=stores.key,
             run=stores.answer,
-            erased=partial(forget_left, app, stores.visits.open),
+            erased=partial(forget_left, self.config.storage.branch_db, stores.visits.open),
         )
         # Another first number in each run.
         self._board = PanelBoard(round(stores.clock.monotonic_s() * 1000) + 1)
@@ -347,11 +357,13 @@ class _Door:
         config, stores = self.config, self._stores
         answers: Answers = {
             **self._answers.answers(),
-            **PURGE.answered(self._purging.answer),
+            **PURGE.answered(
+                lambda it: self._purging.reported(proved=it.prove, believed=it.believe)
+            ),
             **hold_answers(self._app, stores.visits, stores.answer),
             **panel_answers(self._board, partial(press, panel_rules(config), self.event_queue)),
             **self.alarms.answers,
-            **doors_answers(
+            **erasure_answers(
                 stores.answer_soon, stores.visits.open, self._ledger.forget, stores.answer_by_worker
             ),
         }

@@ -38,14 +38,14 @@ from doorctl.doord.chores import (
 from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.jobs import EventQueue
 from doorctl.doord.stores import DoorStores
-from doorctl.lookup.app import App
+from doorctl.lookup.configured import retention
 from doorctl.ops.clock import SystemClock
 from doorctl.privacy.passages import LEAF, OPENED, HourCount
 from doorctl.privacy.retention import PurgeReport
 from doorctl.rpc.status import Finding
-from doorctl.services.purging import Purging
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.hourly import HourlyHistory
+from doorctl.store.purging import Purging
 from tests.doord.fake_door import FakeDoor
 from tests.fakes.event_log import FakeEventLog, Field
 from tests.fakes.loop import FakeSupervisor
@@ -215,8 +215,17 @@ def kept(
         stores = DoorStores(config, event_queue, log, stack)
         clock = HurriedClock("Europe/Copenhagen", "always", stores.clock.moment().local)
         stores.clock = clock
-        app, run = App(config, clock), stores.answer
-        purging = of(app, stores.visits, key=stores.key, run=run, erased=first)
+        run = stores.answer
+        purging = of(
+            stores.visits,
+            stores.clock,
+            config.storage,
+            kept_for=retention(config),
+            branch=config.branch.id,
+            key=stores.key,
+            run=run,
+            erased=first,
+        )
         chores = Chores(config, stores, purging, log)
         reader = SerialLine(
             "reader", str(directory / "away"), 9600, event_queue.put, event_queue.qsize

@@ -18,15 +18,18 @@ from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, InputError, KeyFileError, StoreError
 from doorctl.core.moments import ClockState, Moment, Stamped
 from doorctl.lookup.app import App
+from doorctl.lookup.configured import retention
 from doorctl.privacy.audit import KEPT, Action, Deed
 from doorctl.privacy.holds import Hold
 from doorctl.rpc.messages import Line
 from doorctl.rpc.server import ControlServer
 from doorctl.services import branch as audit
 from doorctl.services.cards import unlock
-from doorctl.services.purging import Purging, add_hold, lift_hold, purge_now
+from doorctl.services.holds import add_hold, lift_hold
+from doorctl.services.purging import purge_now
 from doorctl.services.status import status
 from doorctl.store.branch_writer import BranchRecordsWriter
+from doorctl.store.purging import Purging
 from doorctl.store.records import AuditTrail
 from doorctl.web import branch_thread
 from doorctl.web.branch_thread import BranchThread
@@ -142,7 +145,15 @@ def test_what_a_full_disk_kept_from_being_cleared_is_looked_for(config: Config) 
     clock, visits = FakeClock(), FullDisk()
     at = Stamped(START - timedelta(days=31), ClockState.TRUSTED, clock.boot_time())
     visits.open_attempt(Opened(1, at, KEY, None))
-    purging = Purging(App(config, clock), visits, key=None, run=at_once)
+    purging = Purging(
+        visits,
+        clock,
+        config.storage,
+        kept_for=retention(config),
+        branch=config.branch.id,
+        key=None,
+        run=at_once,
+    )
     with pytest.raises(StoreError):
         purging.purge()
 

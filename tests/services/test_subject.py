@@ -25,6 +25,7 @@ from doorctl.config.shipped import shipped
 from doorctl.core.errors import AlreadyExistsError, DoorctlError, InputError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.core.moments import ClockState, Stamped
+from doorctl.doord.retention_answers import erasure_answers
 from doorctl.lookup.app import App
 from doorctl.lookup.configured import system_clock
 from doorctl.lookup.numbers import own_sealer
@@ -40,7 +41,7 @@ from doorctl.services import cards as command_desk
 from doorctl.services import deeds
 from doorctl.services import subject as rights
 from doorctl.services.branch import change
-from doorctl.services.purging import doors_answers, purge_now
+from doorctl.services.purging import purge_now
 from doorctl.services.subject import Named
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, open_or_create_patrons
@@ -177,7 +178,7 @@ def start_door(config: Config, stack: ExitStack) -> None:
     worker = stack.enter_context(ThreadPoolExecutor(1))
     visits = worker.submit(VisitStore, config.storage.visits_db).result()
     stack.callback(lambda: worker.submit(visits.close).result())
-    answers = doors_answers(
+    answers = erasure_answers(
         lambda job: worker.submit(job).result(), lambda: visits, lambda _row_keys: None
     )
     serve(ControlServer(config.control.socket, answers), stack)

@@ -13,7 +13,7 @@ from doorctl.access.calendar import ONE_DAY
 from doorctl.accounts.roles import Permission
 from doorctl.core.errors import InputError
 from doorctl.privacy.holds import LONGEST_TEXT, Hold
-from doorctl.services import purging
+from doorctl.services import holds as service
 from doorctl.web.forms import Form
 from doorctl.web.frame import Frame, PageRequest
 from doorctl.web.staff import filled_in
@@ -45,19 +45,19 @@ def hold_pages(frame: Frame) -> tuple[BaseRoute, ...]:
 
 
 async def _add_hold(request: PageRequest, form: Form) -> Response:
-    await request.call(purging.add_hold, _wanted(form, request.words, request.today, request.by))
+    await request.call(service.add_hold, _wanted(form, request.words, request.today, request.by))
     return request.done(HOLDS, "added")
 
 
 async def _lift_hold(request: PageRequest) -> Response:
-    await request.call(purging.lift_hold, filled_in.row_number(request))
+    await request.call(service.lift_hold, filled_in.row_number(request))
     return request.done(HOLDS, "lifted")
 
 
 async def _visits(request: PageRequest) -> Response:
     """Show one page of a hold's attempts, oldest first, and where it is among all."""
     number = filled_in.row_number(request)
-    visits = (await request.call(purging.show_hold, number)).visits
+    visits = (await request.call(service.show_hold, number)).visits
     pages = max(1, -(-len(visits) // HOLD_ROWS))
     page = 1
     with suppress(InputError):
@@ -77,7 +77,7 @@ async def _visits(request: PageRequest) -> Response:
 async def _holds(
     request: PageRequest, form: Form | None = None, error: InputError | None = None
 ) -> Response:
-    holds, moment = await request.call(purging.stored_holds)
+    holds, moment = await request.call(service.stored_holds)
     return request.page(
         "holds.html",
         holds=[(hold, hold.in_force(moment)) for hold in holds],

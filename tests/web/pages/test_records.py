@@ -25,13 +25,13 @@ from doorctl.access.rights import Ban
 from doorctl.accounts.account import NOBODY, PROVIDER
 from doorctl.accounts.roles import Role
 from doorctl.core.masked import IdentifierKind
+from doorctl.doord.retention_answers import hold_answers
 from doorctl.lookup.app import App
 from doorctl.privacy.audit import SYNC, Action, Deed, Entry
 from doorctl.privacy.erasure import ALL_GONE, Erasure, HeldVisit, PartErased
 from doorctl.privacy.tables import BRANCH, VISITS
 from doorctl.rpc.server import ControlServer
-from doorctl.services import branch, purging, subject
-from doorctl.services.purging import hold_answers
+from doorctl.services import branch, holds, subject
 from doorctl.store.visits import VisitStore
 from doorctl.web.staff.audit import DETAILS, SHOWN, VALUES, audit_pages
 from doorctl.web.staff.holds import hold_pages
@@ -393,7 +393,7 @@ def test_a_hold_that_makes_no_sense(owned: App, wrong: dict[str, str], told: str
     answer = client(owned).post("/holds", data=HOLD | wrong)
 
     assert (answer.status_code, recorded(owned)) == (422, [])
-    assert purging.stored_holds(owned)[0] == ()
+    assert holds.stored_holds(owned)[0] == ()
     assert told in answer.text
     assert "UTC" not in answer.text
     for typed in (HOLD | wrong).values():
