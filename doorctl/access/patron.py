@@ -179,6 +179,9 @@ SENTENCES: dict[Reason, tuple[str, str]] = {
 }
 """One sentence for each reason, Danish first."""
 
+MADE_UP_REF = "sip2-"
+"""Begins the made-up number of a patron to whom the library system gave none: new each time."""
+
 
 @dataclass(frozen=True, slots=True)
 class SealedRow:

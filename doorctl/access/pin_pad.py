@@ -10,7 +10,6 @@ from doorctl.core.masked import Identifier, IdentifierKind, Pin
 
 ENTER = "#"
 
-
 CLEAR = "*"
 
 

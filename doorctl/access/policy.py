@@ -21,7 +21,6 @@ from doorctl.core.moments import Moment
 KNOWN_BLOCKS = frozenset({"O", "D", "S", "F", "U", "E", "W"})
 """Block codes that the library system documents; it says to read any other as "other reason"."""
 
-
 CLOCK_SLACK = timedelta(minutes=5)
 """How far a right clock may step back: time services step by less once they are synchronised."""
 

@@ -38,7 +38,6 @@ CODES_APART = 1000
 MIN_DIFFERENT_DIGITS = 4
 """111112 and 131313 are what people try first."""
 
-
 _DAY, _MONTH, _YEAR = "(0[1-9]|[12][0-9]|3[01])", "(0[1-9]|1[0-2])", "((19|20)?[0-9]{2})"
 _DATE = re.compile(f"{_DAY}{_MONTH}{_YEAR}|{_MONTH}{_DAY}{_YEAR}|{_YEAR}{_MONTH}{_DAY}")
 

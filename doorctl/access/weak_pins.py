@@ -19,7 +19,6 @@ from doorctl.core.masked import Identifier, IdentifierKind, Pin
 
 DIGITS = "0123456789"
 
-
 CENTURIES = ("19", "20")
 """Centuries in which a living person was born; the card does not show which."""
 

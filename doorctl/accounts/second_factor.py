@@ -25,14 +25,11 @@ from doorctl.core.moments import Moment
 
 RECOVERY_CODES = 10
 
-
 RECOVERY_BYTES = 15
 """120 random bits: what is stored of them need not be slow to make (OWASP ASVS 5.0 V6.5.2)."""
 
-
 WINDOW = 1
 """Steps of 30 seconds before and after: for a telephone's clock, and slow typing (RFC 6238)."""
-
 
 _SECRET = re.compile(r"[A-Z2-7]{32}")
 

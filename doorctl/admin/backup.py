@@ -58,20 +58,15 @@ MANIFEST, CONFIG, BRANCH, BESIDE, UNITS = (
 )
 """Names in a backup; the last two begin those of files beside the configuration and of drop-ins."""
 
-
 SYSTEMD = Path("/etc/systemd/system")
-
 
 LONGEST_FILE_BYTES = 4 * 1024 * 1024
 """Of a key, a certificate or a catalogue."""
 
-
 AGE_S, SEND_S, SILENCE_S = 300, 900, 60
 """Longest time to encrypt, to send, and to hear nothing of the other machine, seconds."""
 
-
 TOLD_CHARACTERS = 200
-
 
 SAY_NOTHING = ("age: report", "Connection closed")
 """Last lines of programs that have said why before them."""

@@ -13,9 +13,7 @@ from doorctl.core.errors import InputError
 MADE = ("self-signed", "request")
 """Certificates that are made here, with their key."""
 
-
 WEB_KEY, WEB_PEM = "web.key", "web.pem"
-
 
 DAYS_MADE = "1825"
 

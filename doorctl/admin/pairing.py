@@ -88,7 +88,6 @@ NO_CERTIFICATE: Final = (
 )
 """What reading a certificate raises where it is none, or says nothing of whom it is for."""
 
-
 Time = Annotated[datetime, Meta(tz=True)]
 Key = Annotated[bytes, Meta(min_length=KEY_BYTES, max_length=KEY_BYTES)]
 

@@ -151,7 +151,6 @@ PRIVATE = frozenset(
 DIGITS = 4
 """Of a PIN, where the configuration doesn't say."""
 
-
 EXAMPLES = {"branch.isil": "", "keypad.port": ""}
 """Keys of the packaged example that name another branch, with their defaults."""
 
@@ -165,7 +164,6 @@ BESIDE = {
 
 NEW = ("branch.name", "branch.id", "reader.port")
 """The same, where there is no default."""
-
 
 MAIL_PORTS: Mapping[str, int] = {"starttls": 587, "tls": 465, "none": 25}
 """The usual port of a mail server, by how it is spoken to."""

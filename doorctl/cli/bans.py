@@ -44,7 +44,6 @@ WHOM = {
 
 ALL_DAY = Span(0, DAY_MINUTES)
 
-
 ban_terms = together(
     click.option("--until", "last", type=ISO_DATE, help="The last day."),
     click.option("--days", type=click.IntRange(1, 3660), metavar="N", help="Or for how many days."),

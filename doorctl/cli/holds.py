@@ -19,7 +19,7 @@ from doorctl.cli.options import (
     why_option,
     with_app,
 )
-from doorctl.cli.visits import _visit_as_line
+from doorctl.cli.visits import visit_as_line
 from doorctl.core.moments import Moment
 from doorctl.lookup.app import App
 from doorctl.lookup.configured import zone
@@ -101,7 +101,7 @@ def show_hold(app: App, number: int, why: str, as_json: bool) -> None:
     at = ((visit, visit.at.astimezone(branch)) for visit in held.visits)
     print_list(
         map(log.as_dict, held.visits),
-        (f"{to:%Y-%m-%d} {_visit_as_line(visit, to, english=english)}" for visit, to in at),
+        (f"{to:%Y-%m-%d} {visit_as_line(visit, to, english=english)}" for visit, to in at),
         as_json=as_json,
         empty="no visits",
     )

@@ -126,12 +126,10 @@ UNHEARD = (
     "give alarms.email or alarms.webhook"
 )
 
-
 NAMELESS = (
     "{keys}: empty, so the letter of an access request, the notice at the door and the record of "
     "processing don't say who answers for the data; fill [controller]"
 )
-
 
 WEEKLESS = (
     'hours.source: "staff", and no usual week is set, so the door is closed to patrons until it '

@@ -25,7 +25,6 @@ from doorctl.core.identity import owner_of
 UNITS = ("doorctl-web", "doorctl-door")
 DATABASES = ("patrons.db", "branch.db", "visits.db")
 
-
 ASKED_AGAIN = {
     "patrons load": ("setup.feed",),
     "staff add": ("setup.account",),

@@ -47,7 +47,6 @@ from doorctl.services.rights import PassState, pass_state
 
 LABEL = "The association, firm or school and what it comes for; never a person's name."
 
-
 pass_terms = together(
     click.option("--from", "first_day", type=ISO_DATE, help="The first day; of a new one today."),
     click.option("--weekdays", type=DAYS, help="Such as mon,tue; of a new one all."),

@@ -18,14 +18,11 @@ from doorctl.services.branch import change
 
 ROLES = [role.value for role in Role]
 
-
 SHOWN_OF_ACCOUNT = "name", "shown", "disabled", "must_change", "second_factor", "role", "origin"
-
 
 role_option = click.option(
     "--role", required=True, type=click.Choice(ROLES), help="What the account may do."
 )
-
 
 stdin_option = click.option(
     "--password-stdin",
@@ -33,7 +30,6 @@ stdin_option = click.option(
     is_flag=True,
     help="Read the password from the first line of stdin instead of asking for it.",
 )
-
 
 must_change_option = click.option(
     "--must-change", is_flag=True, help="Have whoever signs in choose another password first."

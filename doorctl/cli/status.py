@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
 SOMETHING_STANDS = 3
 
-
 MARKS = {True: ("✓", "green"), False: ("✗", "red")}
-
 
 WORDS = {True: "ok", False: "fails"}
 
@@ -96,12 +94,10 @@ CLOCK = {
     "holdover": "The clock was right in this boot and runs on by itself; the door goes by it.",
 }
 
-
 LOCKED = (
     "Until then the door does not stand unlocked in staffed hours, and a card opens it: "
     "doorctl trust-clock, the overview, or a push of the patrons confirms it."
 )
-
 
 DOUBT = {
     "unset": "The clock is not set: cards open only where no hours count.",

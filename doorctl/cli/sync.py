@@ -44,7 +44,6 @@ out_option = click.option(
     "--out", type=FILE, required=True, metavar="FILE", help="The file to write, on a stick say."
 )
 
-
 TRY_AGAIN = 75
 """The exit code (``EX_TEMPFAIL`` of sysexits.h) after which systemd begins a push once more."""
 

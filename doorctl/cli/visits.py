@@ -56,10 +56,11 @@ def _by_days(shown: Sequence[Visit], branch: tzinfo, *, english: bool) -> Iterat
     for day, of_day in groupby(shown, key=lambda visit: visit.at.astimezone(branch).date()):
         yield click.style(day.isoformat(), bold=True)
         for visit in of_day:
-            yield _visit_as_line(visit, visit.at.astimezone(branch), english=english)
+            yield visit_as_line(visit, visit.at.astimezone(branch), english=english)
 
 
-def _visit_as_line(visit: Visit, local: datetime, *, english: bool) -> str:
+def visit_as_line(visit: Visit, local: datetime, *, english: bool) -> str:
+    """Return a visit as the list shows it, at its `local` time."""
     doubt = " " if visit.clock is ClockState.TRUSTED else "?"
     head = f"{local:%H:%M:%S}{doubt} {visit.attempt:5}  {visit.card or '-':8}"
     if visit.reason is None:

@@ -342,7 +342,7 @@ def reload(
         what = f"has no [{'], ['.join(gone)}] any more; restart if it is meant to have none"
         raise ConfigError(str(origin.path), [Problem("the file", what)])
     old, new = origin.values, read.values
-    other = {name: _when_absent(name) for name in old.keys() ^ new.keys()}
+    other = {name: when_absent(name) for name in old.keys() ^ new.keys()}
     changed = [
         name
         for name in {**old, **new}
@@ -362,7 +362,7 @@ def reload(
     return config, taken, [name for name in changed if name not in taken]
 
 
-def _when_absent(name: str) -> object:
+def when_absent(name: str) -> object:
     """Return what a key comes to whose table is not there; only an extra's is its default then."""
     table, _, leaf = name.rpartition(".")
     if name in LISTED:

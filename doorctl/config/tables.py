@@ -292,7 +292,6 @@ class Control:
 Tag = Annotated[str, Meta(pattern=r"^\S(.{0,30}\S)?\Z")]
 BlockCode = Annotated[str, Meta(pattern=r"^[A-Z0-9]{1,8}\Z")]
 
-
 PatronTag = Annotated[str, Meta(pattern=r"\A(?! )[^\x00-\x1f\x7f]{1,64}(?<! )\Z")]
 
 

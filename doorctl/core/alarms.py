@@ -93,7 +93,6 @@ NOT_SENT = "alarm_not_sent"
 DOOR_SILENT, DOOR_ANSWERS = "door_silent", "door_answers"
 TEST = "test"
 
-
 at_once, today, note = (partial(AlarmKind, urgency) for urgency in Urgency)
 """Make a kind that somebody has to look at by then."""
 

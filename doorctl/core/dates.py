@@ -1,4 +1,4 @@
-"""Dates and times as people write them; pages read a form's fields by `web.staff.filled_in`."""
+"""Dates and times as people write them."""
 
 from __future__ import annotations
 

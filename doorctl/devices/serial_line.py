@@ -59,7 +59,6 @@ FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 5.0
 """Pause after many: a busy or forbidden device is worth one try every five seconds."""
 
-
 Node = tuple[str, int, int, int]
 """The device at a path, links followed: its own path, device number, inode and ctime in ns, for a
 node that went and came back gets the same numbers. Another value means another device."""

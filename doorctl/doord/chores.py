@@ -49,7 +49,7 @@ WORKER_LIMIT_S = 60.0
 The jobs that a patron waits for take a second, or a few on a dying disk.
 """
 
-PURGE_LIMIT_S = 600.0
+PURGE_HANGS_S = 600.0
 """A purge may hold the worker this long: if killed, it would only begin again at the next start.
 
 5 million rows are 10 000 transactions of 20 ms on a slow card, and then a VACUUM (not measured).
@@ -72,7 +72,6 @@ never waits for one.
 
 KEEP_TIME_EVERY_S = 600.0
 """How often the high-water mark goes to disk; a power cut loses no more than this."""
-
 
 PULSE = "pulse"
 
@@ -419,7 +418,7 @@ class Housekeeping:
 
     def _what_is_stuck(self, now_s: float) -> str:
         since_s = self.chores.purging.since_s
-        if since_s is not None and now_s - since_s < PURGE_LIMIT_S:
+        if since_s is not None and now_s - since_s < PURGE_HANGS_S:
             self._answered_s = now_s
         if now_s - self._answered_s >= WORKER_LIMIT_S:
             return "the thread that reads and writes does not answer"
@@ -467,7 +466,6 @@ class Housekeeping:
 # night; a lasting fault is reported before a patron stands outside because of it.
 
 DAY_S = 86_400.0
-
 
 FAULTS: Mapping[str, float] = MappingProxyType(
     {

@@ -129,7 +129,6 @@ PostedEvent = (
 )
 EventQueue = queue.SimpleQueue[PostedEvent]
 
-
 Worker = WorkerThread[PostedEvent]
 """Does slow jobs in order, and posts to the loop what they return."""
 
@@ -507,7 +506,6 @@ ASKING_LIMIT = 2
 
 UNRECORDED_LIMIT = BACKLOG_LIMIT // 2
 """Jobs beyond which an unreadable card is not recorded, so that garbage turns no card away."""
-
 
 AGAIN_S = 1.0
 """A database that can't be read may be in the middle of a restore: it is read once more."""

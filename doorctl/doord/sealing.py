@@ -29,16 +29,13 @@ class Rate:
 
 _NUMBERS_REFUSED = "too many numbers were asked for at once; try again later"
 
-
 NUMBERS = Rate(10, 3.0, _NUMBERS_REFUSED)
 """At this rate all CPR numbers of one birth date take an hour, and those of a century some 35 000:
 more than staff ever need, and too few for a captured web process."""
 
-
 OWN_PINS = Rate(5, 5 / 3600, _NUMBERS_REFUSED)
 """A pass with a PIN of its own is rare. A thief of the register could compare the answers with
 it: all four-digit PINs of one known card take twelve weeks, and each answer is a trace."""
-
 
 NEW_CODES = Rate(20, 20 / 3600, "the door made too many codes just now; wait a few minutes")
 """More than an event needs; each is a line in the journal."""

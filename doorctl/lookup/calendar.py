@@ -19,7 +19,6 @@ from doorctl.config.hours import Opening, dated
 CLOSED_WEEK = ((),) * 7
 """Under the website's hours a date that it leaves out is closed."""
 
-
 NOT_KNOWN = Calendar(CLOSED_WEEK, known_until=date.min)
 """No date is known: closed to patrons, and a problem that is reported."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from doorctl.config import Config, reload
+from doorctl.config.loading import when_absent
 from doorctl.core.errors import (
     ConfigError,
     Problem,
@@ -65,13 +66,20 @@ def tell_changes(config: Config, path: Path, log: EventLog) -> None:
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         before = None
     last = now if before is None else before
-    for name in [key for key in {**last, **now} if last.get(key) != now.get(key)]:
-        old, new = (state.get(name, "absent") for state in (last, now))
+    for name in {**last, **now}:
+        old, new = (state.get(name) or _absent(name) for state in (last, now))
+        if old == new:
+            continue
         values = "" if name.partition(".")[0] in UNTOLD else f": {new}, it was {old}"
         log.emit("config", state="changed", why=f"{name}{values}")
     with suppress(OSError):
         if before != now:
             write_over(path, msgspec.json.encode(now))
+
+
+def _absent(name: str) -> str:
+    value = when_absent(name)
+    return "absent" if value is None else _as_text(name, value)
 
 
 def _as_text(name: str, value: object) -> str:

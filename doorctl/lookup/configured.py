@@ -22,10 +22,8 @@ from doorctl.store.hourly import HourlyHistory
 VIA_WEB_S = 0.5
 """What the way through the web process may add to the library system's own limit."""
 
-
 WEBS_CONFIG = "web-config.json"
 """In the storage directory once a web process has run at the branch: by which keys it began."""
-
 
 BACK_S = 0.25
 """How much sooner the door gives up on a web process that hangs than on the attempt.

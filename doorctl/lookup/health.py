@@ -41,7 +41,6 @@ CONFIRM = f"{kind_of(UNCONFIRMED).means} {kind_of(UNCONFIRMED).act}"
 MISSING = "register_missing"
 """Not an alarm's kind: a register that never came is nobody's fault yet."""
 
-
 UNREADABLE = "patron_cache_failing"
 SAME = ((TOO_OLD, OLD), (UNREADABLE, MISSING))
 """What says why nobody is let in -> what would only say the same in weaker words."""

@@ -9,10 +9,8 @@ import sys
 M_MMAP_THRESHOLD = -3
 """glibc's number for "blocks of this size and more are given back at once" (malloc.h)."""
 
-
 M_ARENA_MAX = -8
 """glibc's number for "at most so many heaps": a thread that gets one keeps what it needed."""
-
 
 LARGE_BLOCK_BYTES = 4 * 1024 * 1024
 """Less than Argon2's 19 MiB, more than anything else that the door asks for."""

@@ -82,7 +82,6 @@ class WorkerThread(Generic[PostedT]):
 AFTER_FAILURE_S = 60.0
 """A turn that fails by a bug of ours fails again at once: no use in filling the log."""
 
-
 STOP_S = 2.0
 """Longest wait at the end for a turn under way, such as a deletion or a question to the website.
 

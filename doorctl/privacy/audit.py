@@ -25,7 +25,6 @@ SYNC = "sync"
 
 NOT_A_NAME = "(not a name)"
 
-
 Details = Mapping[str, int | str]
 """An entry's details: numbers, dates and names of fields."""
 

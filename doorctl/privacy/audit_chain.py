@@ -21,10 +21,8 @@ from doorctl.core.errors import InputError
 SALT_BYTES = 32
 """The salt is as long as the hash, and of fixed length: so it can be told from the record."""
 
-
 ERASED = "subject_erased"
 """The action of an entry that says which records were erased for a person's sake."""
-
 
 _HEAD = re.compile(r"(0|[1-9][0-9]{0,17}):([0-9a-f]{64})")
 

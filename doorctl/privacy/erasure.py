@@ -13,7 +13,6 @@ from doorctl.privacy.tables import BRANCH, PATRONS, VISITS
 ALL_GONE = (0, 0, 0)
 """What ``wal_checkpoint(TRUNCATE)`` answers where no byte of what was deleted is left."""
 
-
 TRACES = "a reader or the disk kept traces alive; erase again in a minute"
 
 

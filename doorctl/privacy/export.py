@@ -41,9 +41,7 @@ class Lookup:
 
 FORMAT = "doorctl-subject/1"
 
-
 UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 _LISTED: Mapping[Action, tuple[str, Action | None]] = MappingProxyType(
     {
@@ -53,7 +51,6 @@ _LISTED: Mapping[Action, tuple[str, Action | None]] = MappingProxyType(
     }
 )
 """The table of each list that staff can look at, and the deed that adds to it."""
-
 
 OF_LETTER = re.compile(r"letter about ban ([0-9]{1,18})")
 """The reason that stood on the audit log beside a ban's letter before 0.3 had a detail for it."""

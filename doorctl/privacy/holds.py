@@ -20,10 +20,8 @@ LONGEST = timedelta(days=180)
 """How far from now a hold may end. An inquiry that takes longer has its own copy of the evidence by
 then. The audit log is kept about as long."""
 
-
 LONGEST_TEXT = 200
 """Characters of a case number or a reason; a longer text might hold names."""
-
 
 FIRST_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 

@@ -19,12 +19,9 @@ from doorctl.door.leaf import Entered, Left, Passed
 HAND_OVER_EVERY_S = 60.0
 """How often counts are written at the most; a power cut takes those of this time."""
 
-
 UNKNOWN_MODE = "unknown"
 
-
 Passage = Entered | Left | Passed
-
 
 _Cell = tuple[datetime | None, str, str]
 """Hour, mode, outcome."""
@@ -99,13 +96,10 @@ def _seen(passage: Passage) -> tuple[str, int]:
 
 ATTEMPT = "attempt"
 
-
 LET_IN = (ATTEMPT, "ok")
 """Kind and outcome."""
 
-
 LEAF = "leaf"
-
 
 OPENED = "opened"
 """The first of `policy.first_card` came in; of no interest to statistics."""

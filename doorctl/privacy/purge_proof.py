@@ -23,7 +23,6 @@ from doorctl.privacy.retention import PurgeReport
 CANARY_BYTES = 16
 """As long as a row key."""
 
-
 LOOKED_BACK = timedelta(days=400)
 """How far back expired canaries are looked for: a branch may have been shut for a year."""
 

@@ -8,7 +8,6 @@ from enum import Enum
 PATRONS, BRANCH, VISITS = "patrons.db", "branch.db", "visits.db"
 """The databases, by the names of their files."""
 
-
 CARD, PATRON = "row_key", "patron_ref"
 """The columns that say whose a row is: the sealed card, and the library system's number."""
 

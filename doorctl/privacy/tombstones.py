@@ -17,7 +17,6 @@ from doorctl.privacy.subject import Subject
 
 MARK_BYTES = 16
 
-
 KEPT = timedelta(days=3 * 366)
 """How long a tombstone is kept: as long as the library keeps an inactive patron. An older push is
 never loaded."""

@@ -18,13 +18,10 @@ from doorctl.core.identity import owner_of
 
 ANSWER_LIMIT_S = 5.0
 
-
 LIMIT_S = 5.0
 """Longest wait for another command; it takes milliseconds, only a load or a purge takes longer."""
 
-
 LOOK_S = 0.05
-
 
 ResultT = TypeVar("ResultT")
 

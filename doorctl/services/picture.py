@@ -28,31 +28,23 @@ from doorctl.store.door_log import (
 
 SLOT: Final = timedelta(minutes=15)
 
-
 HOUR: Final = timedelta(hours=1)
 
-
 DAY: Final = timedelta(days=1)
-
 
 LONG: Final = timedelta(hours=50)
 """A longer span is counted by the hour."""
 
-
 MORNING: Final = timedelta(hours=6)
-
 
 NIGHT_BACK: Final = timedelta(days=4)
 """A night after closed days began before them; no branch is closed for longer than at Christmas."""
 
-
 DOOR_FOLLOWS: Final = timedelta(seconds=15)
 """How long after staff have set a mode the door may say that it counts; mostly it is a second."""
 
-
 MOST_EVENTS: Final = 5000
 """More than a week has, whose pushes come every few minutes."""
-
 
 ENTERED, LEFT = "entered", "left"
 

@@ -12,6 +12,7 @@ from datetime import date
 from enum import Enum
 
 from doorctl.access.ban_dates import BanState, ban_state
+from doorctl.access.patron import MADE_UP_REF
 from doorctl.access.rights import Ban, HeldT, Listed, Pass
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import Pin
@@ -26,9 +27,6 @@ from doorctl.services.branch import change, note
 from doorctl.services.cards import card_of_attempt
 from doorctl.services.register import cards_of, numbers_of, open_register
 from doorctl.services.subject import Named
-
-MADE_UP_REF = "sip2-"
-"""Begins the made-up number of a patron to whom the library system gave none: new each time."""
 
 
 class Reach(Enum):

@@ -16,9 +16,7 @@ from doorctl.store.hourly import HourlyHistory
 SETTLED: Final = timedelta(days=2)
 """Counts of hours that are over for so long hardly ever change."""
 
-
 READ_AGAIN: Final = timedelta(days=31)
-
 
 A_MONTH: Final = timedelta(days=32)
 

@@ -36,7 +36,6 @@ MOST_ENDED, LEFT_ENDED = 500, 400
 """Above the first number, the ended alarms are deleted down to the second, the oldest first. Many
 go at a time, because the file is rewritten without them."""
 
-
 _RAISE = """
     INSERT INTO alarms (kind, source, first_ms, last_ms, count, why)
     VALUES (:kind, :source, :at, :at, 1, :why)
@@ -45,11 +44,9 @@ _RAISE = """
         count = count + 1, why = excluded.why
 """
 
-
 _END_ALARM = """
     UPDATE alarms SET cleared_ms = max(last_ms, ?) WHERE kind = ? AND cleared_ms IS NULL
 """
-
 
 _FORGET_ALARMS = """
     DELETE FROM alarms WHERE number IN (
@@ -58,21 +55,16 @@ _FORGET_ALARMS = """
     )
 """
 
-
 _COUNT_ENDED = "SELECT count(*) FROM alarms WHERE cleared_ms IS NOT NULL"
 
-
 _ACKNOWLEDGED = "SELECT acknowledged_ms FROM alarms WHERE kind = ? AND cleared_ms IS NULL"
-
 
 _ACKNOWLEDGE = """
     UPDATE alarms SET acknowledged_by = ?, acknowledged_ms = ?
     WHERE kind = ? AND cleared_ms IS NULL
 """
 
-
 _STANDING = select(ALARMS, "alarms WHERE cleared_ms IS NULL ORDER BY first_ms, number")
-
 
 _ENDED = select(
     ALARMS,

@@ -22,7 +22,6 @@ from doorctl.store.branch import known, today
 MOST_PASSES = 6
 """Most passes in force for one card; the door tries each of them."""
 
-
 LONGEST_OVERRIDE = timedelta(days=31)
 """The longest mode set by hand; longer ones belong into the calendar."""
 
@@ -91,7 +90,6 @@ def refuse_override(override: Override, moment: Moment) -> None:
 _TAKEN = """
     SELECT count(*) FROM passes WHERE row_key = ? AND revoked_ms IS NULL AND last_day >= ?
 """
-
 
 _CODES = """
     SELECT count(*) FROM passes WHERE code_digits = ? AND revoked_ms IS NULL AND last_day >= ?

@@ -13,35 +13,26 @@ from doorctl.store.tables import from_ms, to_ms
 KEPT_AFTER_END = timedelta(days=30)
 """As long as visits are kept, which is the sector's standard (DPL CMS's privacy template)."""
 
-
 LEAP_MS = 2 * 24 * 3_600_000
 """A time that is this much later than that of the last deletion is not trusted at once."""
-
 
 SEEN_FOR_MS = 6 * 3_600_000
 """How long such a time must last before it is trusted. Else a clock that is wrong for an evening
 would delete every ban, tombstone and audit record."""
 
-
 SEEN_FOR_AT_MOST_MS = 60 * 24 * 3_600_000
 """A time that is even later begins a new wait; a battery clock may start with any time."""
-
 
 STEP_MS, STEP_EACH_MS = 24 * 3_600_000, 3_600_000
 """What is deleted by such a time: a day's rows an hour, as of the door log, for it may be wrong."""
 
-
 _DELETED_BY, _FIRST_SEEN = "deleted_by_ms", "later_time_seen_ms"
-
 
 _TIME = "SELECT CAST(value AS INTEGER) FROM settings WHERE key = ?"
 
-
 _KEEP_TIME = "INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)"
 
-
 _FORGET_TIME = "DELETE FROM settings WHERE key = ?"
-
 
 _BY_TIME = (
     "DELETE FROM bans WHERE min(coalesce(lifted_ms, until_ms), coalesce(until_ms, lifted_ms)) < ?",
@@ -56,7 +47,6 @@ _BY_TIME = (
     """,
     "DELETE FROM alarms WHERE cleared_ms < ?",
 )
-
 
 _BY_DAY = (
     "DELETE FROM passes WHERE last_day < ?",
@@ -119,16 +109,13 @@ _LAST_EXPIRED = """
         AND json_extract(record, '$.clock') <> :untrusted AND number < :before
 """
 
-
 _FIRST_YOUNG = """
     SELECT min(number) FROM audit
     WHERE record IS NOT NULL AND json_extract(record, '$.at_ms') BETWEEN :cutoff AND :now
         AND json_extract(record, '$.clock') <> :untrusted AND number < :before
 """
 
-
 _ERASE_TO = "UPDATE audit SET record = NULL, salt = NULL WHERE record IS NOT NULL AND number <= ?"
-
 
 _ABOVE_ALL = 2**63 - 1
 

@@ -44,17 +44,13 @@ FACTOR_KEY = "second_factor.key"
 """The file with the key that seals the secrets of authenticator apps, so that no copy of
 ``branch.db`` holds them in the clear. With a backup that lacks it only the recovery codes work."""
 
-
 BANS = tables.BANS.but("row_key", "patron_ref", "lifted_ms")
 """The columns of a ban, in the order of :func:`to_ban`."""
-
 
 PASSES = tables.PASSES.but("row_key", "revoked_ms")
 """The columns of a pass, named as its fields, in the order of :func:`to_pass`."""
 
-
 _PASS_FIELDS = PASSES.split(", ")
-
 
 OVERRIDES = tables.OVERRIDES.but("number", "set_ms", "ended_ms", "ended_by")
 """The columns of an override, in the order of :func:`to_override`."""

@@ -43,7 +43,6 @@ from doorctl.store.wrong_pins import (
 
 migrations = Layout("visits", releases(VISITS, (0, 2), (0, 3)))
 
-
 _READINGS = select(f"{whole(CLOCK_READINGS)}, {CLOCK_READINGS.but('only')}", "clock_readings")
 
 
@@ -73,7 +72,6 @@ HOLD_COLUMNS = HOLDS_TABLE.but()
 
 # The constant above is all that these are made of; values are always bound.
 HOLDS = f"SELECT {HOLD_COLUMNS} FROM holds ORDER BY number"  # noqa: S608 -- as said
-
 
 HELD = "EXISTS (SELECT 1 FROM holds WHERE at_ms >= since_ms AND at_ms < to_ms)"
 """Whether staff have put a hold on the time of a row of ``attempts`` or ``canaries``."""

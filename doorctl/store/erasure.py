@@ -74,40 +74,31 @@ _HOLDS = """
     JOIN holds ON at_ms >= since_ms AND at_ms < to_ms WHERE row_key IN ({marks}) GROUP BY attempt
 """
 
-
 _KEEP_OPEN = f"""
     UPDATE attempts SET row_key = NULL
     WHERE verdict IS NULL AND NOT {HELD} AND row_key IN ({{marks}})
 """  # noqa: S608 -- as said
 
-
 _ERASE_VISITS = f"DELETE FROM attempts WHERE NOT {HELD} AND row_key IN ({{marks}})"  # noqa: S608 -- as said
-
 
 _WRONG_PINS = "SELECT attempt, row_key, patron_ref, day FROM wrong_pins"
 
-
 _ERASE_THROTTLES = "DELETE FROM throttles WHERE row_key IN ({marks})"
-
 
 _CARDS = """
     SELECT row_key, max(at_ms) FROM attempts WHERE row_key IS NOT NULL GROUP BY row_key
     UNION SELECT row_key, touched_ms FROM throttles
 """
 
-
 _FORGET_VISITS = f"DELETE FROM attempts WHERE NOT {HELD} AND row_key = ? AND at_ms <= ?"  # noqa: S608 -- as said
 
-
 _FORGET_THROTTLE = "DELETE FROM throttles WHERE row_key = ? AND touched_ms <= ?"
-
 
 _RESTORED = {
     "patrons": "SELECT row_key, patron_ref, epoch, '' FROM patrons",
     "asked": "SELECT row_key, patron_ref, 0, learnt_on FROM asked",
     "shut_out": "SELECT row_key, '', 0, '' FROM shut_out",
 }
-
 
 _RECOUNT = "UPDATE cache SET patrons = (SELECT count(*) FROM patrons)"
 

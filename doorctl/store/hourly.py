@@ -25,19 +25,14 @@ from doorctl.store.tables import (
 NO_HOUR = 0
 """Stands for the hour of counts while no clock could be trusted."""
 
-
 _HOUR = timedelta(hours=1)
-
 
 _HOUR_MS = 3_600_000
 
-
 _FIRST = itemgetter(0)
-
 
 BEGINNING, END = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
 """Later hours are left out: at the calendar's very end no time zone can be applied."""
-
 
 _SLICE = """
     SELECT hour, mode, kind, outcome, count FROM hourly
@@ -45,15 +40,12 @@ _SLICE = """
     ORDER BY hour, mode, kind, outcome LIMIT ?
 """
 
-
 _TOTALS = "SELECT count(*), ifnull(sum(count), 0) FROM hourly WHERE hour >= ? AND hour < ?"
-
 
 _LAST_ATTEMPT = """
     SELECT hour FROM hourly WHERE hour > ? AND hour < ? AND kind = 'attempt'
     ORDER BY hour DESC LIMIT 1
 """
-
 
 SLICE_ROWS = 500
 """Rows that are read at once: no purge waits for a reader of years, and memory stays small."""

@@ -7,20 +7,13 @@ import re
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    # A door signs nothing, and needs no NaCl.
-    pass
-
+from typing import NamedTuple
 
 KEY_LIFE = timedelta(days=3 * 365)
 """How long a library that has lost no Pi keeps a key."""
 
-
 AHEAD = timedelta(days=30)
 """How long before its last day a key or certificate is told of."""
-
 
 _VALIDITY = re.compile(
     rb"0.((?:\x17\r\d{12}|\x18\x0f\d{14})Z)((?:\x17\r\d{12}|\x18\x0f\d{14})Z)", re.DOTALL

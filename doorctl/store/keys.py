@@ -11,7 +11,6 @@ import secrets
 import stat
 import struct
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from doorctl.access.patron import KEY_BYTES
 from doorctl.core.errors import AlreadyExistsError, KeyFileError
@@ -24,10 +23,6 @@ from doorctl.store.connection import (
     sync_directory,
     write_over,
 )
-
-if TYPE_CHECKING:
-    # A door signs nothing, and needs no NaCl.
-    pass
 
 MOST_KEYS = 64
 """Most keys in a file: a new one each year for a lifetime."""
@@ -49,7 +44,7 @@ def put(path: Path, content: bytes, mode: int = 0o600, *, keep: bool = False) ->
 
 def create_key(path: Path, *, after: bytes = b"") -> None:
     """Write a new random key after those of `after`, durably; AlreadyExistsError, KeyFileError."""
-    _create(path, after + secrets.token_bytes(KEY_BYTES), "make every sealed row unreadable")
+    create_file(path, after + secrets.token_bytes(KEY_BYTES), "make every sealed row unreadable")
 
 
 def read_key(path: Path) -> InstallationKey:
@@ -118,7 +113,8 @@ def _shared(descriptor: int) -> bool:
     )
 
 
-def _create(path: Path, content: bytes, costs: str) -> None:
+def create_file(path: Path, content: bytes, costs: str) -> None:
+    """Write a new key's file, 0600 and durable; KeyFileError, or AlreadyExistsError: it is there."""
     try:
         with changing(path, error=KeyFileError):
             create_private(path, content)

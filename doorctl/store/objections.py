@@ -7,23 +7,18 @@ and columns are all that the SQL is made of; values are always bound.
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
 
 from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
 from doorctl.privacy.subject import Decision, Subject
 from doorctl.store.branch import known
 from doorctl.store.branch_writer import BranchRecordsWriter
+from doorctl.store.subject import belongs
 from doorctl.store.tables import (
     OBJECTIONS,
     RESTRICTIONS,
     to_ms,
 )
-
-if TYPE_CHECKING:
-    # Web does without.
-    pass
-from doorctl.store.subject import belongs
 
 _RESTRICT = "INSERT INTO restrictions (row_key, patron_ref, since_ms, by) VALUES (?, ?, ?, ?)"
 
@@ -68,7 +63,6 @@ _OBJECT = """
     (row_key, patron_ref, made_ms, reference, decision, reason, decided_ms, restricts, by)
     VALUES (?, ?, ?, ?, 'pending', '', NULL, ?, ?)
 """
-
 
 _DECIDE = "UPDATE objections SET decision = ?, reason = ?, decided_ms = ? WHERE "
 

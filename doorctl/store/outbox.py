@@ -78,7 +78,6 @@ _WRONG_ELSEWHERE = """
 _ROWS = "SELECT lines, json_extract(other_days, ?) FROM register WHERE changed_epoch > ?"
 _FORGET = "DELETE FROM patrons WHERE fingerprint IS NULL AND changed_epoch <= :through"
 
-
 _SCHEMA = (
     # A patron without a fingerprint was taken out.
     """

@@ -27,7 +27,6 @@ from doorctl.store.layout import Layout, refuse_others
 LOOP_PATIENCE_MS = 10
 """How long the door's loop waits; a file that is held for longer counts as unreadable."""
 
-
 LASTS_S = 3.0
 """How long the door still reads the old file while the new one is missing, unfinished or foreign.
 An attacker gains nothing: a person who can replace the file can put a valid one there."""

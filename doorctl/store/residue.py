@@ -32,7 +32,7 @@ from doorctl.core.errors import StoreError
 from doorctl.core.identity import as_root
 from doorctl.privacy.purge_proof import Found, Trim
 from doorctl.store.connection import create_private, opened
-from doorctl.store.damage.set_aside import _STAMP_CHARACTERS, _stamp
+from doorctl.store.damage.set_aside import STAMP_CHARACTERS, stamp
 from doorctl.store.kept import copy_of
 
 CHUNK_BYTES = 1 << 20
@@ -265,9 +265,9 @@ class PurgeReports:
         try:
             self._make_directory()
             for file in self._directory.glob("*.json"):
-                if file.name[:_STAMP_CHARACTERS] < _stamp(at - REPORTS_KEPT):
+                if file.name[:STAMP_CHARACTERS] < stamp(at - REPORTS_KEPT):
                     file.unlink()
-            return self._written(content, f"{_stamp(at)}Z")
+            return self._written(content, f"{stamp(at)}Z")
         except OSError as error:
             raise StoreError(
                 f"{self._directory}: a purge report can't be written: {error.strerror}"

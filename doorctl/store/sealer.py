@@ -13,7 +13,6 @@ import sqlite3
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from argon2.low_level import Type, hash_secret_raw
 
@@ -26,14 +25,8 @@ from doorctl.store.connection import open_reader, translated
 from doorctl.store.tables import KEY_SUM, key_sum, person_tables
 from doorctl.store.writer import Writer
 
-if TYPE_CHECKING:
-    # A door signs nothing, and needs no NaCl.
-    pass
-
-
 MEMORY_KIB = 19456
 """OWASP's minimum for Argon2id with 2 iterations; about 0.3 s on the smallest Pi (estimate)."""
-
 
 ITERATIONS = 2
 """Passes over the memory that go with :data:`MEMORY_KIB`."""

@@ -37,15 +37,12 @@ def to_session(record: tuple[Any, ...]) -> Session:
 
 MARK_BYTES = 8
 
-
 MOST_KEPT = 5000
 """Most counts that are kept; above it the oldest are deleted, so that they can't fill the disk."""
-
 
 _KEEP_FAILURES = (
     "INSERT OR REPLACE INTO sign_in_failures (mark, count, boot_id, boot_ms) VALUES (?, ?, ?, ?)"
 )
-
 
 _FORGET_FAILURES = """
     DELETE FROM sign_in_failures WHERE boot_ms <= :now - :kept AND boot_id = :boot
@@ -97,7 +94,6 @@ class StoredFailures:
 MEMORY_KIB, ITERATIONS, LANES = 19_456, 2, 1
 """OWASP's least (Password Storage Cheat Sheet); argon2-cffi's own is 64 MiB."""
 
-
 NOBODYS_BYTES = 32
 """Length of the random password that stands in for an unknown account's."""
 
@@ -142,12 +138,9 @@ def _as_bytes(password: Password) -> bytes:
 
 _ADD = f"INSERT INTO sessions (digest, {SESSIONS}) VALUES (?, ?, ?, ?, ?)"  # noqa: S608 -- constants
 
-
 _FIND_SESSION = select(SESSIONS, "sessions WHERE digest = ?")
 
-
 _TOUCH = "UPDATE sessions SET seen_boot_ms = ? WHERE digest = ? AND boot_id = ?"
-
 
 _FORGET_SESSIONS = (
     "DELETE FROM sessions WHERE boot_id <> ? OR began_boot_ms <= ? OR seen_boot_ms <= ?"

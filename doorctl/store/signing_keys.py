@@ -18,7 +18,7 @@ from doorctl.core.identity import owner_of
 if TYPE_CHECKING:
     # A door signs nothing, and needs no NaCl.
     from doorctl.sync.signing import SigningKey, VerifyKey
-from doorctl.store.keys import _create, read_key_file
+from doorctl.store.keys import create_file, read_key_file
 
 LARGEST_FILE_BYTES = 16 * 1024
 """An Ed25519 key in PEM has 0.1 KiB; comments may stand before it."""
@@ -39,7 +39,6 @@ class Form(NamedTuple):
 
 PUBLIC = Form(b"PUBLIC KEY", bytes.fromhex("302a300506032b6570032100"), private=False)
 """A SubjectPublicKeyInfo."""
-
 
 PRIVATE = Form(b"PRIVATE KEY", bytes.fromhex("302e020100300506032b657004220420"), private=True)
 """PKCS #8 without a password and without the public half, as `openssl genpkey` makes it."""
@@ -73,9 +72,9 @@ def create_signing_key(private: Path, public: Path) -> None:
 
     key, costs = SigningKey(), "have to be given to every branch"
     with owner_of(private.parent):
-        _create(public, written(PUBLIC, key.verify_key().content), costs)
+        create_file(public, written(PUBLIC, key.verify_key().content), costs)
         try:
-            _create(private, written(PRIVATE, key.content()), costs)
+            create_file(private, written(PRIVATE, key.content()), costs)
         except BaseException:
             # Half a pair would stand in the way of the next attempt.
             public.unlink()

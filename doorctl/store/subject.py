@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from doorctl.core.errors import InputError
 from doorctl.privacy.export import HeldRow
@@ -19,10 +19,6 @@ from doorctl.store.tables import (
     select,
     to_ms,
 )
-
-if TYPE_CHECKING:
-    # Web does without.
-    pass
 
 
 def belongs(table: Table, subject: Subject) -> tuple[str, tuple[Any, ...]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from doorctl.privacy.subject import Subject
 from doorctl.privacy.tombstones import KEPT, Tombstone, Tombstones
@@ -15,20 +14,13 @@ from doorctl.store.tables import (
     to_ms,
 )
 
-if TYPE_CHECKING:
-    # Web does without.
-    pass
-
-
 _STONES = "SELECT mark, erasure, epoch, erased_ms, until_ms FROM tombstones ORDER BY mark"
-
 
 _SET = """
     INSERT INTO tombstones (mark, erasure, epoch, erased_ms, until_ms) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET erasure = excluded.erasure, epoch = max(epoch, excluded.epoch),
     erased_ms = excluded.erased_ms, until_ms = excluded.until_ms
 """
-
 
 _NEXT = "SELECT coalesce(max(erasure), 0) + 1 FROM tombstones"
 

@@ -150,7 +150,6 @@ _KEPT_TIME = """
     OR EXISTS (SELECT 1 FROM holds WHERE ?1 IN (since_ms, to_ms, until_ms, added_ms))
 """
 
-
 STEP = timedelta(days=1)
 """How much of the log, from the oldest visit on, a purge deletes that no staff started.
 

@@ -49,7 +49,6 @@ _ANSWER = """
     AND (wrong_pins.at_card IS NULL OR wrong_pins.at_card IS right.at_card)
 """
 
-
 _COUNT_ATTEMPT = """
     INSERT INTO hourly (hour, mode, kind, outcome, count)
     SELECT CASE clock WHEN ? THEN ? ELSE at_ms / 3600000 END, ?, ?, ?, 1
@@ -61,12 +60,10 @@ _ADD = """
     ON CONFLICT DO UPDATE SET count = count + excluded.count
 """
 
-
 MOST_HOLDS = 20
 """Most holds at one time: more than any branch needs; it stops a script that adds one an hour."""
 _ADD_HOLD = f"INSERT INTO holds ({HOLD_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)"  # noqa: S608
 _LIFT = f"DELETE FROM holds WHERE number = ? RETURNING {HOLD_COLUMNS}"  # noqa: S608
-
 
 _OPEN = """
     INSERT INTO attempts (attempt, at_ms, clock, boot_id, boot_ms, row_key)
@@ -89,7 +86,6 @@ _ADD_EVENT = """
 """
 _CUT_OFF = "SELECT count(*) FROM events WHERE kind = 'restarted' AND at_ms >= ?"
 _CLOSE_ALL = "UPDATE attempts SET verdict = ?, reason = ? WHERE verdict IS NULL"
-
 
 _KEEP_READER = """
     INSERT OR REPLACE INTO reader (only, spent_ms, boot_id, boot_ms) VALUES (1, ?, ?, ?)

@@ -18,21 +18,16 @@ COUNT_WRONG_PINS_BY = """
     WHERE row_key = ? OR patron_ref = ? AND (at_card IS NULL OR at_card = ?)
 """
 
-
 COUNT_WRONG_PINS = "SELECT count(*) FROM wrong_pins WHERE row_key = ? OR patron_ref = ?"
 
-
 TAKE_BACK_WRONG_PIN = "DELETE FROM wrong_pins WHERE attempt = ?"
-
 
 MANY_WRONG_PINS = """
     SELECT patron_ref, count(*) AS wrong FROM wrong_pins WHERE patron_ref IS NOT NULL
     GROUP BY patron_ref HAVING wrong >= ? ORDER BY wrong DESC LIMIT ?
 """
 
-
 THROTTLE = "SELECT failures, boot_id, boot_ms FROM throttles WHERE row_key = ?"
-
 
 READER = "SELECT spent_ms, boot_id, boot_ms FROM reader"
 

@@ -33,7 +33,6 @@ Number = Annotated[
     int, Meta(ge=0, le=2**63 - 1, description="give a whole number from 0 to 2^63 - 1")
 ]
 
-
 BranchName = Annotated[
     str, Meta(pattern=r"\A[a-z0-9-]{1,32}\Z", description="give 1 to 32 of a-z, 0-9 and -")
 ]

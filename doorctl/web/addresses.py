@@ -42,7 +42,6 @@ def places(role: Role) -> tuple[Place, ...]:
 
 SIGN_IN: Final = "/sign-in"
 
-
 OWN: Final = "/me"
 """Where users change their own password."""
 
@@ -50,7 +49,6 @@ FACTOR: Final = f"{OWN}/factor"
 """Where they set up a second factor."""
 
 START: Final = "/"
-
 
 LONGEST_QUERY: Final = 1000
 """The most characters of a query that is passed on; the longest filter of the log has fewer."""

@@ -40,9 +40,7 @@ from doorctl.services.alarms import sinks
 WATCH_S = 20.0
 """Between two questions whether the door process is there."""
 
-
 WATCH_LIMIT_S = 2.0
-
 
 TABLE = "alarms"
 """The part of web that keeps alarms in ``branch.db``."""

@@ -15,9 +15,7 @@ from doorctl.core.errors import InputError
 
 MOST_FORM_BYTES: Final = 32 * 1024
 
-
 MOST_FIELDS: Final = 200
-
 
 FORM_LIMIT_S: Final = 10.0
 """Longest wait for a form's bytes."""

@@ -32,15 +32,11 @@ ALWAYS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-
 NOT_KEPT: Final = "no-store"
-
 
 STRICT_TRANSPORT: Final = "max-age=31536000; includeSubDomains"
 
-
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-
 
 MACHINES: Final = "/v1/"
 """The senders' addresses: they have no browser's headers, and no session counts there."""

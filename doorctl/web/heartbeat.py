@@ -18,7 +18,6 @@ from doorctl.lookup.health import ask_deciding
 
 BEAT_EVERY_S, BEAT_TURN_S = 3600.0, 60.0
 
-
 BEAT_AFTER_S = 300.0
 """A web process that dies again and again must not look well at each start."""
 

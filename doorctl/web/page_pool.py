@@ -16,7 +16,6 @@ from doorctl.core.errors import StuckError
 P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
 
-
 THREADS: Final = 4
 """Threads for staff, who are few; each costs memory while it works."""
 

@@ -93,7 +93,6 @@ class Speaker:
 
 _Parts = tuple[str, tuple[str, ...], str]
 
-
 _Say = Callable[..., str]
 
 

@@ -59,18 +59,13 @@ class Refusal:
 
 BUSY = Refusal(503, "busy")
 
-
 STOPPING = Refusal(503, "stopping")
-
 
 FAULT = Refusal(500, "fault")
 
-
 NOT_FOUND = Refusal(404, "not_found")
 
-
 UNCERTIFIED = Refusal(401, "uncertified")
-
 
 WRONG_METHOD = Refusal(405, "wrong_method")
 

@@ -16,10 +16,8 @@ from doorctl.web.branch_thread import BranchThread, WebsAudit
 AT_ONCE = 10
 """So many refusals of one account go on record at once; browsing by hand makes fewer."""
 
-
 REFILL_S = 3600.0
 """After that one more goes on record in this time: at most 34 entries of an account a day."""
-
 
 MOST_COUNTED = 500
 """The most accounts that are counted; the one without a refusal for longest is forgotten."""

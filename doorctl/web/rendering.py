@@ -16,12 +16,9 @@ from starlette.types import Scope
 
 WEB: Final = Path(__file__).parent
 
-
 STATIC: Final = WEB / "static"
 
-
 A_DAY: Final = "public, max-age=86400"
-
 
 FOR_EVER: Final = "public, max-age=31536000, immutable"
 

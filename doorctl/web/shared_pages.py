@@ -17,7 +17,6 @@ from doorctl.web.rendering import WEB, StaticPages
 
 A_YEAR_S: Final = 365 * 24 * 3600
 
-
 HANDBOOK: Final = WEB.parent / "handbook"
 """A folder for each language; ``python -m tests.docs.diagrams`` makes the pages of its texts."""
 

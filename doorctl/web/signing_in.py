@@ -1,4 +1,4 @@
-"""Signing in and out, by a password kept here or at the identity provider.
+"""Signing in and out, by a password kept here.
 
 An unknown login, a wrong password and a disabled account look the same and take the same time:
 each is charged to the throttle, stretches one password and gets the same sentence.
@@ -58,16 +58,12 @@ from doorctl.web.branch_thread import BranchThread
 
 ResultT = TypeVar("ResultT")
 
-
 ResultT_co = TypeVar("ResultT_co", covariant=True)
-
 
 MINUTE_MS = 60_000
 
-
 NO_NAME = ""
 """Takes the place of a typed name that can be no login: such a name is stored nowhere."""
-
 
 NO_PASSWORD = Password("")
 

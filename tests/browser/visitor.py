@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any, Final, Literal
 from playwright.sync_api import Browser, Locator, Page, Response, ViewportSize, expect
 
 from doorctl.accounts.roles import Role
+from doorctl.accounts.session import FRESH_MS
 from tests.browser.house import PASSWORD, House
 from tests.fakes.waiting import LIMIT_S, until
 
@@ -265,11 +267,15 @@ class Visitors:
         return self._screens[scripts]
 
     def _session(self, role: Role) -> Any:
-        if role not in self._sessions:
+        """Return a session's cookies; a form that asks for a fresh sign-in takes no older one."""
+        began_s, cookies = self._sessions.get(role, (0.0, ()))
+        if not cookies or time.monotonic() - began_s > FRESH_MS / 2000:
+            began_s = time.monotonic()
             with self.visitor(None) as visitor:
                 sign_in(visitor, role)
-                self._sessions[role] = visitor.page.context.cookies()
-        return self._sessions[role]
+                cookies = visitor.page.context.cookies()
+            self._sessions[role] = began_s, cookies
+        return cookies
 
 
 def sign_in(

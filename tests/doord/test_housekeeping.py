@@ -27,7 +27,7 @@ from doorctl.doord.chores import (
     KEPT_GRACE_S,
     LOOK_EVERY_S,
     PING_EVERY_S,
-    PURGE_LIMIT_S,
+    PURGE_HANGS_S,
     SCHEDULE_LIMIT_S,
     WEB_RESTS_S,
     WORKER_LIMIT_S,
@@ -290,7 +290,7 @@ def test_a_long_purge_is_no_stuck_worker() -> None:
     house = House()
     house.purge_for_long()
 
-    assert house.fed(PURGE_LIMIT_S - 1) == PURGE_LIMIT_S
+    assert house.fed(PURGE_HANGS_S - 1) == PURGE_HANGS_S
     house.chores.purging.since_s = None
     assert house.fed(WORKER_LIMIT_S - 1) == WORKER_LIMIT_S
 
@@ -302,7 +302,7 @@ SILENT = "the thread that reads and writes does not answer"
     ("fault", "fed", "why"),
     [
         (House.hang, WORKER_LIMIT_S, SILENT),
-        (House.purge_for_long, PURGE_LIMIT_S + WORKER_LIMIT_S - 1, SILENT),
+        (House.purge_for_long, PURGE_HANGS_S + WORKER_LIMIT_S - 1, SILENT),
         (House.lose_a_line, 0, "the thread of a serial line has ended"),
         (House.miss_a_purge, 0, "a purge should have begun 600 s ago"),
     ],
@@ -313,7 +313,7 @@ def test_what_starves_the_watchdog_is_told_once(
     """Before systemd kills the process and starts it afresh; else nobody could tell why it did."""
     fault(house)
 
-    assert house.fed(PURGE_LIMIT_S + 2 * WORKER_LIMIT_S) == fed
+    assert house.fed(PURGE_HANGS_S + 2 * WORKER_LIMIT_S) == fed
     assert house.log.alarms == [("process_stuck", why)]
 
 

@@ -72,6 +72,17 @@ def test_a_start_tells_what_was_changed_since_the_last(tmp_path: Path) -> None:
     assert told_at_start(tmp_path, hours) == []
 
 
+def test_a_table_that_says_the_defaults_is_as_if_it_were_not_there(tmp_path: Path) -> None:
+    """Nothing was changed by that, and so nothing by an upgrade that reads it no more.
+
+    Bug (a second reader): at the first start of 0.3 each key of an extra's table was told, as if a
+    person had changed the sign-in.
+    """
+    assert told_at_start(tmp_path, '[signin.oidc]\nissuer = ""\n[metrics]\ntoken_file = ""') == []
+    assert told_at_start(tmp_path, "") == []
+    assert told_at_start(tmp_path, '[metrics]\ntoken_file = ""') == []
+
+
 def test_no_secret_is_told_or_kept(tmp_path: Path) -> None:
     """An address may have a token in it; that it was changed is told without either one."""
     assert told_at_start(tmp_path, f'{POST}CANARY1"') == []

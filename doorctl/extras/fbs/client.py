@@ -94,7 +94,6 @@ class Person(Answer, frozen=True):
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
-
 LONGEST_ANSWER_BYTES = 65_536
 """A person with addresses, notes and interests has 2 KiB."""
 

@@ -24,10 +24,8 @@ from doorctl.core.masked import Masked
 KEPT_S = 600.0
 """Time enough to find a telephone and type a code."""
 
-
 LONGEST_BACK = 1000
 """The longest path to come back to, in bytes: browsers keep a cookie of 4096 bytes."""
-
 
 MOST_TAKEN = 1000
 """The most that are remembered as taken; for others, older ones, the provider's code counts once.

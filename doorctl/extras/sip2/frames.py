@@ -32,7 +32,6 @@ _TRAILER_BYTES = 9
 _FIXED = re.compile(rb"64[ -~]{14}[ -~]{3}[ -~]{18}[ -~]{24}")
 _FIELD = re.compile(rb"[A-Z][A-Z0-9]")
 
-
 _DATE = re.compile(rb"([0-9]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2})(?:[ A-Z]{0,4}[0-9]{6})?")
 """A day, by some servers with the protocol's time of day."""
 

@@ -10,7 +10,7 @@ from datetime import date
 from types import MappingProxyType
 
 from doorctl.access.messages import LibraryAnswer, LibraryReply
-from doorctl.access.patron import Patron
+from doorctl.access.patron import MADE_UP_REF, Patron
 from doorctl.core.errors import LibrarySystemError
 from doorctl.extras.sip2 import Sip2
 from doorctl.extras.sip2.frames import Information, day_of
@@ -73,7 +73,7 @@ def read_patron(information: Information, lms: Sip2) -> LibraryReply:
     """
     patron_class = next(filter(None, map(information.first, CLASSES)), None)
     row = Patron(
-        f"sip2-{secrets.token_hex(16)}",
+        f"{MADE_UP_REF}{secrets.token_hex(16)}",
         resident=patron_class in {code.encode() for code in lms.resident_classes},
         active=information.first(b"BL") == b"Y",
         valid_until=min(_expiries(information), default=None),

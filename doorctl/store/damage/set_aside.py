@@ -19,24 +19,18 @@ from doorctl.store.writer import WriterLock
 KEPT = timedelta(days=1)
 """How long a damaged copy is kept for an examination."""
 
-
 _MARK = ".damaged-"
-
 
 _STAMP = "%Y%m%dT%H%M%S"
 
-
-_STAMP_CHARACTERS = len("20260102T030405")
-
+STAMP_CHARACTERS = len("20260102T030405")
 
 _WRITE_VERSION, _WAL = 18, b"\x02"
-
 
 _LAYOUT = """
     SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE '%sqlite%'
     AND tbl_name NOT LIKE '%sqlite%' ORDER BY name
 """
-
 
 _COMPANIONS = ("-wal", "-shm", "")
 """The database itself goes last, so that the next start can finish what was cut off."""
@@ -84,7 +78,7 @@ def discard_set_aside(directory: Path, now: datetime, latest: datetime | None = 
     Files with a future time, from a clock that was wrong then, go as well: those after `latest`,
     where the clock is in doubt, else after `now`, aware. Raises StoreError: one can't be deleted.
     """
-    kept = (_stamp(now - KEPT), _stamp(latest or now))
+    kept = (stamp(now - KEPT), stamp(latest or now))
     try:
         expired = [
             file
@@ -92,7 +86,7 @@ def discard_set_aside(directory: Path, now: datetime, latest: datetime | None = 
             if _MARK in file.name
             # A folder is no copy, but what a captured process has made.
             and not stat.S_ISDIR(file.lstat().st_mode)
-            and not kept[0] <= file.name.split(_MARK)[1][:_STAMP_CHARACTERS] <= kept[1]
+            and not kept[0] <= file.name.split(_MARK)[1][:STAMP_CHARACTERS] <= kept[1]
         ]
         for file in expired:
             file.unlink()
@@ -139,12 +133,13 @@ def _laid_out(database: sqlite3.Connection, migrations: Layout) -> bool:
 def free_name(path: Path, at: datetime) -> Path:
     """Return where a damaged file is kept; evidence is not overwritten."""
     # Without a battery clock two boots can bear the same second.
-    first = path.with_name(f"{path.name}{_MARK}{_stamp(at)}")
+    first = path.with_name(f"{path.name}{_MARK}{stamp(at)}")
     names = (first if number == 0 else _beside(first, f".{number}") for number in count())
     return next(name for name in names if not name.exists())
 
 
-def _stamp(at: datetime) -> str:
+def stamp(at: datetime) -> str:
+    """Return a time as names of files have it: UTC, to the second."""
     return at.astimezone(UTC).strftime(_STAMP)
 
 

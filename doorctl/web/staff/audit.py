@@ -34,9 +34,7 @@ from doorctl.web.words import MODES, WEEKDAYS, Words
 
 AUDIT: Final = "/audit"
 
-
 SHOWN: Final = 200
-
 
 DETAILS: Mapping[str, str] = {
     **{
@@ -220,6 +218,5 @@ def _part_of_hours(words: Words, part: str) -> str:
 
 
 _HOURS: Final = re.compile(r"[0-9]{2}:[0-9]{2}|[a-z_]+")
-
 
 _TIME: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}")

@@ -28,10 +28,8 @@ from doorctl.web.words import MODES, Words
 
 ResultT = TypeVar("ResultT")
 
-
 LOOK_LIMIT_S: Final = 1.0
 """Longest wait for the door process; after it the page is shown without its state."""
-
 
 DoorNow = Mapping[str, Any]
 """What the door process answers of its state; see `doorctl status`. None stands for what an older
@@ -84,15 +82,15 @@ def branch_now(app: App) -> BranchPicture:
     return BranchPicture(
         at=moment.local,
         door=_door(app),
-        hours=_read(partial(hours_now, app)),
+        hours=read_or_none(partial(hours_now, app)),
         register=register,
         register_age=None if register is None else register.age(moment),
         problem=problem,
-        disk_free_bytes=_read(DataDisk(app.config.storage.directory).free_bytes),
+        disk_free_bytes=read_or_none(DataDisk(app.config.storage.directory).free_bytes),
     )
 
 
-def _read(look: Callable[[], ResultT]) -> ResultT | None:
+def read_or_none(look: Callable[[], ResultT]) -> ResultT | None:
     """Return what is found; None where it can't be read."""
     with suppress(DoorctlError):
         return look()
@@ -100,7 +98,7 @@ def _read(look: Callable[[], ResultT]) -> ResultT | None:
 
 
 def _door(app: App) -> DoorNow | None:
-    state = _read(partial(ask_deciding, app.config, LOOK_LIMIT_S))
+    state = read_or_none(partial(ask_deciding, app.config, LOOK_LIMIT_S))
     return None if state is None else dict.fromkeys(ANSWERED) | dict(state)
 
 
@@ -112,13 +110,11 @@ LEAVES: Mapping[str, str] = {
     "forced": "Forced open",
 }
 
-
 CLOCKS: Mapping[str, str] = {
     ClockState.TRUSTED.value: "Set",
     ClockState.HOLDOVER.value: "Set, and carried on without the network",
     ClockState.UNTRUSTED.value: "Not set",
 }
-
 
 OLD: Final = timedelta(hours=30)
 """The age at which the register is too old; one that is pushed each night is never older."""

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 STEPS: Final = (1, 2, 3, 4, 5, 8)
 
-
 MARKS: Final = 4
 
 
@@ -23,18 +22,14 @@ def scale_of(counts: Iterable[int]) -> int:
 
 HEIGHT: Final = 200
 
-
 SCALE: Final = 48
 
-
 FOOT: Final = 26
-
 
 SPACE: Final = 0.25
 """The part of a column's width that stays empty."""
 
 WIDEST: Final = 112
-
 
 BREADTH: Final = 800
 

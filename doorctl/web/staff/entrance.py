@@ -29,15 +29,11 @@ from doorctl.web.words import Words
 
 NOT_OURS: Final = "There is no password of this branch's to change."
 
-
 NO_CLOCK: Final = "The clock of the branch is in doubt, so no second factor can be set up now."
-
 
 OTHER_CODE: Final = "The code is not the one that the app shows now. Check the telephone's clock."
 
-
 MINUTE_S: Final = 60
-
 
 IN_SECONDS_S: Final = 120
 """A shorter wait is given in seconds."""
@@ -60,10 +56,8 @@ def waits(words: Words, error: SignInWaitsError) -> str:
 
 SIGN_OUT: Final = "/sign-out"
 
-
 KNOWN_S: Final = 180 * 24 * 3600
 """How long a browser is known after its last sign-in."""
-
 
 SAID: Final = frozenset({"out", "everywhere", ENDED, AGAIN})
 """Keys of the messages that the sign-in page shows."""

@@ -22,12 +22,10 @@ from doorctl.web.words import Words
 
 HOLDS: Final = "/holds"
 
-
 AROUND: Final = timedelta(minutes=15)
 """A form offers to hold so much time before and after an attempt."""
 
 USUAL_DAYS: Final = 60
-
 
 HOLD_ROWS: Final = 200
 """Attempts on one page; a hold of a busy month has more than ten thousand."""

@@ -35,7 +35,6 @@ DECISIONS: Mapping[int | str, str] = {
     Decision.REJECTED.value: "rejected",
 }
 
-
 BLOCKS: Mapping[str, str] = {
     "O": "the card is reported stolen",
     "D": "deceased",
@@ -61,7 +60,6 @@ OUTCOMES: Mapping[Decision, str] = {
     "in as before.",
 }
 
-
 TECHNICAL: Final = frozenset(
     {
         CARD,
@@ -81,9 +79,7 @@ TECHNICAL: Final = frozenset(
 
 NOTHING: Final = (None, "", "[]")
 
-
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-
 
 Case = tuple[str, list[str], list[list[str]]]
 """A table's name, its columns and its rows."""

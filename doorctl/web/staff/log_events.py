@@ -26,7 +26,6 @@ from doorctl.web.streams import SEND_S, EventStream
 
 PATH: Final = "/log/events"
 
-
 MOST_CLIENTS: Final = 40
 """Pages that may be open at a time; a branch has a handful."""
 
@@ -35,9 +34,7 @@ MOST_OF_ONE: Final = 10
 
 RETRY: Final = "retry: 3000\n\n"
 
-
 BEAT: Final = ": beat\n\n"
-
 
 NEWS: Final = "event: news\nid: {}\ndata: written\n\n"
 

@@ -17,15 +17,11 @@ from doorctl.web.staff.filled_in import FieldError
 
 GRANTED, REFUSED = "granted", "refused"
 
-
 OUTCOMES: Final = (GRANTED, REFUSED, OPEN)
-
 
 REASONS: Final = frozenset(reason.value for reason in Reason)
 
-
 TONIGHT, TODAY, YESTERDAY, WEEK = "tonight", "today", "yesterday", "week"
-
 
 SPANS: Mapping[str, str] = {
     TONIGHT: "Last night",

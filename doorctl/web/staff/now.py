@@ -22,6 +22,7 @@ from doorctl.lookup.app import App, open_book
 from doorctl.lookup.witness import trust_clock
 from doorctl.privacy.audit import Action, Deed
 from doorctl.rpc.client import ask_whether_there
+from doorctl.rpc.door import DEED_LIMIT_S
 from doorctl.services import deeds
 from doorctl.services.branch import change, noted
 from doorctl.services.hours import open_once
@@ -36,22 +37,19 @@ from doorctl.web.staff.branch_state import (
     LEAVES,
     TECHNICAL,
     BranchPicture,
-    _read,
     branch_now,
     faults,
     headline,
     is_old,
     mode_line,
+    read_or_none,
 )
 from doorctl.web.staff.filled_in import FieldError, of_field
 from doorctl.web.staff.log_rows import ending, happened
 from doorctl.web.words import CAUSES, MODES, SETTABLE, Words
 
-DEED_LIMIT_S: Final = 5.0
-
 NIGHT_ROWS: Final = 5
 """Refusals and events of last night that the page shows; the log has them all."""
-
 
 PAGE: Final = "/now"
 USUAL_SPAN: Final = timedelta(hours=2)
@@ -171,8 +169,13 @@ LIFTED_FOR: Final = timedelta(hours=12)
 def _looked(
     app: App, alarms: StandingAlarms
 ) -> tuple[BranchPicture, Night | None, tuple[AlarmRecord, ...] | None, LastOverride | None]:
-    night = _read(partial(last_night, app, NIGHT_ROWS))
-    return branch_now(app), night, _read(alarms.standing), _read(partial(_lifted, app))
+    night = read_or_none(partial(last_night, app, NIGHT_ROWS))
+    return (
+        branch_now(app),
+        night,
+        read_or_none(alarms.standing),
+        read_or_none(partial(_lifted, app)),
+    )
 
 
 def _lifted(app: App) -> LastOverride | None:

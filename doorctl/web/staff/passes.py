@@ -114,9 +114,7 @@ def hours(words: Words, held: Pass) -> str:
 
 PASSES: Final = "/passes"
 
-
 DAYS_AND_TIMES: Final = frozenset({"weekday", "times", "outside_hours"})
-
 
 ALL_ASKED: Final = DAYS_AND_TIMES | {"first", "companions"}
 """What the form asks about a pass beside its purpose, its holder and its last day."""
@@ -134,7 +132,6 @@ class Preset:
 
 
 _WORKDAYS: Final = {"weekday": tuple("01234")}
-
 
 PRESETS: Mapping[str, Preset] = {
     "cleaning": Preset(

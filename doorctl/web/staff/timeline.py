@@ -16,33 +16,24 @@ from doorctl.web.words import MODES, Words
 
 LEFT: Final = 44
 
-
 WIDTH: Final = 864
-
 
 RIGHT: Final = 44
 
-
 TOP: Final = 12
-
 
 ABOVE: Final = 100
 
-
 BELOW: Final = 56
 
-
 BAND: Final = 22
-
 
 GAP: Final = 24
 """Room for the hours between the bars and the band."""
 
 BASE: Final = TOP + ABOVE
 
-
 BAND_Y: Final = BASE + BELOW + GAP
-
 
 ROOM_FOR_NAME: Final = 90
 """A narrower band shows no name; the legend names all bands."""

@@ -244,7 +244,6 @@ CODE_HELP: Mapping[int, Help] = {
 
 _ANY = Help("Something is wrong with the system.", _NOTHING, "Tell the technician.")
 
-
 _FIRST_CARD = Help(
     "Nobody whom the branch waits for has come in yet that day.",
     "Come a little later, or while staff are there.",
