@@ -23,8 +23,7 @@ from doorctl.rpc.question import Answers
 
 
 class DoorsAlarms:
-    """The door's end of the way: `log` also sends each alarm to web; `answers` is for
-    web, which asks what stands.
+    """The door's end of the way: `log` also sends each alarm to web; `answers` say what stands.
 
     While web is down, the newest alarms wait for it, as many as an `Outbox` keeps. Older ones are
     dropped, but web asks for those that still stand. A web process that is down is alarmed only

@@ -30,7 +30,8 @@ class PatronsRound:
     Args:
         stamp: reads how old the register is; where it raises StoreError its age is not known.
         expire: deletes what was not confirmed since a time and returns how many rows.
-        forget: deletes the notes of cards that pushes shut out more than a week before a time.
+        forget: deletes the notes of cards that pushes shut out more than a week before a time, and
+            rewrites the file where deleted rows may have left bytes.
     """
 
     stamp: Callable[[], CacheStamp]
@@ -48,7 +49,6 @@ class PatronsRound:
         moment, now_s = self.clock.bounded(), self.clock.monotonic_s()
         now = moment.local if moment.dependable else moment.earliest(UNCONFIRMED)
         before = now.astimezone(UTC) - UNCONFIRMED
-        self.forget(now)
         if not self._is_older(before):
             self._old_since_s = None
         elif self._old_since_s is None:
@@ -59,6 +59,8 @@ class PatronsRound:
             if gone:
                 why = f"no push since {before:%Y-%m-%d}: {gone} rows were deleted"
                 self.log.emit("alarm", kind="patrons_expired", why=why)
+        # It may rewrite the file: a full disk, where that fails, keeps no old row.
+        self.forget(now)
 
     def _is_older(self, before: datetime) -> bool:
         try:

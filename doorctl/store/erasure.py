@@ -15,6 +15,7 @@ from doorctl.privacy.tombstones import Tombstones
 from doorctl.store.branch import known
 from doorctl.store.branch_writer import BranchRecordsWriter
 from doorctl.store.door_log import HELD
+from doorctl.store.patrons_guard import RECOUNT
 from doorctl.store.records import AuditTrail
 from doorctl.store.tables import (
     WRONG_PINS,
@@ -100,14 +101,12 @@ _RESTORED = {
     "shut_out": "SELECT row_key, '', 0, '' FROM shut_out",
 }
 
-_RECOUNT = "UPDATE cache SET patrons = (SELECT count(*) FROM patrons)"
-
 
 def erase_patron(register: Writer, subject: Subject) -> PartErased:
     """Erase a person from the register; it still holds the same push."""
     with register.transaction() as connection:
         deleted = delete(connection, PATRONS, subject)
-        connection.execute(_RECOUNT)
+        connection.execute(RECOUNT)
         (epoch,) = connection.execute("SELECT epoch FROM cache").fetchone()
     return PartErased(deleted, register.compact(), epoch)
 
@@ -167,7 +166,7 @@ def forget_restored(register: Writer, tombstones: Tombstones, epoch: int) -> int
             keys = [(key,) for key in _restored(connection, rows, standing)]
             connection.executemany(f"DELETE FROM {table} WHERE row_key = ?", keys)  # noqa: S608 -- ours
             deleted += len(keys)
-        connection.execute(_RECOUNT)
+        connection.execute(RECOUNT)
     if deleted:
         register.compact()
     return deleted

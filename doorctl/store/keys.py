@@ -114,7 +114,7 @@ def _shared(descriptor: int) -> bool:
 
 
 def create_file(path: Path, content: bytes, costs: str) -> None:
-    """Write a new key's file, 0600 and durable; KeyFileError, or AlreadyExistsError: it is there."""
+    """Write a key's file, 0600 and durable; KeyFileError, or AlreadyExistsError: it is there."""
     try:
         with changing(path, error=KeyFileError):
             create_private(path, content)

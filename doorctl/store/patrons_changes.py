@@ -83,7 +83,7 @@ class PushedRows:
         self._week = week
         self._epoch = epoch
         self._full = full
-        self._learnt = LearntRows(connection, full=full)
+        self._learnt = LearntRows(connection, epoch, full=full)
         watch = _WATCH_ADDED if week.any_held else _IGNORE_ADDED
         for statement in (_REPLACED, _NOTE_REPLACED, *watch):
             connection.execute(statement)
@@ -144,7 +144,8 @@ class PushedRows:
 
     def finish(self, at: datetime) -> None:
         """Forget what was learnt and counts no more; between :meth:`put` and :meth:`remove`."""
-        self._learnt.finish(at)
+        too_many = len(self._brought) > MOST_KEPT
+        self._learnt.finish(at, None if too_many else sorted(self._brought))
 
     def _found(self, sql: str, listed: Collection[object], *more: object) -> list[Record]:
         find = sql.format(marks=marks(listed))

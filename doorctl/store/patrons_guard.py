@@ -48,10 +48,12 @@ _DUE = f"""
     FROM shut_out AS noted LEFT JOIN patrons AS now ON now.row_key = noted.row_key
     WHERE noted.until < ? LIMIT {_SLICE}
 """  # noqa: S608 -- only constants
+RECOUNT = "UPDATE cache SET patrons = (SELECT count(*) FROM patrons)"
 _COUNTED_ANEW = (
     "UPDATE shut_out SET until = ''",
     "DELETE FROM shut_out_counts",
     "INSERT INTO shut_out_counts SELECT coalesce(reasons, ''), count(*) FROM shut_out GROUP BY 1",
+    RECOUNT,
 )
 _COUNTS = "SELECT lost, many FROM shut_out_counts"
 _ENDING_NOW = "SELECT count(*) FROM shut_out WHERE at = ? AND reasons = ?"
@@ -65,8 +67,8 @@ class WeekOfPushes:
 
     Args:
         at: when the push is applied, UTC.
-        anew: the branch's rules, or the rows, may be others than at the last push: all notes are
-            looked at.
+        anew: the branch's rules, or the rows, may be others than at the last push, or the push
+            looks at all rows anyhow: all notes are looked at, and the figures counted anew.
 
     Attributes:
         any_held: whether a row was held before.
@@ -192,7 +194,10 @@ class WeekOfPushes:
 
     def _loss(self, note: Record, after: Record | None) -> Loss:
         _, at, opened, pin_check = note
-        before = Before(date.fromisoformat(at[:10]), opened, pin_check)
+        try:
+            before = Before(date.fromisoformat(at[:10]), opened, pin_check)
+        except ValueError:  # A wrong bit: the note says nothing that can be judged.
+            return Loss((), self._today)
         now = None if after is None else self._forecast(after)
         now_check = None if after is None else after[PIN_CHECK]
         return loss(self._policy, before, now, now_check, self._today)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from doorctl.access.patron import SealedRow
-from doorctl.store.connection import marks
+from doorctl.store.connection import batches, marks
 
 _FORGET_CHANGED = (
     "DELETE FROM learnt WHERE row_key = ? AND learnt_on <= ?",
@@ -22,6 +22,11 @@ _HAND_ON_SOME = f"{_HAND_ON} AND asked.row_key IN ({{marks}})"
 _REPLACE_ALL = "DELETE FROM asked"
 _REPLACE_CARDS = "DELETE FROM asked WHERE row_key IN ({marks})"
 _REPLACE_PATRONS = "DELETE FROM asked WHERE patron_ref IN ({marks})"
+_REPLACE_BROUGHT = """
+    DELETE FROM asked WHERE EXISTS (
+        SELECT 1 FROM patrons WHERE patrons.patron_ref = asked.patron_ref AND patrons.epoch = ?
+    )
+"""
 _ANY_ASKED = "SELECT EXISTS (SELECT 1 FROM asked)"
 _FORGET_LEARNT = (
     "DELETE FROM learnt WHERE good_until < ?",
@@ -36,13 +41,14 @@ class LearntRows:
     itself deletes the checks of removed rows.
     """
 
-    def __init__(self, connection: sqlite3.Connection, *, full: bool) -> None:
+    def __init__(self, connection: sqlite3.Connection, epoch: int, *, full: bool) -> None:
         self._connection = connection
+        self._epoch = epoch
         self._full = full
         self._any_asked = bool(connection.execute(_ANY_ASKED).fetchone()[0])
 
     def give_way(self, batch: Sequence[SealedRow]) -> None:
-        """Forget what was learnt of some rows and of their patrons; call it once they are put."""
+        """Forget what was learnt of some rows; call it once they are put."""
         changed = [
             (row.row_key, row.pin_changed.isoformat())
             for row in batch
@@ -52,19 +58,23 @@ class LearntRows:
             self._connection.executemany(statement, changed)
         if self._any_asked and not self._full:
             keys = [row.row_key for row in batch]
-            refs = [row.patron.patron_ref for row in batch]
             self._connection.execute(_HAND_ON_SOME.format(marks=marks(keys)), keys)
             self._connection.execute(_REPLACE_CARDS.format(marks=marks(keys)), keys)
-            self._connection.execute(_REPLACE_PATRONS.format(marks=marks(refs)), refs)
 
-    def finish(self, at: datetime) -> None:
-        """Forget what a snapshot replaces and what counts no more; call it once all rows are put.
+    def finish(self, at: datetime, brought: Collection[str] | None) -> None:
+        """Forget what the push replaces and what counts no more; call it once all rows are put.
 
-        `at` is now, UTC.
+        Only then is each card's check handed on: a patron's cards may come in two batches. `at` is
+        now, UTC; `brought` are the patrons of changes, None for too many of them to be kept.
         """
         if self._full:
             self._connection.execute(_HAND_ON)
             self._connection.execute(_REPLACE_ALL)
+        elif brought is None:
+            self._connection.execute(_REPLACE_BROUGHT, (self._epoch,))
+        else:
+            for refs in batches(brought if self._any_asked else ()):
+                self._connection.execute(_REPLACE_PATRONS.format(marks=marks(refs)), refs)
         # A day ends earlier in Denmark than in UTC: nothing goes before its last day is over.
         for statement in _FORGET_LEARNT:
             self._connection.execute(statement, (at.date().isoformat(),))

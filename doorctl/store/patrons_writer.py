@@ -102,10 +102,10 @@ class PatronCacheWriter(Writer):
     be used.
     """
 
-    # Since this process began: all notes of shut out cards were judged by its rules; rows were
-    # removed that may have left bytes; when that was last seen to.
+    # Since this process began: all notes of shut out cards were judged by its rules; rows may have
+    # left bytes, which is not known of those that went before; when that was last seen to.
     _judged = False
-    _to_compact = False
+    _to_compact = True
     _compacted_at = datetime.min.replace(tzinfo=UTC)
 
     def __init__(
@@ -116,7 +116,7 @@ class PatronCacheWriter(Writer):
         policy: Policy = Policy(),  # noqa: B008 - frozen
     ) -> None:
         self.seal, self.erasures, self.policy = seal, erasures, policy
-        self._judged = self._to_compact = False
+        self._judged, self._to_compact = False, True
         before = path.with_name(f"{path.name}.lock").exists()
         super().__init__(path, migrations, checkpoints=True)
         try:
@@ -215,7 +215,7 @@ class PatronCacheWriter(Writer):
             is_whole = full or push is not None or epoch == 0
             push = push or Push(_following(epoch))
             gone = self._forget_other_seal(connection)
-            week = WeekOfPushes(connection, self.policy, at, anew=not self._judged)
+            week = WeekOfPushes(connection, self.policy, at, anew=full or not self._judged)
             pushed = PushedRows(connection, week, push.epoch, full=full)
             pushed.put(erased.against(push.epoch).without_erased(rows))
             pushed.finish(at)
@@ -287,12 +287,13 @@ class PatronCacheWriter(Writer):
         """Forget whom pushes shut out more than a week ago, durably; return how many cards.
 
         Damaged copies in this directory that were set aside over a day ago are deleted too. Once a
-        day the file is rewritten if changes have removed rows: free space of its pages may hold
-        bytes of them. `now` is aware, and by a clock that can be trusted.
+        day the file is rewritten if rows or notes have gone, and after each start: free space of
+        its pages may hold bytes of them. `now` is aware, and by a clock that can be trusted.
         """
         discard_set_aside(self.path.parent, now)
         with self.transaction() as connection:
             gone = patrons_guard.forget(connection, now.astimezone(UTC))
+        self._to_compact = self._to_compact or gone > 0
         if self._to_compact and not timedelta() <= now - self._compacted_at < COMPACT_EVERY:
             self.compact()
             self._compacted_at = now
@@ -311,7 +312,8 @@ class PatronCacheWriter(Writer):
         """Rewrite the file without what was deleted; memory stays flat, however large it is."""
         with translated(self.path):
             found = compact(self.database, self.path.parent)
-        self._to_compact = False
+        # A busy reader leaves the old pages in the WAL.
+        self._to_compact = found != (0, 0, 0)
         return found
 
     def _compact_after(self, removed: int, *, full: bool) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -516,6 +517,24 @@ def watch(house: House) -> None:
 
 
 @pytest.mark.usefixtures("far_east")
+def test_an_old_register_goes_where_its_file_cannot_be_rewritten(house: House) -> None:
+    """A full disk keeps free space as it is, and no old row.
+
+    Bug (a second reader): the rewriting came first, and where it failed, nothing was ever deleted.
+    """
+
+    def fails(_now: datetime) -> None:
+        raise StoreError("there is no room")
+
+    house.round.forget = fails
+    for _ in range(int(WATCHED_S // HOUR_S) + 2):
+        house.clock.advance(HOUR_S)
+        with suppress(StoreError):
+            house.round.turn()
+
+    assert len(house.register.expired) == 1
+
+
 def test_a_single_patron_is_forgotten_too_and_the_alarm_says_why(house: House) -> None:
     """With the day in UTC before which there was no push, and how many rows that were."""
     house.register.patrons = 1

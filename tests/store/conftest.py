@@ -12,7 +12,12 @@ from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons
-from tests.store.samples import SEAL, Branch, Cache, Log
+from tests.store.samples import (
+    SEAL,
+    Branch,
+    Cache,
+    Log,
+)
 
 
 @pytest.fixture

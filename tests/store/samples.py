@@ -299,3 +299,23 @@ class Branch:
         self.writer.set_week(WEEK, NOW)
         StoredAccounts(self.writer).keep(Account("kaj", "Kaj", Role.TECHNICIAN), NOW)
         StoredAlarms(self.writer).hear(AlarmRecord("stalled", Source.DOOR, NOON, NOON, 1, ""), NOW)
+
+
+UNTIL = NOON.date() + 30 * DAY
+
+
+def bare(number: int, patron_ref: str) -> SealedRow:
+    """Return a sealed row without a PIN check."""
+    return SealedRow(key_of(number), Patron(patron_ref, resident=True))
+
+
+def rows_of(*cards: tuple[int, str]) -> list[SealedRow]:
+    """Return sealed rows of cards' numbers and patrons."""
+    return [sealed(number, patron_ref) for number, patron_ref in cards]
+
+
+def check_of(number: int) -> bytes:
+    """Return the PIN check of a card's sealed row."""
+    check = sealed(number, "").patron.pin_check
+    assert check is not None
+    return check
