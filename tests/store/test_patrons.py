@@ -681,9 +681,8 @@ def test_a_note_with_a_wrong_bit_holds_up_no_push(cache: Cache) -> None:
     """
     cache.push(*rows_of((1, "a"), (2, "b")), full=True)
     cache.push(_blocked(sealed(1, "a"), "U"))
-    cache.writer.database.execute(
-        "UPDATE shut_out SET at = substr(at, 1, 9) || 'y' || substr(at, 11)"
-    )
+    wrong = "substr(at, 1, 9) || '/' || substr(at, 11)"
+    cache.writer.database.execute(f"UPDATE shut_out SET at = {wrong}")  # noqa: S608 - a constant
     cache.writer.close()
     cache.writer = PatronCacheWriter(cache.path, SEAL)
     seen: list[Changes] = []
