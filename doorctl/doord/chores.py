@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import MappingProxyType
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from apscheduler.triggers.base import BaseTrigger
 from doorctl.access.patron import CacheStamp
 from doorctl.config import Config
 from doorctl.config.tables import OLD_SHARE
-from doorctl.core.errors import DoorctlError, StoreError
+from doorctl.core.errors import DoorctlError, StoreError, StoreSlowError
 from doorctl.core.moments import BootTime, Moment
 from doorctl.core.ports import WELL, AlarmOnce, EventLog
 from doorctl.devices.pins import outputs_kept
@@ -32,7 +33,7 @@ from doorctl.lookup.configured import outdated, retention
 from doorctl.lookup.key_days import CERTIFICATE, days_of_keys
 from doorctl.lookup.release import Release
 from doorctl.ops.clock import utc_now
-from doorctl.ops.machine import disk_low, undervoltage, upgrade_not_begun
+from doorctl.ops.machine import DataDisk, disk_low, undervoltage, upgrade_not_begun
 from doorctl.ops.supervisor import SystemdSupervisor
 from doorctl.privacy.passages import OPENED, HourCount
 from doorctl.privacy.retention import PurgeReport
@@ -179,20 +180,54 @@ PURGE_STEP_S = 3600.0
 """Wait before the next step of a limited purge, whatever the clock does meanwhile."""
 
 
-@dataclass(frozen=True)
+LOOK_PATIENCE_S = 0.5
+"""Longest wait of the worker for a look that may as well be had a minute later."""
+
+PROBE_PATIENCE_S = 1.0
+"""Longest wait of the worker for what the self-test writes. With the look above and the wait for an
+attempt's own row it is less than a card may take to be prepared."""
+
+
+@dataclass
 class OverThread:
-    """What the self-test, which the worker runs, tries of the door log."""
+    """What one self-test, which the worker runs, writes: by the door log's thread.
+
+    A patron waits for the worker. So a disk that is slow once is not waited for a second time.
+    """
 
     stores: DoorStores
+    slow: StoreSlowError | None = None
 
     def keep_time(self, now: datetime, boot: BootTime) -> None:
         """Store the time, durably."""
         visits = self.stores.visits
-        self.stores.answer_soon(lambda: visits.keep_time(now, boot))
+        self.soon(lambda: visits.keep_time(now, boot))
 
     def prove_writable(self) -> None:
         """Try to write a row."""
-        self.stores.answer_soon(self.stores.visits.prove_writable)
+        self.soon(self.stores.visits.prove_writable)
+
+    def soon(self, job: Callable[[], None]) -> None:
+        """Have the thread do it, and wait a little; StoreSlowError: it was slow, now or before."""
+        if self.slow is not None:
+            raise self.slow
+        try:
+            self.stores.answer_soon(job, PROBE_PATIENCE_S)
+        except StoreSlowError as err:
+            self.slow = err
+            raise
+
+
+class DiskOverThread(DataDisk):
+    """The disk that holds the door log, as one self-test tries it."""
+
+    def __init__(self, directory: Path, over: OverThread) -> None:
+        super().__init__(directory)
+        self._over = over
+
+    def prove_writable(self) -> None:
+        """Try to write a page."""
+        self._over.soon(super().prove_writable)
 
 
 @dataclass(eq=False)
@@ -255,15 +290,16 @@ class Chores:
 
     def self_test(self, lines: dict[str, bool]) -> tuple[Finding, ...]:
         """Return the findings of the self-test; on the worker's thread."""
-        stores = self.stores
+        stores, over = self.stores, OverThread(self.stores)
         return run_self_test(
             house(
                 self.config,
                 clock=stores.clock,
+                disk=DiskOverThread(self.config.storage.door_directory, over),
                 sealer=stores.sealer,
                 patrons=stores.patrons,
                 calendar=lambda: calendar_of(self.config.opening, stores.branch.calendar()),
-                visits=OverThread(stores),
+                visits=over,
                 lines=lines,
                 purged_s=self.purging.purged_s,
             )
@@ -624,7 +660,7 @@ class Lookout:
 
     def _overdue(self) -> dict[str, str | None]:
         with suppress(StoreError):
-            oldest = self.stores.answer_soon(self.stores.visits.oldest_row)
+            oldest = self.stores.answer_soon(self.stores.visits.oldest_row, LOOK_PATIENCE_S)
             latest = self.stores.clock.bounded().latest
             limit = retention(self.config) + OVERDUE
             if oldest is None or latest - oldest < limit:

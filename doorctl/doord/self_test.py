@@ -542,7 +542,7 @@ _PIN = "Wire the relay to such a pin, and run doorctl setup."
 _RELAY = "Do so before the door is used; systemd/README.md says why."
 
 
-def house(config: Config, clock: Clock, **more: Any) -> House:
+def house(config: Config, clock: Clock, disk: machine.DataDisk, **more: Any) -> House:
     """Return what the self-test looks at, as of now; `more` is of `House`."""
     return House(
         rules=rules(config),
@@ -550,7 +550,7 @@ def house(config: Config, clock: Clock, **more: Any) -> House:
         moment=clock.moment(),
         now_s=clock.monotonic_s(),
         boot=clock.boot_time(),
-        disk=machine.DataDisk(config.storage.door_directory),
+        disk=disk,
         relay_risks=relay_risks(config.gpio.factory),
         reader=lambda: card_reader(config),
         **more,
@@ -588,6 +588,7 @@ def _without_the_door(config: Config) -> tuple[Finding, ...]:
             house(
                 config,
                 system_clock(config),
+                machine.DataDisk(config.storage.door_directory),
                 sealer=sealer,
                 patrons=patrons,
                 calendar=lambda: calendar_of(config.opening, branch.calendar()),

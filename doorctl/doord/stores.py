@@ -362,13 +362,13 @@ class DoorStores:
         """Have the door log's thread do a job in its turn; return its result or raise its error."""
         return self.log_thread.call(job, timeout_s=ANSWER_LIMIT_S)
 
-    def answer_soon(self, job: Callable[[], ResultT]) -> ResultT:
+    def answer_soon(self, job: Callable[[], ResultT], patience_s: float = PATIENCE_S) -> ResultT:
         """Do the same for the worker, whom a patron may be waiting for.
 
         Raises StoreSlowError: the disk holds the door log; the job is done later all the same.
         """
         try:
-            return self.log_thread.call(job, timeout_s=PATIENCE_S)
+            return self.log_thread.call(job, timeout_s=patience_s)
         except NotAnsweringError as err:
             raise StoreSlowError(str(err)) from err
 

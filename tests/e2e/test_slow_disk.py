@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -55,6 +56,24 @@ def test_a_slow_disk_keeps_no_entitled_patron_out(door: SlowDoor, takes_s: float
     assert not {"visit_log_failing", "process_stuck", "store_damaged"} & {*door.alarms()}
     assert door.stop() == 0
     assert door.complaint() == ""
+
+
+def test_a_self_test_on_a_slow_disk_holds_up_no_patron(door: SlowDoor) -> None:
+    """Each is prepared by the thread that tests: it waits for no disk, whatever it tries to write.
+
+    Bug (a whole run that met the end of a minute): the self-test tried the disk on that thread, so
+    where a sync never ended each card from then on was a `fault`.
+    """
+    door.sync_takes(FOR_EVER)
+    visits = [ENTITLED, ALSO_ENTITLED, ENTITLED]
+    with subprocess.Popen(door.command("selftest"), stdout=subprocess.PIPE, text=True) as testing:
+        reasons = [blind_visit(door, who.swipe, who.pin) for who in visits]
+        said, _ = testing.communicate()
+
+    assert reasons == ["ok"] * len(visits)
+    assert "disk_writable" in said
+    assert testing.returncode == 1
+    door.sync_takes(0.0)
 
 
 def test_a_start_on_a_slow_disk_goes_on_with_the_numbers(door: SlowDoor) -> None:
