@@ -21,7 +21,7 @@ from doorctl.core.alarms import (
     Urgency,
 )
 from doorctl.door.leaf import Alarm
-from doorctl.doord.chores import FAULTS
+from doorctl.doord.lookout import FAULTS
 from doorctl.notices.mail import translated
 from doorctl.sync.guard import Changes, guard
 from doorctl.web.push_answers import REFUSALS

@@ -18,7 +18,8 @@ from doorctl.core.texts import refuse_purpose
 from doorctl.doord.chores import Chores
 from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver
-from doorctl.doord.jobs import EventQueue, Ledger, StaffOpened
+from doorctl.doord.ledger import Ledger
+from doorctl.doord.loop_events import EventQueue, StaffOpened
 from doorctl.doord.sealing import Rate, Rations, sealing_answers, signed_by
 from doorctl.doord.self_test import as_answer
 from doorctl.doord.stores import DoorStores

@@ -58,17 +58,17 @@ from doorctl.devices.serial_line import BytesReceived, LineConnected, LineEvent,
 from doorctl.door.lamps import Signal
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.hours import DailyRound, HoursRead
-from doorctl.doord.jobs import (
+from doorctl.doord.loop_events import (
     EventQueue,
     PanelKeyPressed,
     PinsTouched,
     PostedEvent,
     Reloaded,
-    SlowJobs,
     StaffOpened,
     StopRequested,
     ThreadFailed,
 )
+from doorctl.doord.slow_jobs import SlowJobs
 from doorctl.privacy.passages import counted_as
 from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache

@@ -31,7 +31,7 @@ from doorctl.core.alarms import KINDS
 from doorctl.core.errors import NotAnsweringError, StoreBusyError, StoreError, StoreSlowError
 from doorctl.core.moments import Stamped
 from doorctl.core.ports import AlarmOnce, Clock, EventLog
-from doorctl.doord.jobs import EventQueue, ThreadFailed, Worker
+from doorctl.doord.ledger import Worker
 from doorctl.doord.log_thread import (
     MOST_CUTS,
     PATIENCE_S,
@@ -40,6 +40,7 @@ from doorctl.doord.log_thread import (
     DiskWatch,
     QueuedVisitLog,
 )
+from doorctl.doord.loop_events import EventQueue, ThreadFailed
 from doorctl.lookup.configured import system_clock
 from doorctl.ops.clock import SystemClock
 from doorctl.store import door_log

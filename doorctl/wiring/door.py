@@ -37,23 +37,18 @@ from doorctl.devices.serial_line import SerialLine
 from doorctl.door.inputs import Input
 from doorctl.doord.alarms import DoorsAlarms
 from doorctl.doord.answers import DoorAnswers, check_answers
-from doorctl.doord.chores import Chores, Housekeeping, Lookout
+from doorctl.doord.chores import Chores
 from doorctl.doord.controller import KEYPAD, READER, Controller, panel_rules, press
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.hours import DailyRound
-from doorctl.doord.jobs import (
-    Asking,
-    EventQueue,
-    Ledger,
-    LoopQueue,
-    PinsTouched,
-    Reloaded,
-    SlowJobs,
-    StopRequested,
-    Worker,
-)
+from doorctl.doord.housekeeping import Housekeeping
+from doorctl.doord.ledger import Ledger, Worker
+from doorctl.doord.library_question import Asking
+from doorctl.doord.lookout import Lookout
+from doorctl.doord.loop_events import EventQueue, LoopQueue, PinsTouched, Reloaded, StopRequested
 from doorctl.doord.retention_answers import erasure_answers, hold_answers
 from doorctl.doord.self_test import card_reader, rules
+from doorctl.doord.slow_jobs import SlowJobs
 from doorctl.doord.stores import STORES_LIMIT_S, DoorStores
 from doorctl.extras.extra import DoorParts, used
 from doorctl.lookup.app import App

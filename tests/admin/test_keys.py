@@ -23,7 +23,7 @@ from doorctl.config import Config
 from doorctl.core.errors import AlreadyExistsError, InputError, KeyFileError, StoreBusyError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.core.moments import BootTime, Stamped
-from doorctl.doord.jobs import Ledger
+from doorctl.doord.ledger import Ledger
 from doorctl.lookup.app import App
 from doorctl.lookup.numbers import own_sealer
 from doorctl.privacy.audit import Action, Deed

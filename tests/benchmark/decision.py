@@ -25,7 +25,7 @@ from doorctl.config.tables import Door
 from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
 from doorctl.devices.serial_line import BytesReceived
 from doorctl.doord.controller import KEYPAD, READER
-from doorctl.doord.jobs import LoopQueue, PostedEvent, ThreadFailed
+from doorctl.doord.loop_events import LoopQueue, PostedEvent, ThreadFailed
 from doorctl.doord.self_test import rules
 from doorctl.doord.stores import SteadyVisitLog
 from doorctl.ops.clock import BUILD_FLOOR, SystemClock

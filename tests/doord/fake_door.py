@@ -27,7 +27,10 @@ from doorctl.devices.serial_line import BytesReceived, LineConnected
 from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.hours import DailyRound, Follower
-from doorctl.doord.jobs import Asking, Ledger, PostedEvent, SlowJobs, Worker
+from doorctl.doord.ledger import Ledger, Worker
+from doorctl.doord.library_question import Asking
+from doorctl.doord.loop_events import PostedEvent
+from doorctl.doord.slow_jobs import SlowJobs
 from doorctl.doord.stores import SteadyVisitLog
 from doorctl.store.door_log import Visit
 from doorctl.sync.sealing import lent_patron

@@ -29,14 +29,12 @@ from doorctl.doord.chores import (
     PURGE_AGAIN_S,
     PURGE_STEP_S,
     TEST_AGAIN_S,
-    WORKER_LIMIT_S,
     Chores,
-    Every,
-    Housekeeping,
-    PurgeSchedule,
 )
 from doorctl.doord.controller import KEYPAD, READER
-from doorctl.doord.jobs import EventQueue
+from doorctl.doord.housekeeping import WORKER_LIMIT_S, Housekeeping
+from doorctl.doord.loop_events import EventQueue
+from doorctl.doord.purge_schedule import Every, PurgeSchedule
 from doorctl.doord.stores import DoorStores
 from doorctl.lookup.configured import retention
 from doorctl.ops.clock import SystemClock

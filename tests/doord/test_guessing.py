@@ -32,7 +32,7 @@ from doorctl.access.throttle import (
 from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.core.moments import BootTime, Stamped
-from doorctl.doord.jobs import ALARMED_AGAIN_MS
+from doorctl.doord.ledger import ALARMED_AGAIN_MS
 from doorctl.doord.stores import KEPT_CARDS, SteadyVisitLog
 from doorctl.store.outbox import open_or_create_outbox
 from doorctl.store.visits import VisitStore, create_visits

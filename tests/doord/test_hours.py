@@ -23,7 +23,8 @@ from doorctl.door.inputs import Levels
 from doorctl.door.leaf import Entered
 from doorctl.doord.controller import Controller
 from doorctl.doord.hours import AGAIN_TURNS
-from doorctl.doord.jobs import PinsTouched, Reloaded, Worker
+from doorctl.doord.ledger import Worker
+from doorctl.doord.loop_events import PinsTouched, Reloaded
 from doorctl.extras.outputs.following import Output
 from doorctl.extras.outputs.switching import PinFollower
 from tests.doord.fake_door import (

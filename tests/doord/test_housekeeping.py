@@ -19,21 +19,15 @@ from doorctl.config.tables import Backup, Push, Secrets, Tls
 from doorctl.core.alarms import KINDS
 from doorctl.core.errors import StoreError
 from doorctl.core.ports import WELL, AlarmOnce
-from doorctl.doord.chores import (
-    AGAIN_S,
-    DAY_S,
-    FAULTS,
-    KEEP_TIME_EVERY_S,
-    KEPT_GRACE_S,
-    LOOK_EVERY_S,
+from doorctl.doord.chores import KEEP_TIME_EVERY_S, KEPT_GRACE_S
+from doorctl.doord.housekeeping import (
     PING_EVERY_S,
     PURGE_HANGS_S,
     SCHEDULE_LIMIT_S,
-    WEB_RESTS_S,
     WORKER_LIMIT_S,
     Housekeeping,
-    Lookout,
 )
+from doorctl.doord.lookout import AGAIN_S, DAY_S, FAULTS, LOOK_EVERY_S, WEB_RESTS_S, Lookout
 from doorctl.privacy.audit import Action, Deed
 from doorctl.store.branch_writer import open_or_create_branch
 from doorctl.store.key_age import KEY_LIFE, Days

@@ -33,16 +33,15 @@ from doorctl.doord.controller import (
     STALL_LIMIT_S,
     TURN_LIMIT_S,
 )
-from doorctl.doord.jobs import (
-    AGAIN_S,
+from doorctl.doord.loop_events import (
     EventQueue,
     LoopQueue,
     PinsTouched,
     PostedEvent,
-    SlowJobs,
     StopRequested,
     ThreadFailed,
 )
+from doorctl.doord.slow_jobs import AGAIN_S, SlowJobs
 from doorctl.ops.threads import WorkerThread
 from tests.cards.samples import STRIPE
 from tests.doord.fake_door import CARD, RELEASE_S, RIGHT_PIN, FakeDoor, identifier, key_of, swiped

@@ -28,13 +28,8 @@ from doorctl.access.policy import Policy
 from doorctl.core.errors import InputError, StuckError
 from doorctl.devices.serial_line import BytesReceived, LineConnected, LineLost
 from doorctl.doord.controller import MOST_PENDING, READER, STALE_S, STALL_LIMIT_S, press
-from doorctl.doord.jobs import (
-    BACKLOG_LIMIT,
-    EventQueue,
-    PanelKeyPressed,
-    PinsTouched,
-    StopRequested,
-)
+from doorctl.doord.loop_events import EventQueue, PanelKeyPressed, PinsTouched, StopRequested
+from doorctl.doord.slow_jobs import BACKLOG_LIMIT
 from tests.doord.fake_door import (
     CARD,
     OTHER_CARD,

@@ -12,7 +12,7 @@ from doorctl.access.panel import Kind, PanelRules
 from doorctl.access.policy import Policy
 from doorctl.devices.serial_line import BytesReceived
 from doorctl.doord.controller import ANSWER_S, READER, STAYS_S
-from doorctl.doord.jobs import PanelKeyPressed
+from doorctl.doord.loop_events import PanelKeyPressed
 from tests.doord.fake_door import (
     CARD,
     OTHER_CARD,

@@ -24,7 +24,9 @@ from doorctl.core.masked import Pin
 from doorctl.devices.serial_line import BytesReceived
 from doorctl.door.lamps import GRANTED_S, REFUSED_S, Lamps
 from doorctl.doord.controller import KEYPAD, READER, UNREADABLE_GAP_S
-from doorctl.doord.jobs import BACKLOG_LIMIT, UNRECORDED_LIMIT, Asking, StaffOpened
+from doorctl.doord.library_question import Asking
+from doorctl.doord.loop_events import StaffOpened
+from doorctl.doord.slow_jobs import BACKLOG_LIMIT, UNRECORDED_LIMIT
 from doorctl.sync.sealing import lent_patron
 from tests.doord.fake_door import (
     CARD,

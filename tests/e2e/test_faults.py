@@ -23,7 +23,7 @@ import pytest
 
 from doorctl.access.throttle import STOP_AT_FAILURES
 from doorctl.doord.controller import UNREADABLE_GAP_S
-from doorctl.doord.jobs import AGAIN_S
+from doorctl.doord.slow_jobs import AGAIN_S
 from doorctl.store.starts import UnwrittenStarts
 from tests.e2e.conftest import Doors, Loaded
 from tests.e2e.door import Door

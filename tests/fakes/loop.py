@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from doorctl.doord.jobs import PostedEvent, Worker
+from doorctl.doord.ledger import Worker
+from doorctl.doord.loop_events import PostedEvent
 from doorctl.ops.supervisor import SystemdSupervisor
 from tests.fakes.clock import FakeClock
 

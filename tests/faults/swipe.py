@@ -12,7 +12,7 @@ from doorctl.access.messages import Concluded
 from doorctl.access.patron import Reason
 from doorctl.core.errors import DoorctlError
 from doorctl.core.masked import Identifier, IdentifierKind
-from doorctl.doord.jobs import Ledger
+from doorctl.doord.ledger import Ledger
 from doorctl.doord.stores import SteadyVisitLog
 from doorctl.store.branch import BranchRecords
 from doorctl.store.damage.set_aside import set_aside_if_damaged

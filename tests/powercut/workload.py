@@ -22,7 +22,7 @@ from doorctl.access.messages import Concluded
 from doorctl.access.patron import Reason
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey
-from doorctl.doord.jobs import Ledger
+from doorctl.doord.ledger import Ledger
 from doorctl.privacy.purge_proof import Canaries
 from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch

@@ -28,7 +28,7 @@ from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.core.moments import Stamped
 from doorctl.core.ports import Sealer
-from doorctl.doord.jobs import Ledger
+from doorctl.doord.ledger import Ledger
 from doorctl.lookup.app import App
 from doorctl.lookup.cards import Reading, look_up
 from doorctl.services import cards

@@ -24,11 +24,14 @@ from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, InstallationKey
 from doorctl.core.moments import CarriedTime, KeptReadings
 from doorctl.core.ports import AlarmOnce, EventLog
-from doorctl.doord.chores import KEPT_GRACE_S, Housekeeping
+from doorctl.doord.chores import KEPT_GRACE_S
 from doorctl.doord.controller import KEYPAD, READER, Controller
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.hours import DailyRound
-from doorctl.doord.jobs import EventQueue, Ledger, PostedEvent, SlowJobs, ThreadFailed, Worker
+from doorctl.doord.housekeeping import Housekeeping
+from doorctl.doord.ledger import Ledger, Worker
+from doorctl.doord.loop_events import EventQueue, PostedEvent, ThreadFailed
+from doorctl.doord.slow_jobs import SlowJobs
 from doorctl.doord.stores import SteadyVisitLog
 from doorctl.privacy.passages import HourCount, Passages
 from doorctl.privacy.purge_proof import Canaries

@@ -14,7 +14,7 @@ from doorctl.access.day import Override
 from doorctl.access.rights import Ban
 from doorctl.core.errors import DoorctlError
 from doorctl.doord.controller import KEYPAD, READER
-from doorctl.doord.jobs import StopRequested
+from doorctl.doord.loop_events import StopRequested
 from tests.simulation import invariants
 from tests.simulation.arrivals import erase as erase_person
 from tests.simulation.arrivals import push, take_over

@@ -19,7 +19,7 @@ from doorctl.core.errors import DeviceError, StoreError
 from doorctl.devices.serial_line import BytesReceived, LineConnected, LineLost
 from doorctl.door.inputs import Levels
 from doorctl.doord.controller import KEYPAD, READER
-from doorctl.doord.jobs import PinsTouched, PostedEvent, StopRequested
+from doorctl.doord.loop_events import PinsTouched, PostedEvent, StopRequested
 from tests.fakes.pins import FakeInputs
 from tests.fakes.shut_out import Noted, Week
 from tests.simulation import invariants, oracle

@@ -1,56 +1,35 @@
-"""What other threads do for the door's loop, and the events by which they tell it.
+"""Attempts while they are open: prepared while the patron types, put on record after the relay.
 
-One prepares an attempt while the patron types, and puts the outcome on record after the relay;
-another asks the library system, by way of web.
+On the worker's thread, which posts to the loop what it has prepared.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
-import time
-from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import KW_ONLY, dataclass, field, replace
-from datetime import date, timedelta
-from math import inf
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from doorctl.access.code_throttle import CODES_KEY, codes_charged
-from doorctl.access.day import DayRules
 from doorctl.access.messages import (
-    AskLibrary,
     Closed,
     Concluded,
-    LibraryAnswer,
-    LibraryAnswered,
-    LookAgain,
     Opened,
-    Prepare,
     Prepared,
-    PrepareFailed,
-    Rules,
     VisitLog,
 )
-from doorctl.access.panel import PanelRules
 from doorctl.access.patron import (
     BEFORE_PROOF,
     Patron,
     Reason,
-    SealedRow,
     levels,
-    pin_check,
     row_key,
 )
 from doorctl.access.throttle import GUESSED_AT, CardThrottle
-from doorctl.access.weak_pins import easy_to_guess
-from doorctl.core.errors import BranchStoreError, StoreError
-from doorctl.core.masked import Identifier, Pin, StretchedKey
+from doorctl.core.masked import Identifier, StretchedKey
 from doorctl.core.moments import BootTime, Stamped
 from doorctl.core.ports import AlarmOnce, Clock, EventLog, Sealer
-from doorctl.devices.serial_line import LineEvent
-from doorctl.doord.hours import HoursRead
+from doorctl.doord.loop_events import (
+    PostedEvent,
+)
 from doorctl.lookup.cards import (
     Found,
     Reading,
@@ -62,106 +41,11 @@ from doorctl.lookup.cards import (
     wait_of,
 )
 from doorctl.ops.threads import WorkerThread
-from doorctl.rpc.library import LibraryOverSocket
 from doorctl.store.branch import BranchRecords
 from doorctl.store.patrons import PatronCache
 
-
-@dataclass(frozen=True, slots=True)
-class StopRequested:
-    """Somebody asked the daemon to stop."""
-
-
-@dataclass(frozen=True, slots=True)
-class PinsTouched:
-    """A level may have changed: look at the inputs."""
-
-
-@dataclass(frozen=True, slots=True)
-class StaffOpened:
-    """Staff open the door once, remotely; counts until just before `until_s`, monotonic."""
-
-    reason: str
-    by: str
-    until_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class PanelKeyPressed:
-    """A key of the screen at the door, for the attempt of that number."""
-
-    key: str = field(repr=False)
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class Reloaded:
-    """Other rules for everything that begins from now on; what is under way keeps its own.
-
-    `taken` is called when they come into force, on the loop's thread.
-    """
-
-    rules: Rules
-    day: DayRules
-    panel: PanelRules
-    taken: Callable[[], None]
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadFailed:
-    """A thread ended by an unexpected exception: the daemon must not go on without it."""
-
-    error: BaseException
-
-
-PostedEvent = (
-    LineEvent
-    | PinsTouched
-    | Prepared
-    | PrepareFailed
-    | LibraryAnswered
-    | HoursRead
-    | StaffOpened
-    | PanelKeyPressed
-    | Reloaded
-    | StopRequested
-    | ThreadFailed
-)
-EventQueue = queue.SimpleQueue[PostedEvent]
-
 Worker = WorkerThread[PostedEvent]
 """Does slow jobs in order, and posts to the loop what they return."""
-
-
-class LoopQueue(EventQueue):
-    """The loop's queue. `put` may be called from any thread and from a signal's handler.
-
-    In Python 3.11 SimpleQueue's own `get` waits for ever if it is woken when its time is over: the
-    door did nothing until the next swipe. This `get` waits for a lock, and that wait ends.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._posted = threading.Lock()
-        self._posted.acquire()
-
-    def put(self, item: PostedEvent, block: bool = True, timeout: float | None = None) -> None:
-        """Post an event; never waits."""
-        super().put(item, block, timeout)
-        with suppress(RuntimeError):  # Not waited for, or told already.
-            self._posted.release()
-
-    def get(self, block: bool = True, timeout: float | None = None) -> PostedEvent:
-        """Return the next event, or raise queue.Empty. One thread."""
-        ends_s = inf if timeout is None else time.monotonic() + timeout  # noqa: TID251 - a wait
-        while True:
-            self._posted.acquire(blocking=False)  # What was told of an event that is taken since.
-            with suppress(queue.Empty):
-                return super().get(block=False)
-            left_s = ends_s - time.monotonic()  # noqa: TID251 - a wait
-            if not block or left_s <= 0:
-                raise queue.Empty
-            self._posted.acquire(timeout=min(left_s, threading.TIMEOUT_MAX))
 
 
 ALARMED_AGAIN_MS = 24 * 3_600_000
@@ -397,182 +281,3 @@ def _throttle_after(opened: _OpenAttempt, end: Concluded, now: BootTime) -> Card
         return opened.charged(now)
     # A right code does not prove that nobody is guessing others.
     return CardThrottle() if end.proved and not opened.by_code else opened.before
-
-
-# The door asks once when its own copy of the register can't judge a card, and keeps the answer.
-#
-# On a thread of its own: a library system that hangs holds up only a patron whom the copy does not
-# know.
-
-
-@dataclass(eq=False)
-class Asking:
-    """Ask about one attempt at a time, on the `asker`'s thread; keep the answers on the `keeper`'s.
-
-    Keeping may take longer than the next patron waits.
-
-    `lend` makes a row of an answer, as `doorctl.sync.sealing.lent_patron` by the branch's rules. A
-    that no push has brought yet is kept for `row_lasts`, the PIN check of one that a push brought
-    without it for `pin_lasts`. With `flags_weak` a PIN that is too easy to guess is marked so, in
-    the answer and in what is kept: only where the policy makes use of it.
-    """
-
-    library: LibraryOverSocket
-    clock: Clock
-    _: KW_ONLY
-    asker: Worker
-    keeper: Worker
-    lend: Callable[..., Patron]
-    row_lasts: timedelta
-    pin_lasts: timedelta
-    flags_weak: bool = False
-
-    def __post_init__(self) -> None:
-        self._learnt: deque[SealedRow] = deque()
-
-    def put(self, question: AskLibrary) -> bool:
-        """Have a question asked and its answer kept; tell whether it was put. From the loop."""
-        if self.asker.backlog() >= ASKING_LIMIT:
-            return False
-
-        def answered() -> PostedEvent:
-            answer = self.ask(question.prepared, question.pin)
-            self.keeper.submit(self.keep)
-            return answer
-
-        self.asker.submit(answered)
-        return True
-
-    def ask(self, prepared: Prepared, pin: Pin) -> LibraryAnswered:
-        """Ask about the card and the PIN of an attempt."""
-        try:
-            return self._outcome(prepared, pin)
-        except ValueError:
-            # Web's answer describes no possible patron; no answer of web may end the door process.
-            return LibraryAnswered(prepared.attempt, LibraryAnswer.SILENT)
-
-    def _outcome(self, prepared: Prepared, pin: Pin) -> LibraryAnswered:
-        silent = LibraryAnswered(prepared.attempt, LibraryAnswer.SILENT)
-        if prepared.identifier is None:
-            return silent
-        # A row from an earlier answer is requested anew: its rights may have changed.
-        row_wanted = prepared.patron is None or not prepared.patron.pushed
-        reply = self.library.ask(prepared.row_key, prepared.identifier, pin, row_wanted=row_wanted)
-        if reply.answer is not LibraryAnswer.YES:
-            return LibraryAnswered(prepared.attempt, reply.answer)
-        lent = None
-        is_weak = self.flags_weak and easy_to_guess(pin, (prepared.identifier,))
-        if row_wanted:
-            if reply.patron is None:
-                return silent
-            card = (prepared.identifier, prepared.stretched)
-            lent = self.lend(reply.patron, reply.birthday, *card, pin, on=self._today())
-            is_weak = lent.weak_pin
-        known = lent or prepared.patron
-        if known is not None:
-            check = pin_check(prepared.stretched, pin)
-            learnt = replace(known, pin_check=check, weak_pin=is_weak)
-            self._learnt.append(SealedRow(prepared.row_key, learnt))
-        return LibraryAnswered(prepared.attempt, reply.answer, lent, is_weak)
-
-    def keep(self) -> None:
-        """Store the answers, if there are any; called after the door has its answer."""
-        while self._learnt:
-            row, today = self._learnt.popleft(), self._today()
-            self.library.keep(
-                row,
-                row_until=None if row.patron.pushed else today + self.row_lasts,
-                pin_until=today + self.pin_lasts,
-                learnt_on=today,
-            )
-
-    def _today(self) -> date:
-        return self.clock.moment().latest_known.date()
-
-
-# Jobs that the loop gives to other threads, and how many of them may wait.
-#
-# The loop itself never touches a disk or a network: the answers come back to its queue.
-
-BACKLOG_LIMIT = 8
-"""Jobs in the worker's queue beyond which a card is turned away.
-
-A reader that repeats itself brings 80 cards a second; the smallest Pi prepares three. With more
-waiting, the next patron would lose patience.
-"""
-
-ASKING_LIMIT = 2
-"""Waiting questions to the library system beyond which no other is put, because it hangs."""
-
-UNRECORDED_LIMIT = BACKLOG_LIMIT // 2
-"""Jobs beyond which an unreadable card is not recorded, so that garbage turns no card away."""
-
-AGAIN_S = 1.0
-"""A database that can't be read may be in the middle of a restore: it is read once more."""
-
-
-@dataclass(eq=False)
-class SlowJobs:
-    """Submit jobs and return at once; on the loop's thread.
-
-    `register_failing` takes each failure to read the register, and its end. `library` is None where
-    nobody is asked. `pause` lets the worker's thread wait for so many seconds.
-    """
-
-    ledger: Ledger
-    worker: Worker
-    register_failing: AlarmOnce
-    library: Asking | None = None
-    _: KW_ONLY
-    pause: Callable[[float], object] = lambda _s: None
-
-    def overloaded(self) -> bool:
-        """Tell whether so many jobs wait that the next card is turned away."""
-        return self.worker.backlog() >= BACKLOG_LIMIT
-
-    def prepare(self, wanted: Prepare | LookAgain, newest: Callable[[], int]) -> None:
-        """Have an attempt prepared, or looked at again; `Prepared` or `PrepareFailed` follows.
-
-        `newest` is called on the worker's thread, for the number of the attempt that is current by
-        then.
-        """
-        number = wanted.attempt if isinstance(wanted, Prepare) else wanted.prepared.attempt
-
-        def answered() -> PostedEvent:
-            if number < newest():
-                # Another card came meanwhile: stretching this one would only keep that one waiting.
-                return PrepareFailed(number)
-            try:
-                prepared = self._prepared_at_last(wanted)
-            except BranchStoreError as err:
-                why = str(err)
-                # The job that reads the hours reports it, once.
-                self.worker.submit(lambda: HoursRead(failing=why, wanted=False))
-                return PrepareFailed(number)
-            except StoreError as err:
-                self.register_failing.tell(str(err), again=True)
-                return PrepareFailed(number)
-            if not prepared.damaged:
-                self.register_failing.tell(None)
-            return prepared
-
-        self.worker.submit(answered)
-
-    def settle(self, concluded: Concluded, counted_as: str | None) -> None:
-        """Have an attempt's end recorded; see :meth:`Ledger.settle`."""
-        if concluded.shape is not None and self.worker.backlog() >= UNRECORDED_LIMIT:
-            return
-        self.worker.submit(lambda: self.ledger.settle(concluded, counted_as))
-
-    def _prepared_at_last(self, wanted: Prepare | LookAgain) -> Prepared:
-        try:
-            return self._prepared(wanted)
-        except StoreError:
-            # Nothing is on record yet, and the patron still types.
-            self.pause(AGAIN_S)
-            return self._prepared(wanted)
-
-    def _prepared(self, wanted: Prepare | LookAgain) -> Prepared:
-        if isinstance(wanted, Prepare):
-            return self.ledger.prepare(wanted.attempt, wanted.identifiers)
-        return self.ledger.look_again(wanted.prepared)
