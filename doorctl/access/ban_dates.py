@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date, datetime, time
 from enum import Enum
 
-from doorctl.access.calendar import ONE_DAY
 from doorctl.access.rights import ALL_BRANCHES, Ban, Listed
+from doorctl.access.wall_time import ONE_DAY
 from doorctl.core.moments import Moment
 
 

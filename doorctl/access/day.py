@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from doorctl.access.calendar import LOOK_AHEAD, MINUTE, OPEN, Calendar, Cause, Mode
+from doorctl.access.calendar import LOOK_AHEAD, OPEN, Calendar, Cause, Mode
+from doorctl.access.wall_time import MINUTE
 from doorctl.core.moments import Moment
 
 # The current mode: staff's change until it ends, else the calendar; any doubt closes.

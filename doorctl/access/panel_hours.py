@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from doorctl.access.calendar import MINUTE, OPEN, Calendar, Mode
+from doorctl.access.calendar import OPEN, Calendar, Mode
 from doorctl.access.day import Override, opens_next, planned_changes
+from doorctl.access.wall_time import MINUTE
 from doorctl.core.moments import Moment
 
 WEEK_DAYS = 7

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from doorctl.access.codes import MAX_CODE_DIGITS, MIN_CODE_DIGITS
 from doorctl.access.messages import PadRules
-from doorctl.access.rights import MAX_CODE_DIGITS, MIN_CODE_DIGITS
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 
 ENTER = "#"

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from doorctl.access.ban_dates import BanState, ban_since, ban_state, ban_until
-from doorctl.access.calendar import DAY_MINUTES, ONE_DAY, Span
+from doorctl.access.calendar import DAY_MINUTES, Span
 from doorctl.access.rights import ALL_BRANCHES, USUAL_BAN, Ban, Listed
+from doorctl.access.wall_time import ONE_DAY
 from doorctl.cli.options import (
     GIVEN_NUMBER,
     ISO_DATE,

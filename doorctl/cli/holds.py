@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from doorctl.access.calendar import ONE_DAY
+from doorctl.access.wall_time import ONE_DAY
 from doorctl.cli.options import (
     GIVEN_NUMBER,
     ISO_DATE,

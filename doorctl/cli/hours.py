@@ -31,7 +31,7 @@ from doorctl.cli.options import (
     shows_by_itself,
     with_app,
 )
-from doorctl.config.hours import clock, hours_of
+from doorctl.config.clashes import clock, hours_of
 from doorctl.core.errors import InputError
 from doorctl.lookup import witness
 from doorctl.lookup.app import App

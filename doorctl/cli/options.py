@@ -16,7 +16,8 @@ import click
 
 from doorctl.access.calendar import DAY_MINUTES, Span
 from doorctl.config import Config, load
-from doorctl.config.hours import clock, span
+from doorctl.config.clashes import clock
+from doorctl.config.hours import span
 from doorctl.core.dates import read_day, read_minute
 from doorctl.core.errors import InputError
 from doorctl.core.identity import become_owner

@@ -9,16 +9,8 @@ from typing import Any
 import click
 
 from doorctl.access.calendar import Span
-from doorctl.access.rights import (
-    COMPANIONS_LIMIT,
-    EVERY_DAY,
-    MAX_CODE_DIGITS,
-    MIN_CODE_DIGITS,
-    MOST_SPANS,
-    Listed,
-    Pass,
-    PassKind,
-)
+from doorctl.access.codes import MAX_CODE_DIGITS, MIN_CODE_DIGITS
+from doorctl.access.rights import COMPANIONS_LIMIT, EVERY_DAY, MOST_SPANS, Listed, Pass, PassKind
 from doorctl.cli.bans import ALL_DAY
 from doorctl.cli.options import (
     DAYS,
@@ -37,7 +29,7 @@ from doorctl.cli.options import (
     why_option,
     with_app,
 )
-from doorctl.config.hours import clock
+from doorctl.config.clashes import clock
 from doorctl.core.masked import Pin
 from doorctl.lookup.app import App
 from doorctl.lookup.numbers import TakenAs

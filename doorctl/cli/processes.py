@@ -96,7 +96,7 @@ def relay_off(config_path: Path, overrides: tuple[str, ...]) -> None:
 
     Of the configuration only [gpio] has to be right.
     """
-    from doorctl.devices.pins import lock
+    from doorctl.devices.relay_off import lock
 
     lock(load_gpio(config_path, overrides), os.environ)
 

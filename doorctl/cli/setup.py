@@ -470,7 +470,7 @@ class Dialogue:
         gpio = rules.gpio(self._known)
         warning = "Let the relay of GPIO{pin} click now? The door opens for a second."
         while self._yes(warning, default=False, pin=gpio.relay_pin):
-            from doorctl.devices.pins import pulse
+            from doorctl.devices.relay_off import pulse
 
             try:
                 levels = pulse(gpio, PULSE_S)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from doorctl.config.tables import Door
 from doorctl.core.errors import DeviceError
 from doorctl.core.ports import WELL, AlarmOnce, Clock, EventLog
-from doorctl.devices.pins import GpioInputs, GpioRelay, GpioSignals
+from doorctl.devices.inputs import GpioInputs
+from doorctl.devices.pins import GpioRelay, GpioSignals
 from doorctl.door import leaf, strike
 from doorctl.door.head_count import HeadCount
 from doorctl.door.inputs import Input, InputChanged, Inputs

@@ -27,8 +27,10 @@ from doorctl.core.masked import Pin
 from doorctl.core.ports import Clock
 from doorctl.doord.ledger import Worker
 from doorctl.doord.loop_events import PostedEvent
-from doorctl.doord.slow_jobs import ASKING_LIMIT
 from doorctl.rpc.library import LibraryOverSocket
+
+ASKING_LIMIT = 2
+"""Waiting questions to the library system beyond which no other is put, because it hangs."""
 
 
 @dataclass(eq=False)

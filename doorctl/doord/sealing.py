@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from doorctl.access.rights import MAX_CODE_DIGITS, MIN_CODE_DIGITS
+from doorctl.access.codes import MAX_CODE_DIGITS, MIN_CODE_DIGITS
 from doorctl.core.errors import InputError
 from doorctl.core.masked import IdentifierKind
 from doorctl.core.ports import EventLog

@@ -30,10 +30,6 @@ waiting, the next patron would lose patience.
 """
 
 
-ASKING_LIMIT = 2
-"""Waiting questions to the library system beyond which no other is put, because it hangs."""
-
-
 UNRECORDED_LIMIT = BACKLOG_LIMIT // 2
 """Jobs beyond which an unreadable card is not recorded, so that garbage turns no card away."""
 

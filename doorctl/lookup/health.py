@@ -10,14 +10,8 @@ from typing import Any
 
 from doorctl.config import Config
 from doorctl.config.tables import OLD_SHARE
-from doorctl.core.alarms import (
-    DOOR_SILENT,
-    AlarmRecord,
-    Source,
-    is_shown,
-    kind_of,
-    shuts_out,
-)
+from doorctl.core.alarm_records import AlarmRecord
+from doorctl.core.alarms import DOOR_SILENT, Source, is_shown, kind_of, shuts_out
 from doorctl.core.errors import NotAnsweringError, StoreError
 from doorctl.rpc.question import Nothing
 from doorctl.rpc.status import STATUS, STATUS_LIMIT_S

@@ -10,15 +10,8 @@ from hashlib import sha256
 from threading import Lock
 from typing import Generic, TypeVar
 
-from doorctl.core.alarms import (
-    DOOR_SILENT,
-    ENDS,
-    NOT_SENT,
-    RaisedAlarm,
-    Urgency,
-    kind_of,
-    own_words,
-)
+from doorctl.core.alarm_records import own_words
+from doorctl.core.alarms import DOOR_SILENT, ENDS, NOT_SENT, RaisedAlarm, Urgency, kind_of
 from doorctl.core.errors import DoorctlError, NotAnsweringError
 from doorctl.core.moments import Moment
 from doorctl.core.ports import WELL, AlarmOnce, AlarmSink, Clock, EventLog, Notice, NotSentError

@@ -27,7 +27,7 @@ from doorctl.access.rights import Ban, Pass
 from doorctl.accounts.account import Account, Origin, own_name, refuse_account
 from doorctl.accounts.roles import Permission, Role
 from doorctl.accounts.throttle import ACCOUNT, NONE
-from doorctl.config.hours import hours_of
+from doorctl.config.clashes import hours_of
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.moments import Moment
 from doorctl.core.ports import Unshown

@@ -29,7 +29,8 @@ from doorctl.access.day import (
     standing,
 )
 from doorctl.access.messages import Now
-from doorctl.config.hours import Clash, Opening, clashes_of_date, clashes_of_week
+from doorctl.config.clashes import Clash, clashes_of_date, clashes_of_week
+from doorctl.config.hours import Opening
 from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
 from doorctl.core.texts import refuse_purpose

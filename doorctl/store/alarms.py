@@ -9,7 +9,8 @@ import sqlite3
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from doorctl.core.alarms import ENDS, KINDS, AlarmRecord, Source
+from doorctl.core.alarm_records import AlarmRecord
+from doorctl.core.alarms import ENDS, KINDS, Source
 from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
 from doorctl.store import tables

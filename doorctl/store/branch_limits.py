@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 
 from doorctl.access.calendar import StoredDay
+from doorctl.access.codes import CODES_APART
 from doorctl.access.day import Override
-from doorctl.access.rights import CODES_APART, Ban, Pass
+from doorctl.access.rights import Ban, Pass
 from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
 from doorctl.core.texts import refuse_purpose, refuse_text

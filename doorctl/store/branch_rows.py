@@ -20,14 +20,9 @@ from doorctl.access.calendar import (
     ModeSpan,
     Span,
 )
+from doorctl.access.codes import MIN_CODE_DIGITS, guessable
 from doorctl.access.day import Override
-from doorctl.access.rights import (
-    MIN_CODE_DIGITS,
-    Ban,
-    Pass,
-    PassKind,
-    guessable,
-)
+from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.core.masked import Identifier, IdentifierKind
 from doorctl.privacy.tables import BRANCH
 from doorctl.store import tables

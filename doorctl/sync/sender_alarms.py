@@ -12,7 +12,8 @@ from hashlib import sha256
 
 from msgspec import Struct, field
 
-from doorctl.core.alarms import ENDS, LONGEST_WHY
+from doorctl.core.alarm_records import LONGEST_WHY
+from doorctl.core.alarms import ENDS
 from doorctl.sync.delivery import Delivery
 from doorctl.sync.exchange import number_of
 from doorctl.sync.feed import WrongRow

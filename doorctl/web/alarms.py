@@ -8,16 +8,8 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from doorctl.config import Config
-from doorctl.core.alarms import (
-    ENDS,
-    ORDER,
-    AlarmRecord,
-    RaisedAlarm,
-    Source,
-    differences,
-    kind_of,
-    to_be_kept,
-)
+from doorctl.core.alarm_records import AlarmRecord, differences, to_be_kept
+from doorctl.core.alarms import ENDS, ORDER, RaisedAlarm, Source, kind_of
 from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.moments import Moment
 from doorctl.core.ports import AlarmOnce, Clock, EventLog, NotSentError

@@ -11,7 +11,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from doorctl.access.calendar import DAY_MINUTES, Cause, Mode
-from doorctl.config.hours import Placed
+from doorctl.config.clashes import Placed
 from doorctl.core.errors import InputError
 from doorctl.core.language import DANISH, Language
 from doorctl.privacy.tables import Column, Table

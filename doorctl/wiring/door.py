@@ -23,16 +23,10 @@ from doorctl.config.rules import undriven_locks
 from doorctl.config.tables import Keypad, Reader
 from doorctl.core.errors import StoreError
 from doorctl.core.ports import AlarmOnce
-from doorctl.devices.pins import (
-    GpioInputs,
-    GpioRelay,
-    GpioSignals,
-    InputPin,
-    leave_word,
-    lock_when_dead,
-    open_factory,
-    relay_risks,
-)
+from doorctl.devices.factory import open_factory
+from doorctl.devices.inputs import GpioInputs, InputPin
+from doorctl.devices.pins import GpioRelay, GpioSignals, relay_risks
+from doorctl.devices.relay_off import leave_word, lock_when_dead
 from doorctl.devices.serial_line import SerialLine
 from doorctl.door.inputs import Input
 from doorctl.doord.alarms import DoorsAlarms

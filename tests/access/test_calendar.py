@@ -17,9 +17,9 @@ from doorctl.access.calendar import (
     Mode,
     ModeSpan,
     StoredWeek,
-    clock_change,
 )
 from doorctl.access.calendar import OPEN as OPENS
+from doorctl.access.wall_time import clock_change
 from tests.access.calendars import (
     CLOSED,
     ODD_ZONES,

@@ -18,13 +18,12 @@ from doorctl.access.ban_dates import BanState, ban_state
 from doorctl.access.ban_dates import ban_since as since
 from doorctl.access.ban_dates import ban_until as until
 from doorctl.access.calendar import DAY_MINUTES, Mode, Span
+from doorctl.access.codes import CODES_APART, MIN_CODE_DIGITS, guessable
 from doorctl.access.patron import Reason, pin_check
 from doorctl.access.rights import (
     ALL_BRANCHES,
-    CODES_APART,
     EVERY_DAY,
     LONGEST_PASS,
-    MIN_CODE_DIGITS,
     OPEN_BY_ANY_CLOCK,
     OPENS_IN,
     Ban,
@@ -32,7 +31,6 @@ from doorctl.access.rights import (
     Pass,
     PassKind,
     banned,
-    guessable,
 )
 from doorctl.core.errors import InputError
 from doorctl.core.moments import ClockState, Moment

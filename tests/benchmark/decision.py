@@ -22,7 +22,8 @@ from doorctl.access.patron import KEY_BYTES
 from doorctl.config import load
 from doorctl.config.shipped import shipped
 from doorctl.config.tables import Door
-from doorctl.devices.pins import GpioRelay, GpioSignals, open_factory
+from doorctl.devices.factory import open_factory
+from doorctl.devices.pins import GpioRelay, GpioSignals
 from doorctl.devices.serial_line import BytesReceived
 from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.loop_events import LoopQueue, PostedEvent, ThreadFailed

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from doorctl.access.calendar import DAY_MINUTES, Span
 from doorctl.cli.options import DAYS, END_TIME, HOURS, instant, weekday_names
-from doorctl.config.hours import clock
+from doorctl.config.clashes import clock
 from doorctl.core.moments import ClockState, Moment
 
 ZONE = ZoneInfo("Europe/Copenhagen")

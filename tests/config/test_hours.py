@@ -8,15 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorctl.access.calendar import DAY_MINUTES, DatedDay, Mode, ModeSpan, Span
-from doorctl.config.hours import (
-    WEEK_MINUTES,
-    Opening,
-    Week,
-    clashes_of_week,
-    past_exceptions,
-    span,
-    written,
-)
+from doorctl.config.clashes import WEEK_MINUTES, Week, clashes_of_week, written
+from doorctl.config.hours import Opening, past_exceptions, span
 from tests.config.conftest import RIGHT, Configured
 
 Hours = Callable[[str], Opening]

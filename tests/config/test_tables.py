@@ -19,7 +19,8 @@ from doorctl.config.tables import (
     read_address,
 )
 from doorctl.core.errors import ConfigError, DeviceError
-from doorctl.devices.pins import GpioInputs, InputPin, open_factory
+from doorctl.devices.factory import open_factory
+from doorctl.devices.inputs import GpioInputs, InputPin
 from doorctl.extras.oidc import Oidc
 from doorctl.extras.outputs import WiredOutput
 from doorctl.extras.outputs.following import Output

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from gpiozero.pins.mock import MockFactory
 
-from doorctl.devices.pins import open_factory
+from doorctl.devices.factory import open_factory
 from tests.fakes.waiting import LIMIT_S
 
 RECORDING_LGPIO = '''
@@ -75,7 +75,9 @@ def gpio_get_mode(handle, gpio):
 PRELUDE = """
 import lgpio
 from gpiozero.pins.lgpio import LGPIOFactory, LGPIOPin
-from doorctl.devices.pins import GpioInputs, GpioOutputs, GpioRelay, InputPin, steady_pin
+from doorctl.devices.factory import steady_pin
+from doorctl.devices.inputs import GpioInputs, InputPin
+from doorctl.devices.pins import GpioOutputs, GpioRelay
 
 class Pi4(LGPIOFactory):
     def _get_revision(self):
@@ -219,7 +221,7 @@ def test_the_mock_factory_is_asked_for_by_name(tmp_path: Path) -> None:
     assert open_factory("mock", tmp_path) is not open_factory("mock", tmp_path)
 
 
-OPENING = "from pathlib import Path\nfrom doorctl.devices.pins import open_factory\n" + refused(
+OPENING = "from pathlib import Path\nfrom doorctl.devices.factory import open_factory\n" + refused(
     "open_factory('lgpio', Path('run').resolve())"
 )
 

@@ -21,18 +21,9 @@ from hypothesis import strategies as st
 
 from doorctl.config.tables import Gpio
 from doorctl.core.errors import DeviceError
-from doorctl.devices.pins import (
-    GpioInputs,
-    GpioOutputs,
-    GpioRelay,
-    GpioSignals,
-    InputPin,
-    leave_word,
-    lock_when_dead,
-    outputs_kept,
-    pulse,
-    relay_risks,
-)
+from doorctl.devices.inputs import GpioInputs, InputPin
+from doorctl.devices.pins import GpioOutputs, GpioRelay, GpioSignals, outputs_kept, relay_risks
+from doorctl.devices.relay_off import leave_word, lock_when_dead, pulse
 from doorctl.door.inputs import IN_DOUBT, Levels
 from doorctl.door.lamps import Lamps
 from doorctl.extras.outputs.commands import CommandOutputs
@@ -234,7 +225,7 @@ DIES = """
 import os, signal, sys
 from pathlib import Path
 from doorctl.config.tables import Gpio
-from doorctl.devices.pins import lock_when_dead
+from doorctl.devices.relay_off import lock_when_dead
 class Chip:
     chip = 4
 lock_when_dead(Gpio(relay_pin=17, relay_active_high=False), Chip(), Path(sys.argv[1]), sys.argv[2])

@@ -161,7 +161,7 @@ class FakeStores:
         """Log an alarm."""
         self.log.emit("alarm", kind=kind, why=why)
 
-    def answer_soon(self, job: Callable[[], ResultT]) -> ResultT:
+    def answer_soon(self, job: Callable[[], ResultT], _patience_s: float = 0.0) -> ResultT:
         """Do it at once."""
         return job()
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from doorctl.core.errors import DeviceError
-from doorctl.devices.pins import GpioInputs, GpioRelay, GpioSignals
+from doorctl.devices.inputs import GpioInputs
+from doorctl.devices.pins import GpioRelay, GpioSignals
 from doorctl.door.inputs import IN_DOUBT, Levels
 from doorctl.door.lamps import Lamps
 

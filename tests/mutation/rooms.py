@@ -78,7 +78,7 @@ ROOMS = (
     Room(
         "hours",
         (
-            *_access("calendar", "day", "panel", "panel_hours"),
+            *_access("calendar", "day", "panel", "panel_hours", "wall_time"),
             "doorctl/extras/outputs/following.py",
         ),
         (*_asks("calendar", "day", "modes", "panel"), "tests/extras/test_following.py"),
@@ -86,7 +86,7 @@ ROOMS = (
     Room(
         "rights",
         (
-            *_access("ban_dates", "patron", "rights", "weak_pins"),
+            *_access("ban_dates", "codes", "patron", "rights", "weak_pins"),
             "doorctl/core/masked.py",
             "doorctl/core/readings.py",
             "doorctl/core/texts.py",

@@ -11,22 +11,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doorctl.core.alarm_records import (
+    LONGEST_WHY,
+    ON_THE_WAY,
+    AlarmRecord,
+    Differences,
+    differences,
+    own_words,
+    to_be_kept,
+)
 from doorctl.core.alarms import (
     ENDS,
     HELD_BACK,
     KINDS,
     LEAF_REST_S,
-    LONGEST_WHY,
-    ON_THE_WAY,
     UNLISTED,
-    AlarmRecord,
-    Differences,
     RaisedAlarm,
     Source,
     Urgency,
-    differences,
-    own_words,
-    to_be_kept,
 )
 from doorctl.core.moments import ClockState, Moment
 from doorctl.core.raised import Raised

@@ -21,7 +21,8 @@ import pytest
 
 from doorctl.__main__ import check_quickly
 from doorctl.config import Config, load
-from doorctl.core.alarms import KINDS, AlarmRecord, Lasts, Source
+from doorctl.core.alarm_records import AlarmRecord
+from doorctl.core.alarms import KINDS, Lasts, Source
 from doorctl.core.errors import NotAnsweringError, StoreError
 from doorctl.doord.answers import check_answers
 from doorctl.lookup.health import CHECK_SOCKET, CONFIRM, Health, nobody_enters, plugin_line, shown

@@ -19,7 +19,8 @@ from doorctl.accounts.account import Account, Origin, SecondFactor
 from doorctl.accounts.roles import Role
 from doorctl.accounts.session import Session
 from doorctl.accounts.throttle import NONE, account_charged
-from doorctl.core.alarms import AlarmRecord, Source
+from doorctl.core.alarm_records import AlarmRecord
+from doorctl.core.alarms import Source
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import Masked
 from doorctl.core.moments import BootTime, ClockState, Moment

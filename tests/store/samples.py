@@ -22,7 +22,8 @@ from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CardThrottle
 from doorctl.accounts.account import Account
 from doorctl.accounts.roles import Role
-from doorctl.core.alarms import AlarmRecord, Source
+from doorctl.core.alarm_records import AlarmRecord
+from doorctl.core.alarms import Source
 from doorctl.core.moments import BootTime, ClockState, Moment, Stamped
 from doorctl.core.ports import Seal
 from doorctl.store.accounts import StoredAccounts

@@ -30,8 +30,8 @@ from doorctl.access.calendar import (
     StoredDay,
     StoredWeek,
 )
+from doorctl.access.codes import guessable
 from doorctl.access.patron import pin_check, row_key
-from doorctl.access.rights import guessable
 from doorctl.core.errors import InputError, StoreDamagedError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, InstallationKey, Pin
 from doorctl.core.moments import BootTime, Bounds, CarriedTime, ClockState, Moment

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorctl.core.alarms import ENDS, KINDS, LONGEST_WHY
+from doorctl.core.alarm_records import LONGEST_WHY
+from doorctl.core.alarms import ENDS, KINDS
 from doorctl.sync.delivery import Delivery, Result
 from doorctl.sync.feed import WrongRow
 from doorctl.sync.sender_alarms import AGAIN_AFTER, MOST_LISTED, NEWS_AFTER, Book

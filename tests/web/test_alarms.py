@@ -17,7 +17,8 @@ from click.testing import CliRunner
 
 from doorctl.cli.app import app
 from doorctl.config import Config, load
-from doorctl.core.alarms import AlarmRecord, RaisedAlarm, Source
+from doorctl.core.alarm_records import AlarmRecord
+from doorctl.core.alarms import RaisedAlarm, Source
 from doorctl.core.errors import InputError, StoreError
 from doorctl.core.ports import AlarmOnce, EventLog
 from doorctl.doord.alarms import DoorsAlarms

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from doorctl.core.alarms import DOOR_SILENT, KINDS, AlarmRecord, is_shown
+from doorctl.core.alarm_records import AlarmRecord
+from doorctl.core.alarms import DOOR_SILENT, KINDS, is_shown
 from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.moments import ClockState
 from doorctl.lookup.app import App

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from doorctl.access.ban_dates import BanState, ban_since, ban_state, ban_until
-from doorctl.access.calendar import ONE_DAY
 from doorctl.access.rights import ALL_BRANCHES, USUAL_BAN, Ban
+from doorctl.access.wall_time import ONE_DAY
 from doorctl.accounts.roles import Permission
 from doorctl.core.errors import InputError
 from doorctl.core.texts import LETTER_TEXT, SHORT_TEXT, refuse_text

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 import doorctl
 from doorctl.access.calendar import Cause, Mode
 from doorctl.access.patron import CacheStamp
-from doorctl.core.alarms import AlarmRecord
+from doorctl.core.alarm_records import AlarmRecord
 from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.moments import ClockState
 from doorctl.lookup.app import App

@@ -17,7 +17,8 @@ from typing import Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.access.calendar import DAY_MINUTES, ONE_DAY, Day, Mode, ModeSpan, StoredDay, StoredWeek
+from doorctl.access.calendar import DAY_MINUTES, Day, Mode, ModeSpan, StoredDay, StoredWeek
+from doorctl.access.wall_time import ONE_DAY
 from doorctl.accounts.roles import Permission
 from doorctl.core.dates import read_day, read_minute
 from doorctl.core.errors import InputError

@@ -9,7 +9,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.access.calendar import ONE_DAY
+from doorctl.access.wall_time import ONE_DAY
 from doorctl.accounts.roles import Permission
 from doorctl.core.errors import InputError
 from doorctl.privacy.holds import LONGEST_TEXT, Hold

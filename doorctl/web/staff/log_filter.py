@@ -8,8 +8,9 @@ from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from doorctl.access.calendar import DAY_MINUTES, ONE_DAY
+from doorctl.access.calendar import DAY_MINUTES
 from doorctl.access.patron import Reason
+from doorctl.access.wall_time import ONE_DAY
 from doorctl.store.door_log import OPEN, LogFilter
 from doorctl.web.forms import Form
 from doorctl.web.staff import filled_in

@@ -15,7 +15,8 @@ import doorctl
 from doorctl.access.calendar import Cause, Mode
 from doorctl.access.day import Override
 from doorctl.accounts.roles import Permission
-from doorctl.core.alarms import AlarmRecord, Urgency
+from doorctl.core.alarm_records import AlarmRecord
+from doorctl.core.alarms import Urgency
 from doorctl.core.errors import InputError
 from doorctl.core.texts import refuse_purpose
 from doorctl.lookup.app import App, open_book

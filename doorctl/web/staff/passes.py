@@ -10,16 +10,10 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.access.calendar import DAY_MINUTES, ONE_DAY, Span
-from doorctl.access.rights import (
-    COMPANIONS_LIMIT,
-    EVERY_DAY,
-    MAX_CODE_DIGITS,
-    MIN_CODE_DIGITS,
-    MOST_SPANS,
-    Pass,
-    PassKind,
-)
+from doorctl.access.calendar import DAY_MINUTES, Span
+from doorctl.access.codes import MAX_CODE_DIGITS, MIN_CODE_DIGITS
+from doorctl.access.rights import COMPANIONS_LIMIT, EVERY_DAY, MOST_SPANS, Pass, PassKind
+from doorctl.access.wall_time import ONE_DAY
 from doorctl.accounts.roles import Permission
 from doorctl.core.errors import InputError
 from doorctl.core.masked import Pin

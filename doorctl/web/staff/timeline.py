@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final
 
-from doorctl.access.calendar import ONE_DAY
+from doorctl.access.wall_time import ONE_DAY
 from doorctl.services import picture
 from doorctl.services.picture import ModeBand, Picture
 from doorctl.store.door_log import Slot

@@ -9,10 +9,10 @@ from typing import Any, Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.access.calendar import ONE_DAY
 from doorctl.access.panel import CODES, OURS
 from doorctl.access.patron import SENTENCES, Reason
 from doorctl.access.policy import Finding
+from doorctl.access.wall_time import ONE_DAY
 from doorctl.accounts.roles import Permission
 from doorctl.core.errors import InputError, NotRunningError
 from doorctl.core.language import DANISH

@@ -22,7 +22,8 @@ import doorctl
 from doorctl.access.calendar import Mode
 from doorctl.access.day import Override
 from doorctl.accounts.roles import Role
-from doorctl.core.alarms import AlarmRecord, Source
+from doorctl.core.alarm_records import AlarmRecord
+from doorctl.core.alarms import Source
 from doorctl.core.errors import InputError
 from doorctl.core.masked import IdentifierKind
 from doorctl.lookup.app import App, open_book
