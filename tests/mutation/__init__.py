@@ -3,5 +3,5 @@
 mutmut changes one operator, number, text or argument at a time in a copy of the source, and tells
 which changes no test noticed. It changes functions only. What it leaves alone: tables and constants
 of modules, regular expressions among them, and functions with decorators, properties among them.
-Of those the most important are in :mod:`tests.planted.faults`.
+Of those the most important are in :mod:`tests.planted`.
 """

@@ -19,7 +19,8 @@ from pathlib import Path
 import click
 
 from tests.mutation.rooms import PYTEST, ROOT, copy_tree, python_in
-from tests.planted.faults import FAULTS, SIMULATION, Fault
+from tests.planted.fault import SIMULATION, Fault
+from tests.planted.faults import FAULTS
 
 # Plants a fault into a copy of the source and has the harness that is meant for it look.
 

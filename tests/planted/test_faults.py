@@ -8,7 +8,8 @@ import pytest
 
 from tests.mutation.rooms import ROOT
 from tests.planted.__main__ import changed
-from tests.planted.faults import FAULTS, SIMULATION, Fault
+from tests.planted.fault import SIMULATION, Fault
+from tests.planted.faults import FAULTS
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

@@ -1,0 +1,141 @@
+"""Mistakes on the machine: setup, pairing, upgrades, the clock service, the command line."""
+
+from __future__ import annotations
+
+from tests.planted.fault import Fault
+
+MACHINE_FAULTS = (
+    Fault(
+        "a battery clock that a lie has set confirms it",
+        "SystemClock.__init__",
+        "kept is None or (kept.doubt is None and kept.leap is None)",
+        "True",
+        "tests/ops/test_clock.py",
+    ),
+    Fault(
+        "root stays root in the service user's directory",
+        "read_config",
+        "become_owner(config.storage.directory if sender is None else sender.state_directory)",
+        "pass",
+        "tests/rootplay/test_rootplay.py",
+    ),
+    Fault(
+        "a backup leaves out the second factors' key",
+        "_collected",
+        "({FACTOR_KEY: factors} if factors.exists() else {})",
+        "{}",
+        "tests/e2e/test_restoring.py",
+    ),
+    Fault(
+        "an unset clock has one backup",
+        "_kept",
+        "max(same) + 1",
+        "max(same)",
+        "tests/admin/test_backups.py",
+    ),
+    Fault(
+        "a backup of tomorrow's clock is never deleted",
+        "_kept",
+        "there[each].made <= ahead",
+        "True",
+        "tests/admin/test_backups.py",
+    ),
+    Fault(
+        "two names of a backup have one place",
+        "_refuse_shared",
+        "other != name",
+        "False",
+        "tests/admin/test_restoring.py",
+    ),
+    Fault(
+        "a backup brings a door log of its own",
+        "_leads_to",
+        "if is_among_databases(config, place):",
+        "if False:",
+        "tests/admin/test_restoring.py",
+    ),
+    Fault(
+        "what is put back is not what was checked",
+        "_install",
+        "not _holds(place, files[name])",
+        "False",
+        "tests/admin/test_restoring.py",
+    ),
+    Fault(
+        "half a backup stays where the disk fails",
+        "_kept_aside",
+        "undo.callback(_give_back, place, old, is_there=is_there)",
+        "pass",
+        "tests/admin/test_restoring.py",
+    ),
+    Fault(
+        "a request names a branch as it likes",
+        "Request",
+        "branch: BranchName",
+        "branch: str",
+        "tests/admin/test_pairing_refused.py",
+    ),
+    Fault(
+        "a request sends the register elsewhere",
+        "_wrong_in",
+        "host.rpartition(':')[0] not in hosts",
+        "not hosts",
+        "tests/admin/test_pairing_refused.py",
+    ),
+    Fault(
+        "the sender's file is replaced by what can't be loaded",
+        "_add_target",
+        "_loaded(config, text).sync",
+        "config.sync",
+        "tests/admin/test_pairing_refused.py",
+    ),
+    Fault(
+        "a key of zero bytes is taken into use",
+        "_given",
+        "not are_keys or not crypto_core_ed25519_is_valid_point(given.signing_key)",
+        "False",
+        "tests/admin/test_pairing_refused.py",
+    ),
+    Fault(
+        "a way back that failed is forgotten",
+        "Releases._return",
+        "if not failed:",
+        "if begun:",
+        "tests/admin/test_upgrade.py",
+    ),
+    Fault(
+        "copies stay after an upgrade",
+        "Releases._forget",
+        "self._kept.drop()",
+        "pass",
+        "tests/admin/test_upgrade.py",
+    ),
+    Fault(
+        "a setup that changes nothing restarts the door",
+        "Work._start",
+        "'restart' if changed else 'start'",
+        "'restart'",
+        "tests/cli/test_setup.py",
+    ),
+    Fault(
+        "an upgrade that could not begin is told by nobody",
+        "upgrade_not_begun",
+        "return (release.resolve().parents[1] / NOT_BEGUN).read_text('utf-8', 'replace').strip()",
+        "return None",
+        "tests/packaging/test_scripts.py",
+    ),
+    Fault(
+        "a push that would fail again is tried again",
+        "_passing",
+        "if not isinstance(err, StoreBusyError | ConnectionError):",
+        "if not isinstance(err, DoorctlError):",
+        "tests/e2e/test_sync.py",
+    ),
+    Fault(
+        "an upgrade writes what needs no step",
+        "_is_due",
+        "return not LAYOUTS[path.name].fits(reader.current())",
+        "return True",
+        "tests/admin/test_upgrade.py",
+    ),
+)
