@@ -1,0 +1,1 @@
+"""A reader with keypad on OSDP's secure channel, for ``reader.kind = "osdp"``."""
