@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -69,6 +71,35 @@ def test_every_event_and_alarm_that_is_emitted_is_in_a_document() -> None:
     assert {name for name in events | kinds if f"`{name}`" not in documents} == set()
 
 
+def test_every_field_of_a_log_line_is_in_the_table() -> None:
+    """Whoever reads the journal by a script finds each field where its line is listed.
+
+    Bug (documents read anew): the line `ready` has `cards`; the table had `patrons`.
+    """
+    rows = re.findall(
+        r"^\| ((?:`\w+`(?:, )?)+) \| (.*) \|$", COMMANDS.read_text("utf-8"), re.MULTILINE
+    )
+    listed = {
+        event: set(re.findall(r"`(\w+)`", fields))
+        for events, fields in rows
+        for event in re.findall(r"`(\w+)`", events)
+    }
+    for path in (ROOT / "doorctl").rglob("*.py"):
+        for event, fields in emitted(path):
+            assert fields <= listed[event], f"{path.relative_to(ROOT)}: {event}"
+    assert listed["ready"] == {"version", "pid", "epoch", "cards", "clock"}
+
+
+def emitted(path: Path) -> Iterator[tuple[str, set[str]]]:
+    """Yield name and fields of each log line that a module writes."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(attr="emit"), args=[ast.Constant(value=str(event)), *_]
+            ):
+                yield event, {keyword.arg for keyword in node.keywords if keyword.arg}
+
+
 def test_the_front_page_is_read_in_two_minutes() -> None:
     """At most 150 lines, the two commands first, and how far it is said before them."""
     text = (ROOT / "README.md").read_text("utf-8")
@@ -94,9 +125,7 @@ def test_the_release_is_said_alike() -> None:
 def test_no_link_in_a_document_is_dead() -> None:
     """What a document points to in the checkout is there, and so is the heading it names."""
     dead = []
-    for page in ROOT.rglob("*.md"):
-        if any(part.startswith(".") for part in page.relative_to(ROOT).parts):
-            continue
+    for page in pages():
         for target, heading in _LINK.findall(page.read_text("utf-8")):
             to = (page.parent / target).resolve() if target else page
             if not to.exists() or (heading and heading not in _headings(to.read_text("utf-8"))):
@@ -112,6 +141,57 @@ def _headings(text: str) -> set[str]:
     if named := re.findall(r"\{#([\w-]+)\}$", text, re.MULTILINE):
         return set(named)  # the handbook's, which are the same in both languages
     return {re.sub(r"[^\w -]", "", line.lower()).strip().replace(" ", "-") for line in lines}
+
+
+def test_every_file_that_a_document_names_is_there() -> None:
+    """As a path from the checkout, from ``doorctl`` or from its own folder; bare, anywhere."""
+    astray = [
+        f"{page.relative_to(ROOT)}: {name}"
+        for page in pages()
+        for name in _FILE.findall(page.read_text("utf-8"))
+        if not found_at(name, page)
+    ]
+
+    assert astray == []
+
+
+def test_what_a_document_names_behind_a_file_is_defined_in_it() -> None:
+    """A class or function that moved is named where it is now.
+
+    Bug (documents read anew): of a push's way the house named a file that imports `Reception`.
+    """
+    astray = []
+    for page in pages():
+        for name, behind in _NAMED.findall(page.read_text("utf-8")):
+            texts = [path.read_text("utf-8") for path in found_at(name, page)]
+            for word in re.findall(r"`(\w+)`", behind):
+                defined = rf"^\s*(async )?(class|def) {word}\b|^{word}\b\s*[:=]"
+                if not any(re.search(defined, text, re.MULTILINE) for text in texts):
+                    astray.append(f"{page.relative_to(ROOT)}: {name} {word}")
+    assert astray == []
+
+
+_FILE = re.compile(
+    r"`(\w[\w.-]*(?:/[\w.-]+)*(?:\.py|/[\w-]+\.(?:md|toml|html|css|js|po|lock)))(?:::\w+)?`"
+)
+_NAMED = re.compile(r"`([\w./-]+\.py)`(?:,? |\n)((?:`\w+`(?:, | and )?)+)")
+
+
+def found_at(name: str, page: Path) -> list[Path]:
+    """Return the files that a document means by a name."""
+    if "/" not in name:
+        return [path for room in ("doorctl", "tests") for path in (ROOT / room).rglob(name)]
+    near = (at / name for at in (ROOT, ROOT / "doorctl", page.parent))
+    return [path for path in near if path.exists()]
+
+
+def pages() -> list[Path]:
+    """Return the Markdown of the checkout."""
+    return [
+        page
+        for page in ROOT.rglob("*.md")
+        if not any(part.startswith(".") for part in page.relative_to(ROOT).parts)
+    ]
 
 
 def test_the_top_level_holds_what_was_agreed() -> None:
