@@ -86,21 +86,30 @@ def test_clock_untrusted(doors: Doors) -> None:
 def test_release(doors: Doors) -> None:
     """The relay is on for `release_s`, to the log and to the pin, and exactly once.
 
-    Never shorter; how late a busy machine wakes the loop is the machine's affair.
+    It counts from the grant, which a busy machine shows to the pin some milliseconds later: the end
+    never comes sooner than `release_s` after the last digit was sent.
+
+    Bug (review of 0.3): measured from the pin's own edge it was 0.696 s of 0.7 (the tests' own).
     """
     door = doors.started("door.release_s=0.7")
+    attempt = door.swipe(ENTITLED.swipe)
+    door.press(ENTITLED.pin[:-1])
 
-    door.let_in(ENTITLED)
+    sent_ns = time.monotonic_ns()
+    door.press(ENTITLED.pin[-1])
 
+    assert door.wait_for("decision", attempt=attempt)["reason"] == "ok"
+    door.wait_for("door", state="locked")
     on, off = door.edges(door.pid)
     said_on, said_off = door.said("relay")
     assert (on.level, off.level) == (1, 0)
     assert (said_on["energised"], said_off["energised"]) == (True, False)
-    for length_ns in (
-        off.monotonic_ns - on.monotonic_ns,
-        said_off["monotonic_ns"] - said_on["monotonic_ns"],
+    for began_ns, ended_ns in (
+        (on.monotonic_ns, off.monotonic_ns),
+        (said_on["monotonic_ns"], said_off["monotonic_ns"]),
     ):
-        assert 0.7 <= length_ns / 1e9 < LIMIT_S
+        assert sent_ns <= began_ns < ended_ns
+        assert 0.7 <= (ended_ns - sent_ns) / 1e9 < LIMIT_S
     assert door.stop() == 0
     assert [line["state"] for line in door.said("door")] == ["released", "locked"]
 
