@@ -208,6 +208,7 @@ def _context(
         "now": now,
         "version": doorctl.__version__,
         "it_phone": request.app.config.branch.it_phone,
+        "pinless": not request.app.config.policy.require_pin,
         "night": night,
         "alarms": alarms,
         "urgent": Urgency.NOW,

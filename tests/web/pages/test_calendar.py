@@ -322,6 +322,22 @@ def test_the_poster_has_the_usual_week_and_the_dates_that_differ(apps: Apps) -> 
         assert "januar" not in text
 
 
+@pytest.mark.parametrize("language", ["da", "en"])
+def test_the_poster_says_that_a_phone_works(app: App, language: str) -> None:
+    """By the app that Copenhagen's pages name, in both languages; or not, as who prints it knows.
+
+    Bug (mission review): phones worked and nobody said so.
+    """
+    page = client(app, Role.VIEWER, language).get("/calendar/poster?month=2026-12").text
+    without = client(app, Role.VIEWER, language).get("/calendar/poster?phones=no").text
+
+    for said in ("lånerkortet i appen Biblioteket", "the library card of the app Biblioteket"):
+        assert said in page.partition("<article")[2]
+        assert said not in without
+    assert "/calendar/poster?month=2026-12&amp;phones=no" in page
+    assert "Scan dit kort ved døren." in without
+
+
 @pytest.fixture
 def weekly(apps: Apps) -> App:
     """A branch whose week staff set, with one in the configuration to begin with."""

@@ -349,6 +349,19 @@ def test_who_is_to_be_called_stands_beside_what_is_wrong(app: App, alarms: Stand
     assert "Ring til IT: 89\u00a015\u00a045\u00a000" in page.get("/now").text
 
 
+@pytest.mark.parametrize("required", [True, False])
+def test_a_door_without_a_pin_says_what_opens_it(
+    app: App, alarms: StandingAlarms, *, required: bool
+) -> None:
+    """Among the technology, and as no fault: a library may choose so, and staff are to know."""
+    policy = replace(app.config.policy, require_pin=required)
+    made = App(replace(app.config, policy=policy), app.clock)
+    page = browser(lambda frame: now_pages(frame, alarms), made).get("/now").text
+
+    assert ("et billede af et kort åbner døren" in page) is not required
+    assert '<div class="fact fact-bad"><dt>Pinkode' not in page
+
+
 def test_a_line_that_is_not_configured_is_not_missing(client: Clients, door: Door) -> None:
     """A branch without a keypad of its own, or without a reader, is told nothing of them."""
     door.state |= {"reader": None, "keypad": None}
