@@ -10,7 +10,8 @@ from doorctl.access.patron import SealedRow
 from doorctl.core.errors import RowsClashError
 from doorctl.store.connection import BATCH_ROWS, batches, marks
 from doorctl.store.patrons import COLUMNS, to_record
-from doorctl.store.patrons_guard import MOST_KEPT, PATRON_REF, Record, WeekOfPushes
+from doorctl.store.patrons_crowds import MOST_KEPT
+from doorctl.store.patrons_guard import PATRON_REF, Record, WeekOfPushes
 from doorctl.store.patrons_learnt import LearntRows
 from doorctl.store.tables import REGISTER, TWICE, second_copy, select
 

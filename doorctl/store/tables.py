@@ -151,14 +151,15 @@ ASKED = Table(
     "Oplysninger, som bibliotekssystemet gav, da kortet blev brugt ved døren",
     "What the library system said when the card was used at the door",
     beside=("CREATE INDEX asked_by_ref ON asked (patron_ref)",),
+    later=(((0, 3), "CREATE INDEX asked_by_end ON asked (asked_until)"),),
 )
 _ONE_MORE = """
     INSERT INTO shut_out_counts VALUES (coalesce(new.reasons, ''), 1)
-    ON CONFLICT (lost) DO UPDATE SET many = many + 1
+    ON CONFLICT (reasons) DO UPDATE SET count = count + 1
 """
 _ONE_LESS = """
-    UPDATE shut_out_counts SET many = many - 1 WHERE lost = coalesce(old.reasons, '');
-    DELETE FROM shut_out_counts WHERE lost = coalesce(old.reasons, '') AND many = 0
+    UPDATE shut_out_counts SET count = count - 1 WHERE reasons = coalesce(old.reasons, '');
+    DELETE FROM shut_out_counts WHERE reasons = coalesce(old.reasons, '') AND count = 0
 """
 # Rows as they were before a push of the last week shut them out: see `patrons_guard`. Bit n of
 # `days` says that the row opened n days after `at`.
@@ -175,25 +176,30 @@ SHUT_OUT = Table(
     ),
     "Kort, som en opdatering inden for de sidste syv dage lukker ude nu eller inden for 60 dage",
     "Cards that an update within the last seven days shuts out now or within 60 days",
+    later=(
+        ((0, 3), "CREATE INDEX shut_out_by_time ON shut_out (at, reasons)"),
+        ((0, 3), "CREATE INDEX shut_out_by_end ON shut_out (until)"),
+        ((0, 3), f"CREATE TRIGGER shut_out_noted AFTER INSERT ON shut_out BEGIN {_ONE_MORE}; END"),
+        (
+            (0, 3),
+            f"CREATE TRIGGER shut_out_forgotten AFTER DELETE ON shut_out BEGIN {_ONE_LESS}; END",
+        ),
+        (
+            (0, 3),
+            f"""
+            CREATE TRIGGER shut_out_judged AFTER UPDATE OF reasons ON shut_out
+            WHEN new.reasons IS NOT old.reasons BEGIN {_ONE_LESS}; {_ONE_MORE}; END
+            """,
+        ),
+    ),
 )
-# How many of those cards there are, so that no push counts them.
+# How many of those cards there are for each set of reasons, so that no push counts them.
 SHUT_OUT_COUNTS = _apart(
     PATRONS,
     "shut_out_counts",
     "counts",
-    f"lost TEXT NOT NULL PRIMARY KEY, many {_INT}",
+    f"reasons TEXT NOT NULL PRIMARY KEY, count {_INT}",
     since=(0, 3),
-    beside=(
-        "CREATE INDEX shut_out_by_time ON shut_out (at, reasons)",
-        "CREATE INDEX shut_out_by_end ON shut_out (until)",
-        "CREATE INDEX asked_by_end ON asked (asked_until)",
-        f"CREATE TRIGGER shut_out_noted AFTER INSERT ON shut_out BEGIN {_ONE_MORE}; END",
-        f"CREATE TRIGGER shut_out_forgotten AFTER DELETE ON shut_out BEGIN {_ONE_LESS}; END",
-        f"""
-        CREATE TRIGGER shut_out_judged AFTER UPDATE OF reasons ON shut_out
-        WHEN new.reasons IS NOT old.reasons BEGIN {_ONE_LESS}; {_ONE_MORE}; END
-        """,
-    ),
 )
 # `digest` is of the push that is held: the same one is answered and not applied again. Rows that
 # were lost by damage make it `incomplete`, until a whole register comes.

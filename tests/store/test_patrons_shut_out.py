@@ -112,7 +112,7 @@ def counted(pushes: list[Pushed], policy: Policy) -> tuple[list[Changes], list[C
 def _figures(writer: MemoryPatrons) -> tuple[int, list[Any]]:
     """Return the figures that are kept: of cards, and of cards that were shut out."""
     (held,) = writer.database.execute("SELECT patrons FROM cache").fetchone()
-    kept = "SELECT lost, many FROM shut_out_counts ORDER BY lost"
+    kept = "SELECT reasons, count FROM shut_out_counts ORDER BY reasons"
     return held, writer.database.execute(kept).fetchall()
 
 

@@ -167,7 +167,8 @@ def test_a_register_that_the_door_finds_damaged_is_doubted_until_another_takes_i
     cache: Cache, patrons: Path
 ) -> None:
     """The door does not write it: it reads what is whole, and calls nobody unknown."""
-    _changed(6 * PAGE, bytes(PAGE))(patrons)
+    # A page of rows: SQLite reads nothing at all where one of the layout is lost.
+    _changed(patrons.stat().st_size // PAGE // 2 * PAGE, bytes(PAGE))(patrons)
     assert is_damaged(patrons, migrations)
     cache.lookup.doubt()
     assert cache.lookup.stamp().incomplete
