@@ -19,9 +19,11 @@ from doorctl.core.ports import Clock
 from doorctl.privacy.purge_proof import Canaries, Proof, ReportSigner, prove
 from doorctl.privacy.retention import PurgeReport, WatchedTime
 from doorctl.store.erasure import forget_erased
-from doorctl.store.residue import PurgeReports, search_apart, trim
+from doorctl.store.purge_reports import PurgeReports
+from doorctl.store.residue import search_apart
 from doorctl.store.sealer import first_key
 from doorctl.store.tombstones import StoredErasures
+from doorctl.store.trim import trim
 from doorctl.store.visit_purge import PurgedVisits, purge
 from doorctl.store.visits import VisitStore
 

@@ -1,4 +1,4 @@
-"""What a purge may have left: search for it, keep the signed reports, trim.
+"""Search the files of the door log for what a purge may have left.
 
 The search is a program of its own because of a trap: closing a file drops all POSIX locks that the
 process has on it, SQLite's too (its "how to corrupt", section 2.2). The door would lose the lock by
@@ -11,28 +11,20 @@ a :class:`Seen`. The byte strings are in no argument and come back only as numbe
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import re
 import stat
-import struct
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
-from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
 from doorctl.core.errors import StoreError
-from doorctl.core.identity import as_root
-from doorctl.privacy.purge_proof import Found, Trim
-from doorctl.store.connection import create_private, opened
-from doorctl.store.damage.set_aside import STAMP_CHARACTERS, stamp
+from doorctl.privacy.purge_proof import Found
 from doorctl.store.kept import copy_of
 
 CHUNK_BYTES = 1 << 20
@@ -245,91 +237,6 @@ def _is_file(path: Path) -> bool:
 
 def _failed(why: str) -> StoreError:
     return StoreError(f"the files of the door log were not searched: {why}")
-
-
-REPORTS_KEPT = timedelta(days=183)
-"""Six months, as long as staff's own traces are kept: what an inspection asks for."""
-
-LARGEST_BYTES = 64 * 1024
-"""A report has under 1 KiB."""
-
-
-class PurgeReports:
-    """Keep reports, which name nobody, in a directory, mode 0700, a file 0600 each. One thread."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-
-    def keep(self, content: bytes, at: datetime) -> Path:
-        """Write a signed report, durably, and delete those older than :data:`REPORTS_KEPT`."""
-        try:
-            self._make_directory()
-            for file in self._directory.glob("*.json"):
-                if file.name[:STAMP_CHARACTERS] < stamp(at - REPORTS_KEPT):
-                    file.unlink()
-            return self._written(content, f"{stamp(at)}Z")
-        except OSError as error:
-            raise StoreError(
-                f"{self._directory}: a purge report can't be written: {error.strerror}"
-            ) from error
-
-    def _make_directory(self) -> None:
-        try:
-            self._directory.mkdir(mode=0o700)
-        except FileExistsError:
-            # A link may lead anywhere: it is no shelf.
-            with opened(self._directory, os.O_DIRECTORY | os.O_NOFOLLOW):
-                pass
-
-    def _written(self, content: bytes, stamp: str) -> Path:
-        for number in count():
-            path = self._directory / (f"{stamp}.json" if not number else f"{stamp}.{number}.json")
-            try:
-                create_private(path, content)
-            except FileExistsError:
-                continue
-            return path
-        raise AssertionError  # count() has no end.
-
-
-def read_report(path: Path) -> bytes:
-    """Return a report's bytes; StoreError if it is no regular file, or is far too large."""
-    try:
-        with opened(path) as descriptor:
-            regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
-            content = os.read(descriptor, LARGEST_BYTES + 1) if regular else b""
-    except OSError as error:
-        raise StoreError(f"{path} can't be read: {error.strerror}") from error
-    if not regular:
-        raise StoreError(f"{path} is no purge report: it is not a regular file")
-    if len(content) > LARGEST_BYTES:
-        raise StoreError(f"{path} is no purge report: it is too large")
-    return content
-
-
-# A file system that frees a block does not clear it: 80 of 80 deleted rows could still be read from
-# the device, and none after a trim told the card which blocks are free (measured on ext4).
-FITRIM = 0xC0185879
-"""``_IOWR('X', 121, struct fstrim_range)``, linux/fs.h."""
-
-_RANGE = struct.Struct("=QQQ")
-_WHOLE = (0, 2**64 - 1, 0)
-_TRIMS = dict.fromkeys((errno.EPERM, errno.EACCES), Trim.NOT_PERMITTED) | dict.fromkeys(
-    (errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL), Trim.NOT_SUPPORTED
-)
-
-
-def trim(directory: Path) -> Trim:
-    """Trim the file system of a directory, as ``fstrim`` does. Only root may; not every card can.
-
-    Never raises: if it fails, `fstrim.timer` does it once a week.
-    """
-    try:
-        with opened(directory, os.O_DIRECTORY) as descriptor, as_root():
-            fcntl.ioctl(descriptor, FITRIM, _RANGE.pack(*_WHOLE))
-    except OSError as error:
-        return _TRIMS.get(error.errno or 0, Trim.FAILED)
-    return Trim.DONE
 
 
 if __name__ == "__main__":

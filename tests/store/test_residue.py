@@ -21,16 +21,9 @@ from hypothesis import strategies as st
 from doorctl.core.errors import StoreError
 from doorctl.privacy.purge_proof import Trim
 from doorctl.store import residue
-from doorctl.store.residue import (
-    CHUNK_BYTES,
-    LARGEST_BYTES,
-    REPORTS_KEPT,
-    PurgeReports,
-    found_in,
-    read_report,
-    search_apart,
-    trim,
-)
+from doorctl.store.purge_reports import LARGEST_BYTES, REPORTS_KEPT, PurgeReports, read_report
+from doorctl.store.residue import CHUNK_BYTES, found_in, search_apart
+from doorctl.store.trim import trim
 from doorctl.store.visits import VisitStore
 from tests.store.samples import NOON, Log, key_of
 
