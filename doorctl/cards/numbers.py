@@ -65,7 +65,7 @@ PLASTIC = r"[0-9A-Za-z](?:-?[0-9A-Za-z]){3,23}"
 
 _PLASTIC = re.compile(PLASTIC)
 _BARCODE = re.compile(r"([0-9]{6})([- ]?)([0-9]{4})[0-9A-Za-z]{0,2}")
-_AIM = re.compile(r"\A\][A-Za-z][0-9A-Za-z](?=[0-9A-Za-z* -]+\Z)")
+_AIM = re.compile(r"\A\][A-Za-z][0-9A-Za-z] *(?=[0-9A-Za-z* -]+\Z)")
 _START_STOP = re.compile(r"\*(.+)\*|[A-Da-d]([0-9-]+)[A-Da-d]")
 
 
