@@ -32,7 +32,7 @@ ROOM_LIMITS = {
     "cli": 3_240,
     "doord": 3_040,
     "access": 2_480,
-    "extras": 2_220,
+    "extras": 2_950,
     "services": 2_180,
     "sync": 2_170,
     "admin": 2_070,
