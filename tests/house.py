@@ -36,7 +36,7 @@ ROOM_LIMITS = {
     "services": 2_180,
     "sync": 2_170,
     "admin": 2_070,
-    "config": 1_740,
+    "config": 1_760,
     "demo": 1_590,
     "core": 1_440,
     "wiring": 1_270,
@@ -47,7 +47,7 @@ ROOM_LIMITS = {
     "ops": 590,
     "notices": 570,
     "cards": 550,
-    "devices": 510,
+    "devices": 540,
     "accounts": 440,
     "sources": 290,
 }

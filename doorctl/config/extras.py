@@ -7,7 +7,7 @@ missed by nobody else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -21,40 +21,58 @@ from doorctl.core.errors import Problem
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One extra, and what asks for it: a `table` of its own, or some `values` of a `key`.
+    """One extra, and what asks for it: a `table` of its own, or some `values` of any of `keys`.
 
     Of its table a file may have many if `is_list`, each under ``[[table]]``.
     """
 
     name: str
     table: str = ""
-    key: str = ""
+    keys: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     is_list: bool = False
 
     @property
-    def in_table(self) -> str:
-        """The table that it adds, or adds keys to."""
-        return self.table or self.key.rpartition(".")[0]
+    def places(self) -> tuple[Place, ...]:
+        """Where a file may ask for it."""
+        return tuple(Place(self, where) for where in ((self.table,) if self.table else self.keys))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place where a file may ask for an extra: `where` is the extra's own table, or a key."""
+
+    extra: Listed
+    where: str
 
     @property
-    def where(self) -> str:
-        """The table or the key that asks for it."""
-        return self.table or self.key
+    def in_table(self) -> str:
+        """The table that the extra adds, or adds keys to, if it is asked for here."""
+        return self.extra.table or self.where.rpartition(".")[0]
+
+    @property
+    def section(self) -> type[Any] | None:
+        """What stands in that table then; None where the extra is not there or adds no key."""
+        declared = find(self.extra.name)
+        return None if declared is None else declared.section_of(self.in_table)
 
     def is_wanted(self, tables: Mapping[str, object]) -> bool:
-        """Tell whether a file's tables, as they are written, ask for it."""
+        """Tell whether a file's tables, as they are written, ask for the extra here."""
         found: object = tables
         for part in self.where.split("."):
             found = found.get(part) if isinstance(found, Mapping) else None
-        return found is not None if self.table else found in self.values
+        return found is not None if self.extra.table else found in self.extra.values
 
+
+LINES = ("reader.kind", "keypad.kind")
 
 EXTRAS = (
-    Listed("fbs", key="lms.kind", values=("fbs",)),
-    Listed("sip2", key="lms.kind", values=("sip2",)),
-    Listed("website", key="hours.source", values=("website",)),
-    Listed("holidays", key="hours.holidays", values=("closed", "sunday")),
+    Listed("usb", keys=LINES, values=("usb",)),
+    Listed("osdp", keys=LINES, values=("osdp",)),
+    Listed("fbs", keys=("lms.kind",), values=("fbs",)),
+    Listed("sip2", keys=("lms.kind",), values=("sip2",)),
+    Listed("website", keys=("hours.source",), values=("website",)),
+    Listed("holidays", keys=("hours.holidays",), values=("closed", "sunday")),
     Listed("outputs", table="outputs", is_list=True),
     Listed("metrics", table="metrics"),
     Listed("oidc", table="signin.oidc"),
@@ -70,30 +88,50 @@ class Declared:
 
     Args:
         section: its table; or the table of its kind, derived from the one that all kinds share.
+        sections: table -> its section, for a kind that adds keys to several tables.
         rules: what must hold between keys, as `RULES` of `config/rules.py`.
         alarms: the kinds that it raises, and their ends.
         modules: what it imports beside doorctl's own dependencies.
     """
 
     section: type[Any] | None = None
+    sections: Mapping[str, type[Any]] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     alarms: Mapping[str, AlarmKind] = field(default_factory=dict)
     modules: tuple[str, ...] = ()
 
+    def section_of(self, table: str) -> type[Any] | None:
+        """Return what stands in a table where that table asks for it; None for no key of its."""
+        return self.sections.get(table, self.section)
 
-def wanted(tables: Mapping[str, object]) -> tuple[Listed, ...]:
-    """Return the extras that a file's tables ask for, as they are written."""
-    return tuple(extra for extra in EXTRAS if extra.is_wanted(tables))
+
+def wanted(tables: Mapping[str, object]) -> tuple[Place, ...]:
+    """Return where a file's tables, as they are written, ask for an extra."""
+    return tuple(place for place in every_place() if place.is_wanted(tables))
 
 
-def wanted_by(values: Values) -> tuple[Listed, ...]:
-    """Return the extras that values by full key ask for; those of a table are there, or none is."""
+def wanted_by(values: Values) -> tuple[Place, ...]:
+    """Return where values by full key ask for an extra; those of a table are there, or none is."""
     tables = {name.rpartition(".")[0] for name in values} | values.keys()
     return tuple(
-        extra
-        for extra in EXTRAS
-        if (extra.table and extra.table in tables) or values.get(extra.key) in extra.values
+        place
+        for place in every_place()
+        if (
+            place.extra.table in tables
+            if place.extra.table
+            else values.get(place.where) in place.extra.values
+        )
     )
+
+
+def every_place() -> Iterator[Place]:
+    """Yield each place where a file may ask for an extra."""
+    return (place for extra in EXTRAS for place in extra.places)
+
+
+def extras_at(places: Iterable[Place]) -> tuple[Listed, ...]:
+    """Return the extras that are asked for, each once."""
+    return tuple(dict.fromkeys(place.extra for place in places))
 
 
 def installed() -> tuple[Listed, ...]:
@@ -113,15 +151,16 @@ def find(name: str) -> Declared | None:
     return declared
 
 
-def missing(extra: Listed) -> Iterator[Problem]:
-    """Yield one problem where an extra that is wanted is not whole on this machine."""
+def missing(place: Place) -> Iterator[Problem]:
+    """Yield one problem where an extra that is asked for is not whole on this machine."""
+    extra = place.extra
     declared = find(extra.name)
     if declared is None:
         what = f"this installation has no extra {extra.name}; install one that has it, or "
         yield Problem(
-            extra.where,
+            place.where,
             what + (f"leave out [{extra.table}]" * bool(extra.table) or "give another value"),
         )
     elif lacking := [name for name in declared.modules if find_spec(name) is None]:
         what = f"needs {', '.join(lacking)}, not installed; pip install 'doorctl[{extra.name}]'"
-        yield Problem(extra.where, what)
+        yield Problem(place.where, what)

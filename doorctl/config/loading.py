@@ -15,7 +15,18 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta, inspect
 
-from doorctl.config.extras import EXTRAS, Listed, find, installed, missing, wanted, wanted_by
+from doorctl.config.extras import (
+    EXTRAS,
+    Listed,
+    Place,
+    every_place,
+    extras_at,
+    find,
+    installed,
+    missing,
+    wanted,
+    wanted_by,
+)
 from doorctl.config.hours import Closing, Opening, WrittenHours, read_hours
 from doorctl.config.rules import RULES, USELESS, Rule, is_file, placed
 from doorctl.config.tables import (
@@ -98,7 +109,12 @@ class Config:
     @property
     def keys_on_screen(self) -> bool:
         """Whether PINs are typed on the screen; a keypad that is wired goes before it."""
-        return self.panel.keypad and not self.keypad.port
+        return self.panel.keypad and not self.has_keypad_line
+
+    @property
+    def has_keypad_line(self) -> bool:
+        """Whether a keypad is wired, and its keys do not come on the reader's line."""
+        return bool(self.keypad.port) or self.keypad.kind == "osdp"
 
     def all_of(self, section: type[TableT]) -> tuple[TableT, ...]:
         """Return an extra's tables: one or none, or as many as stand under ``[[name]]``."""
@@ -139,19 +155,14 @@ LISTED = frozenset(
 """Tables of which a file may have many, each under ``[[name]]``."""
 
 
-def schema(extras: Iterable[Listed]) -> dict[str, type[Any]]:
-    """Return table -> what stands in it, with those of these extras."""
+def schema(places: Iterable[Place]) -> dict[str, type[Any]]:
+    """Return table -> what stands in it, where extras are asked for at these places."""
     sections = dict(TABLES)
-    for extra in extras:
-        if (section := _section(extra)) is not None:
-            sections[extra.in_table] = section
-            sections |= {name: inner for name, inner, _ in _tables(section, f"{extra.in_table}.")}
+    for place in places:
+        if (section := place.section) is not None:
+            sections[place.in_table] = section
+            sections |= {name: inner for name, inner, _ in _tables(section, f"{place.in_table}.")}
     return sections
-
-
-def _section(extra: Listed) -> type[Any] | None:
-    declared = find(extra.name)
-    return None if declared is None else declared.section
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,22 +205,21 @@ class Key:
 
 
 @cache
-def keys(extras: tuple[Listed, ...] | None = None) -> Mapping[str, Mapping[str, Key]]:
+def keys(places: tuple[Place, ...] | None = None) -> Mapping[str, Mapping[str, Key]]:
     """Return table, such as ``web.tls`` -> last part of a key -> key, in the example's order.
 
-    With those of `extras`; None for all that are installed, and so for the keys of every kind.
+    With those of extras that are asked for at these places; None for wherever one that is installed
+    may be asked for, and so for the keys of every kind.
     """
+    if places is None:
+        places = tuple(place for extra in installed() for place in extra.places)
     known: dict[str, Mapping[str, Key]] = {}
-    for sections in (TABLES, *(schema((extra,)) for extra in _these(extras))):
+    for sections in (TABLES, *(schema((place,)) for place in places)):
         for name, section in sections.items():
             known[name] = {**known.get(name, {}), **section_keys(name, section)}
     outermost = [name for name in known if "." not in name]
     order = sorted(known, key=lambda name: outermost.index(name.partition(".")[0]))
     return MappingProxyType({name: known[name] for name in order})
-
-
-def _these(extras: tuple[Listed, ...] | None) -> tuple[Listed, ...]:
-    return installed() if extras is None else extras
 
 
 def section_keys(name: str, section: Any) -> Mapping[str, Key]:
@@ -283,8 +293,12 @@ def _value(table: str, leaf: str, text: str) -> object:
         parsed = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
         return text
-    extras = tuple(extra for extra in EXTRAS if extra.table and table.startswith(extra.table))
-    key = keys(extras).get(table, {}).get(leaf)
+    around = tuple(
+        place
+        for place in every_place()
+        if place.extra.table and table.startswith(place.extra.table)
+    )
+    key = keys(around).get(table, {}).get(leaf)
     bare = key is not None and key.is_text and not isinstance(parsed["value"], str)
     return text if bare or len(parsed) > 1 else parsed["value"]
 
@@ -397,12 +411,12 @@ def from_values(
     """Turn values that are each valid into a `Config`; ConfigError has those `known` first."""
     base = origin.path.absolute().parent
     values, unreadable = read_hours(placed(origin.values, base, environment))
-    extras = wanted_by(origin.values)
-    rules = (*RULES, *(rule for extra in extras for rule in _rules(extra)))
+    places = wanted_by(origin.values)
+    rules = (*RULES, *(rule for extra in extras_at(places) for rule in _rules(extra)))
     between = [problem for rule in rules for problem in rule(values)]
     if problems := [*known, *unreadable, *between]:
         raise ConfigError(str(origin.path), problems)
-    return replace(_built(values, extras), origin=origin)
+    return replace(_built(values, places), origin=origin)
 
 
 def _rules(extra: Listed) -> Iterable[Rule]:
@@ -410,9 +424,9 @@ def _rules(extra: Listed) -> Iterable[Rule]:
     return () if declared is None else declared.rules
 
 
-def _built(values: Mapping[str, Any], extras: Sequence[Listed]) -> Config:
+def _built(values: Mapping[str, Any], places: Sequence[Place]) -> Config:
     sections: dict[str, dict[str, Any]] = {}
-    known, own = schema(extras), {extra.table for extra in extras}
+    known, own = schema(places), {place.extra.table for place in places}
     further: list[Any] = []
     for name, value in values.items():
         table, _, leaf = name.rpartition(".")
@@ -485,9 +499,9 @@ def checked(tables: Mapping[str, object]) -> tuple[dict[str, Any], list[Problem]
     """Return the valid values by full key, with defaults, and what is wrong with the rest."""
     values: dict[str, Any] = {}
     asked = wanted(tables)
-    problems = [problem for extra in asked for problem in missing(extra)]
-    there = tuple(extra for extra in asked if find(extra.name) is not None)
-    lost = {extra.in_table for extra in asked if extra not in there}
+    problems = [problem for place in asked for problem in missing(place)]
+    there = tuple(place for place in asked if find(place.extra.name) is not None)
+    lost = {place.in_table for place in asked if place not in there}
     schemas = schema(there)
     for table, known in keys(there).items():
         if (first := table.partition(".")[0]) in MAY_BE_ABSENT and first not in tables:
@@ -520,11 +534,20 @@ def _further(table: str, leaf: str, tables: Mapping[str, object]) -> Iterator[Pr
         return
     found: dict[str, Any] = {}
     yield from check_table({leaf: key}, {leaf: _written(tables, key.name)}, found)
-    kinds = (extra for extra in wanted(tables) if extra.key and extra.in_table == table)
-    for kind in kinds:
-        if found.get(key.name, key.default) != key.default:
-            beside = f"{kind.key} = {shown(_written(tables, kind.key))}"
-            yield Problem(key.name, USELESS, beside=beside)
+    if found.get(key.name, key.default) != key.default:
+        for name, kind in _kinds(table, tables):
+            yield Problem(key.name, USELESS, beside=f"{name} = {shown(kind)}")
+
+
+def _kinds(table: str, tables: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """Yield the keys of a table that choose a kind, and what they choose; none for no kind."""
+    places = [place for place in every_place() if place.in_table == table]
+    for name in dict.fromkeys(place.where for place in places if not place.extra.table):
+        default = keys(())[table][name.removeprefix(f"{table}.")].default
+        kind = _written(tables, name) or default
+        chosen = (default, *(each for place in places for each in place.extra.values))
+        if kind and kind in chosen:
+            yield name, kind
 
 
 def _rows(table: str, section: type[Any], written: object) -> tuple[tuple[Any, ...], list[Problem]]:

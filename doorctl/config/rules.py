@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from ipaddress import ip_address
 from os import fsencode
@@ -20,7 +20,15 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from doorctl.cards.keys import KEYS, byte_of
-from doorctl.config.tables import Address, Gpio, Target, is_this_machine, read_address, shown
+from doorctl.config.tables import (
+    Address,
+    Gpio,
+    Keypad,
+    Target,
+    is_this_machine,
+    read_address,
+    shown,
+)
 from doorctl.core.errors import Problem
 
 CREDENTIALS = "CREDENTIALS_DIRECTORY"
@@ -146,10 +154,60 @@ def credentials_are_there(values: Values) -> Iterator[Problem]:
         )
 
 
+LINE_DEFAULTS = {field.name: field.default for field in fields(Keypad)}
+
+SERIAL_ONLY = ("data_bits", "parity", "stop_bits")
+
+OF_OTHER_KINDS: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType(
+    {
+        ("reader", "usb"): ("baud", *SERIAL_ONLY),
+        ("reader", "osdp"): SERIAL_ONLY,
+        ("keypad", "usb"): ("baud", *SERIAL_ONLY),
+        # It is the reader's keypad: what it is wired to stands in [reader].
+        ("keypad", "osdp"): ("port", "baud", *SERIAL_ONLY),
+    }
+)
+"""Line and its kind -> keys of its table that mean nothing there."""
+
+
+def line_kinds_fit(values: Values) -> Iterator[Problem]:
+    """Each line has what its kind needs, and no key of another kind."""
+    for (table, kind), leaves in OF_OTHER_KINDS.items():
+        if values.get(f"{table}.kind") != kind:
+            continue
+        for leaf in leaves:
+            default = LINE_DEFAULTS[leaf]
+            if values.get(f"{table}.{leaf}", default) != default:
+                name = f"{table}.{leaf}"
+                yield Problem(name, USELESS, beside=f"{table}.kind = {shown(kind)}")
+    if values.get("keypad.kind") == "usb" and values.get("keypad.port") == "":
+        yield Problem("keypad.port", ITS_PATH, beside='keypad.kind = "usb"')
+    if values.get("keypad.kind") == "osdp" and values.get("reader.kind", "osdp") != "osdp":
+        yield Problem(
+            "keypad.kind",
+            'found "osdp", which is the keypad of an OSDP reader; give reader.kind = "osdp" too',
+        )
+
+
+def has_keypad_line(values: Values) -> bool | None:
+    """Tell whether a keypad is wired on a line of its own; None where that is not known."""
+    kind, port = values.get("keypad.kind"), values.get("keypad.port")
+    return None if kind is None or port is None else kind == "osdp" or bool(port)
+
+
 def ports_differ(values: Values) -> Iterator[Problem]:
     """Reader and keypad are two lines, or the keypad's is left empty."""
     port = values.get("keypad.port")
-    if port and port == values.get("reader.port"):
+    if not port or port != values.get("reader.port") or values.get("keypad.kind") == "osdp":
+        return
+    if "usb" in {values.get("reader.kind"), values.get("keypad.kind")}:
+        yield Problem(
+            "keypad.port",
+            "found {found}, which is reader.port too; a USB device is scanner or keypad, so give "
+            "the keypad's own",
+            found=shown(port),
+        )
+    else:
         yield Problem(
             "keypad.port",
             'found {found}, which is reader.port too; give "" if the keys come on the reader\'s '
@@ -262,8 +320,8 @@ def sockets_differ(values: Values) -> Iterator[Problem]:
 
 def codes_can_be_typed(values: Values) -> Iterator[Problem]:
     """If a code opens, it can be typed before any card: not on the reader's line."""
-    port, panel = values.get("keypad.port"), values.get("panel.keypad")
-    if values.get("policy.code_entry") and port == "" and panel is False:
+    wired, panel = has_keypad_line(values), values.get("panel.keypad")
+    if values.get("policy.code_entry") and wired is False and panel is False:
         yield Problem(
             "policy.code_entry",
             "found true, and keys on the reader's line are heard after a card only, so no code can "
@@ -445,6 +503,7 @@ def encrypted(values: Values, name: str, danger: str) -> Iterator[Problem]:
 RULES: tuple[Rule, ...] = (
     zone_exists,
     credentials_are_there,
+    line_kinds_fit,
     ports_differ,
     keys_differ,
     partial(_at_least, name="keypad.total_timeout_s", other="keypad.digit_timeout_s"),

@@ -343,6 +343,7 @@ class Panel:
     help_button: bool = key(False)
 
 
+LineKind = Literal["serial", "usb", "osdp"]
 Baud = Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200]
 DataBits = Literal[7, 8]
 Parity = Literal["none", "even", "odd"]
@@ -354,11 +355,12 @@ KeyByte = Annotated[str, Meta(pattern=rf"^([!-~]|{'|'.join(CONTROLS)}|0x[0-9A-Fa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """The card reader's serial line."""
+    """The card reader's line: what kind it is of, and what serial lines have of their own."""
 
+    kind: LineKind = key("serial")
     port: str = key(
         example="/dev/serial/by-id/usb-CARD_READER-if00-port0",
-        allowed="the path of a serial device",
+        allowed="the path of a device",
         max_length=255,
     )
     baud: Baud = key(9600)
@@ -369,12 +371,12 @@ class Reader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keypad(Reader):
-    """The PIN pad's serial line and how long a patron may take."""
+    """The PIN pad's line and how long a patron may take."""
 
     port: str = key(
         "",
         example="/dev/serial/by-id/usb-KEYPAD-if00-port0",
-        allowed='the path of a serial device, or ""',
+        allowed='the path of a device, or ""',
         max_length=255,
     )
     digit_timeout_s: float = key(20.0, within=(1, 60))

@@ -6,7 +6,7 @@ import errno
 import termios
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from selectors import EVENT_READ, DefaultSelector
 from threading import Event, Lock, Thread, current_thread
@@ -15,38 +15,7 @@ from serial import Serial
 from serial.serialutil import Timeout
 
 from doorctl.core.errors import DeviceError
-
-
-@dataclass(frozen=True, slots=True)
-class BytesReceived:
-    """Raw bytes of a serial line; personal data, so never shown.
-
-    `read_s` is when they were read, monotonic, so that a loop that was held up does not take one
-    swipe for two; None where nobody has noted it.
-    """
-
-    line: str
-    data: bytes = field(repr=False)
-    read_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LineConnected:
-    """A serial line was opened and what lay in its buffers was dropped."""
-
-    line: str
-
-
-@dataclass(frozen=True, slots=True)
-class LineLost:
-    """A serial line could not be opened or was unplugged; it is tried again by itself."""
-
-    line: str
-    why: str
-
-
-LineEvent = BytesReceived | LineConnected | LineLost
-
+from doorctl.devices.lines import MOST_PENDING, BytesReceived, LineConnected, LineEvent, LineLost
 
 # Pure: time is counted in looks.
 
@@ -107,9 +76,6 @@ DRAIN_LIMIT_S = 0.5
 
 FRESH_S = 3.0
 """A device that was missing so recently has no old bytes to send."""
-
-MOST_PENDING = 256
-"""Reading pauses while more events wait; the loop drops a flood before that."""
 
 PAUSE_S = 0.005
 """Pause between two looks at the backlog."""

@@ -1,6 +1,6 @@
 """The door process's loop: events in, effects out, one thread, never sleeps, never touches disk.
 
-All other threads only post: serial lines, pins, signal handlers, the worker. Each turn first lets
+All other threads only post: lines, pins, signal handlers, the worker. Each turn first lets
 time pass, so that a flood of events can't hold the relay; then it takes one event. The doorway is
 driven here and at once; whatever touches the disk goes to the worker and comes back as an event.
 """
@@ -54,7 +54,7 @@ from doorctl.config import Config
 from doorctl.core.errors import InputError, StoreError, StuckError
 from doorctl.core.ports import Clock, EventLog
 from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed, Shape
-from doorctl.devices.serial_line import BytesReceived, LineConnected, LineEvent, LineLost
+from doorctl.devices.lines import BytesReceived, LineConnected, LineEvent, LineLost
 from doorctl.door.lamps import Signal
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.hours import DailyRound, HoursRead
@@ -166,7 +166,7 @@ class Presented:
 class Controller:
     """Run the door.
 
-    `last_number` is the highest attempt number on record. Once each of the serial `lines` has been
+    `last_number` is the highest attempt number on record. Once each of the `lines` has been
     tried, the daemon is ready and `when_ready` is called, once. `opened_on` is the day of the last
     opening before this start, see `Policy.first_card`; `day_opened` is called once for each day
     that is opened, to store it. `each_turn` is called at least every second while the loop turns

@@ -13,7 +13,8 @@ from doorctl.config.tables import Door
 from doorctl.core.errors import DeviceError
 from doorctl.core.ports import WELL, AlarmOnce, Clock, EventLog
 from doorctl.devices.inputs import GpioInputs
-from doorctl.devices.pins import GpioRelay, GpioSignals
+from doorctl.devices.lines import Signals
+from doorctl.devices.pins import GpioRelay
 from doorctl.door import leaf, strike
 from doorctl.door.head_count import HeadCount
 from doorctl.door.inputs import Input, InputChanged, Inputs
@@ -55,7 +56,7 @@ class DoorDriver:
 
     rules: Door
     relay: GpioRelay
-    signals: GpioSignals
+    signals: Signals
     clock: Clock
     log: EventLog
     inputs: GpioInputs | None = None

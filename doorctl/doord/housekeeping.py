@@ -40,7 +40,7 @@ class Housekeeping:
     """Do the duties of one turn of the loop; one thread.
 
     The supervisor is fed only while everything that the door rests on works. `lines_alive` tells
-    whether each serial line's thread runs, even where the device is missing. `relocks_s` is when
+    whether each line's thread runs, even where the device is missing. `relocks_s` is when
     the strike has to be locked again, monotonic seconds; None while it is, or while it stands free.
     """
 

@@ -18,7 +18,7 @@ from doorctl.access.messages import (
     Rules,
 )
 from doorctl.access.panel import PanelRules
-from doorctl.devices.serial_line import LineEvent
+from doorctl.devices.lines import LineEvent
 from doorctl.doord.hours import HoursRead
 
 

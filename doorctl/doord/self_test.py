@@ -533,7 +533,7 @@ def rules(config: Config) -> Rules:
 def card_reader(config: Config) -> CardReader:
     """Return what reads the reader's line, and the keys on it where the keypad has none."""
     keypad = config.keypad
-    return CardReader(carries_keys=not keypad.port, key_bytes=keypad.key_bytes)
+    return CardReader(carries_keys=not config.has_keypad_line, key_bytes=keypad.key_bytes)
 
 
 _LUKS = "Take LUKS, with the key from the network or from a TPM module: systemd/README.md."

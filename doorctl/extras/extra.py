@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from doorctl.access.messages import LibrarySystem
 from doorctl.config import Config
-from doorctl.config.extras import Declared, find, installed, wanted_by
+from doorctl.config.extras import Declared, extras_at, find, installed, wanted_by
 from doorctl.config.tables import Lms
 from doorctl.core.ports import Clock, EventLog
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from gpiozero import Factory
     from starlette.routing import BaseRoute
 
+    from doorctl.config.extras import Listed
     from doorctl.core.moments import Moment
+    from doorctl.devices.lines import Line, LineEvent, Signals
     from doorctl.doord.hours import Follower
     from doorctl.lookup.app import App
     from doorctl.store.branch_writer import BranchRecordsWriter
@@ -38,6 +40,39 @@ class DoorParts:
     factory: Factory
     log: EventLog
     stack: ExitStack
+
+
+@dataclass(frozen=True, slots=True)
+class LineParts:
+    """What the door process gives a kind of reader or keypad.
+
+    Args:
+        names: the lines that are of this kind: ``reader``, ``keypad`` or both.
+        post: takes what a device hears, for the line that the event names; from any thread, and
+            neither blocks nor raises.
+        pending: how many events wait to be handled; see `MOST_PENDING` of `devices/lines.py`.
+        monotonic_s: by which it is noted when bytes were read.
+        stack: for what has to end behind the devices, which are stopped before.
+    """
+
+    config: Config
+    names: tuple[str, ...]
+    post: Callable[[LineEvent], None]
+    pending: Callable[[], int]
+    monotonic_s: Callable[[], float]
+    log: EventLog
+    stack: ExitStack
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """The devices of one kind, not yet started; one device may serve two lines.
+
+    `signals` are the lamps and the buzzer of a reader that has its own.
+    """
+
+    devices: tuple[Line, ...]
+    signals: Signals | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +121,8 @@ class Extra(Declared):
     Args:
         library: the client of a library system, for a kind of `lms.kind`. KeyFileError: a password
             or certificate can't be read.
+        lines: the devices of a kind of `reader.kind` and `keypad.kind`, which has the extra's name.
+            DeviceError, KeyFileError: what they need can't be had.
         follower: what the door tells of each look at the hours; None where it has nothing to do.
         begin: what `doorctl init` stores in an empty ``branch.db``.
         jobs: starts threads of the web process.
@@ -96,6 +133,7 @@ class Extra(Declared):
     """
 
     library: Callable[[Lms, Clock], LibrarySystem] | None = None
+    lines: Callable[[LineParts], Lines] | None = None
     follower: Callable[[DoorParts], Follower | None] | None = None
     begin: Callable[[Config, BranchRecordsWriter, Moment], None] | None = None
     jobs: Callable[[JobParts], None] | None = None
@@ -107,23 +145,28 @@ class Extra(Declared):
 
 def used(config: Config) -> Iterator[Extra]:
     """Yield the extras of a configuration, which are on this machine."""
-    yield from filter(None, (_extra(listed.name) for listed in wanted_by(config.origin.values)))
+    yield from filter(None, (extra_named(listed.name) for listed in _asked_for(config)))
 
 
 def folders(config: Config) -> list[Path]:
     """Return the folders of the extras of a configuration, where their templates are."""
-    return [Path(__file__).parent / listed.name for listed in wanted_by(config.origin.values)]
+    return [Path(__file__).parent / listed.name for listed in _asked_for(config)]
+
+
+def _asked_for(config: Config) -> tuple[Listed, ...]:
+    return extras_at(wanted_by(config.origin.values))
 
 
 def commands() -> dict[str, CommandLine]:
     """Return the commands of all extras that are on this machine, used or not."""
     named: dict[str, CommandLine] = {}
     for listed in installed():
-        extra = _extra(listed.name)
+        extra = extra_named(listed.name)
         named |= {} if extra is None else extra.commands
     return named
 
 
-def _extra(name: str) -> Extra | None:
+def extra_named(name: str) -> Extra | None:
+    """Return an extra; None where it is not on this machine."""
     found = find(name)
     return found if isinstance(found, Extra) else None

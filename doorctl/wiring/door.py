@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -20,19 +20,18 @@ from doorctl.access.panel import Display
 from doorctl.cards.keys import KeypadLine
 from doorctl.config import Config
 from doorctl.config.rules import undriven_locks
-from doorctl.config.tables import Keypad, Reader
 from doorctl.core.errors import StoreError
 from doorctl.core.ports import AlarmOnce
 from doorctl.devices.factory import open_factory
 from doorctl.devices.inputs import GpioInputs, InputPin
+from doorctl.devices.lines import Line, SeveralSignals
 from doorctl.devices.pins import GpioRelay, GpioSignals, relay_risks
 from doorctl.devices.relay_off import leave_word, lock_when_dead
-from doorctl.devices.serial_line import SerialLine
 from doorctl.door.inputs import Input
 from doorctl.doord.alarms import DoorsAlarms
 from doorctl.doord.answers import DoorAnswers, check_answers
 from doorctl.doord.chores import Chores
-from doorctl.doord.controller import KEYPAD, READER, Controller, panel_rules, press
+from doorctl.doord.controller import Controller, panel_rules, press
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.hours import DailyRound
 from doorctl.doord.housekeeping import Housekeeping
@@ -44,7 +43,7 @@ from doorctl.doord.retention_answers import erasure_answers, hold_answers
 from doorctl.doord.self_test import card_reader, rules
 from doorctl.doord.slow_jobs import SlowJobs
 from doorctl.doord.stores import STORES_LIMIT_S, DoorStores
-from doorctl.extras.extra import DoorParts, used
+from doorctl.extras.extra import DoorParts, LineParts, Lines, used
 from doorctl.lookup.app import App
 from doorctl.lookup.calendar import calendar_of
 from doorctl.lookup.config_changes import read_again, tell_changes, tell_taken
@@ -66,6 +65,7 @@ from doorctl.rpc.question import Answers
 from doorctl.rpc.retention import PURGE
 from doorctl.rpc.server import ControlServer
 from doorctl.store.purging import Purging, forget_left
+from doorctl.wiring.lines import built_lines, line_names
 
 ASKING_STOP_S = 4.0
 """Longest wait at the end for a question to the library system that is under way."""
@@ -193,17 +193,18 @@ class _Door:
     def controller(self) -> Controller:
         """Start the threads and return the loop that they post to."""
         stores, chores = self._stores, self._chores
-        lines = self._serial_lines()
+        lines = self._lines()
+        devices = [device for built in lines for device in built.devices]
         passages = Passages(
             stores.clock, lambda: daily.standing.mode if daily.standing else None, chores.count
         )
         self.stack.callback(passages.finish)
-        doorway = self._doorway(passages)
+        doorway = self._doorway(passages, lines)
         daily = self._daily_round(doorway)
         housekeeping = Housekeeping(
             chores,
             self.supervisor,
-            lambda: all(line.alive for line in lines.values()),
+            lambda: all(device.alive for device in devices),
             lambda: doorway.relocks_s,
         )
         controller = Controller(
@@ -220,7 +221,7 @@ class _Door:
             display=Display(panel_rules(self.config)),
             show=self._board.show,
             last_number=stores.worker.call(stores.steady.last_attempt, timeout_s=STORES_LIMIT_S),
-            lines=frozenset(lines),
+            lines=frozenset(line_names(self.config)),
             when_ready=self._ready,
             each_turn=partial(self._turn, housekeeping, passages),
             opened_on=opened_on(self.config, stores.clock.moment()),
@@ -228,7 +229,7 @@ class _Door:
         )
         self._answers = self._answers_of(controller, doorway)
         self._lookout = Lookout(self.config, stores, self._answers.lines, self.alarms.web_seen_s)
-        self._start(lines)
+        self._start(devices)
         return controller
 
     def _turn(self, housekeeping: Housekeeping, passages: Passages) -> None:
@@ -249,11 +250,12 @@ class _Door:
             web_seen_s=self.alarms.web_seen_s,
         )
 
-    def _doorway(self, passages: Passages) -> DoorDriver:
+    def _doorway(self, passages: Passages, lines: Sequence[Lines]) -> DoorDriver:
+        own = [built.signals for built in lines if built.signals is not None]
         return DoorDriver(
             rules=replace(self.config.door, exit_is_free=self.config.gpio.exit_button_pin is None),
             relay=self.relay,
-            signals=self.signals,
+            signals=SeveralSignals((self.signals, *own)) if own else self.signals,
             inputs=self._inputs(),
             clock=self._stores.clock,
             log=self._log,
@@ -323,26 +325,19 @@ class _Door:
             self.stack.callback(worker.stop, ASKING_STOP_S)
         return replace(jobs, library=asking)
 
-    def _serial_lines(self) -> dict[str, SerialLine]:
-        config = self.config
-        ports: dict[str, Reader | Keypad] = {READER: config.reader}
-        if config.keypad.port:
-            ports[KEYPAD] = config.keypad
-        put, waiting = self.event_queue.put, self.event_queue.qsize
-        return {
-            name: SerialLine(
-                name,
-                device.port,
-                device.baud,
-                put,
-                waiting,
-                bits=_bits(device),
-                monotonic_s=self._stores.clock.monotonic_s,
-            )
-            for name, device in ports.items()
-        }
+    def _lines(self) -> list[Lines]:
+        parts = LineParts(
+            self.config,
+            line_names(self.config),
+            post=self.event_queue.put,
+            pending=self.event_queue.qsize,
+            monotonic_s=self._stores.clock.monotonic_s,
+            log=self._log,
+            stack=self.stack,
+        )
+        return built_lines(parts)
 
-    def _start(self, lines: Mapping[str, SerialLine]) -> None:
+    def _start(self, devices: Sequence[Line]) -> None:
         config, stores = self.config, self._stores
         answers: Answers = {
             **self._answers.answers(),
@@ -378,9 +373,9 @@ class _Door:
                 self.stack.callback(opened.stop)
         self._chores.schedule.start()
         self.stack.callback(self._chores.schedule.stop)
-        for line in lines.values():
-            line.start()
-            self.stack.callback(line.stop)
+        for device in devices:
+            device.start()
+            self.stack.callback(device.stop)
 
     def _ready(self) -> None:
         stores = self._stores
@@ -394,10 +389,6 @@ class _Door:
         )
         self.supervisor.ready()
         spare_the_collector()
-
-
-def _bits(line: Reader | Keypad) -> str:
-    return f"{line.data_bits}{line.parity[0].upper()}{line.stop_bits}"
 
 
 def day_rules(config: Config) -> DayRules:

@@ -240,14 +240,14 @@ targets = [{branch = "oest", url = "http://h"}, {branch = "oest", url = "http://
 targets = []
 [reader]
 baud = 9600
-! reader.port: missing; give the path of a serial device, such as
+! reader.port: missing; give the path of a device, such as
   "/dev/serial/by-id/usb-CARD_READER-if00-port0"
 """
 EMPTY = """
 # Nothing that is required.
 ! branch.name: missing; give text of at most 80 characters, such as "Randers Bibliotek, Øst"
 ! branch.id: missing; give 1 to 32 of a-z, 0-9 and -, such as "oest"
-! reader.port: missing; give the path of a serial device, such as
+! reader.port: missing; give the path of a device, such as
   "/dev/serial/by-id/usb-CARD_READER-if00-port0"
 """
 

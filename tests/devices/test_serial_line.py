@@ -17,16 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from serial import Serial, SerialException
 
+from doorctl.devices.lines import MOST_PENDING, BytesReceived, LineConnected, LineEvent, LineLost
 from doorctl.devices.serial_line import (
     CHUNK_BYTES,
     DRAIN_QUIET_S,
     FIRST_WAIT_S,
     LOOK_S,
-    MOST_PENDING,
-    BytesReceived,
-    LineConnected,
-    LineEvent,
-    LineLost,
     Node,
     Reopening,
     SerialLine,

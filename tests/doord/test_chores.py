@@ -22,7 +22,8 @@ import pytest
 from doorctl.access.messages import Opened
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import Stamped
-from doorctl.devices.serial_line import LineConnected, LineLost, SerialLine
+from doorctl.devices.lines import LineConnected, LineLost
+from doorctl.devices.serial_line import SerialLine
 from doorctl.doord.answers import DoorAnswers
 from doorctl.doord.chores import (
     KEEP_TIME_EVERY_S,

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from doorctl.config import tables
 from doorctl.core.errors import DeviceError
+from doorctl.devices.lines import SeveralSignals
 from doorctl.door.inputs import Levels
 from doorctl.door.lamps import Signal
 from tests.doord.fake_door import FakeDoor
@@ -355,6 +356,24 @@ def test_lamps_that_fail_keep_nobody_out() -> None:
     door.doorway.show(Signal.REFUSED)
 
     assert door.log.alarms == ["lamps_failing", "lamps_failing_cleared", "lamps_failing"]
+
+
+@pytest.mark.parametrize("failing", [(0,), (1,), (0, 1)])
+def test_lamps_that_fail_at_one_end_are_lit_at_the_other(failing: tuple[int, ...]) -> None:
+    """Pins and a reader's own lamps show the same, and the alarm names each end that fails."""
+    ends = FakeSignals(), FakeSignals()
+    for place in failing:
+        ends[place].broken = DeviceError(f"end {place} is broken")
+    door = Door()
+    door.doorway.signals = SeveralSignals(ends)
+
+    door.doorway.let_in()
+    door.doorway.show(Signal.GRANTED)
+
+    assert door.is_on()
+    assert [end.lamps.green for end in ends] == [place not in failing for place in (0, 1)]
+    (why,) = (event["why"] for event in door.log.lines if event.get("kind") == "lamps_failing")
+    assert why == "; ".join(f"end {place} is broken" for place in failing)
 
 
 def test_a_stop_locks_a_door_whose_leaf_nobody_watches() -> None:

@@ -22,7 +22,7 @@ from doorctl.cards.framing import FRAME_IDLE_S
 from doorctl.core.errors import DeviceError, StoreError
 from doorctl.core.masked import Identifier, StretchedKey
 from doorctl.core.ports import AlarmOnce
-from doorctl.devices.serial_line import MOST_PENDING, BytesReceived, LineConnected, LineLost
+from doorctl.devices.lines import MOST_PENDING, BytesReceived, LineConnected, LineLost
 from doorctl.doord.controller import (
     BEHIND_S,
     FEW,

@@ -15,6 +15,13 @@ ROOT = Path(__file__).parents[2]
 LIMIT_S = 600.0
 
 ASKING = {
+    "usb": """
+kind = "usb"
+""",
+    "osdp": """
+kind = "osdp"
+osdp_key_file = "secret"
+""",
     "fbs": """
 [lms]
 kind = "fbs"
@@ -61,7 +68,7 @@ redirect_url = "https://door.example/sign-in/municipality/back"
 roles = ["staff=staff"]
 """,
 }
-"""Extra -> lines of a configuration that ask for it."""
+"""Extra -> lines of a configuration that ask for it; those of a reader's kind come first."""
 
 BRANCH = """
 [branch]
@@ -78,12 +85,12 @@ directory = "data"
 installation_key_file = "data/installation.key"
 [seal]
 memory_kib = 8
-[reader]
-port = "/dev/null/reader"
 [gpio]
 factory = "mock"
 [web]
 port = {port}
+[reader]
+port = "/dev/null/reader"
 """
 
 
@@ -117,7 +124,7 @@ class Copy:
 
     def delete(self, extra: str) -> None:
         """Delete an extra's folder."""
-        shutil.rmtree(self.directory / "doorctl/extras" / extra)
+        shutil.rmtree(self.directory / "doorctl/extras" / extra, ignore_errors=True)
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command of doorctl on the configuration."""

@@ -16,7 +16,7 @@ from random import Random
 
 from doorctl.access.policy import Policy
 from doorctl.core.errors import DeviceError, StoreError
-from doorctl.devices.serial_line import BytesReceived, LineConnected, LineLost
+from doorctl.devices.lines import BytesReceived, LineConnected, LineLost
 from doorctl.door.inputs import Levels
 from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.loop_events import PinsTouched, PostedEvent, StopRequested
