@@ -132,6 +132,13 @@ DOOR_FAULTS = (
         "charged = opened.before",
     ),
     Fault(
+        "an imager's AIM mark spoils the number of a phone",
+        "read_number",
+        "_AIM.sub('', text)",
+        "text",
+        "tests/cards/test_imagers.py",
+    ),
+    Fault(
         "a torn health card is a plastic card",
         "is_torn",
         "return _HEALTH_START.startswith(number) or number.startswith(_HEALTH_START)",
