@@ -19,6 +19,7 @@ from typing import Any
 from doorctl.accounts.account import own_name
 from doorctl.admin.certificate import MADE, WEB_KEY, WEB_PEM
 from doorctl.admin.machine import credential_file
+from doorctl.cards.inspection import SENTENCES, meaning_of
 from doorctl.cards.keys import keys as keys_in
 from doorctl.cards.reader import CardReader
 from doorctl.config import Config
@@ -37,7 +38,6 @@ from doorctl.config.loading import (
 from doorctl.config.rules import CREDENTIALS, MISSING, undriven_locks
 from doorctl.config.tables import AlarmEmail, Gpio, Setup, shown, shown_key
 from doorctl.core.errors import ConfigError, FeedError, InputError, Problem
-from doorctl.core.masked import IdentifierKind
 from doorctl.core.readings import CardRead
 from doorctl.sync.feed import try_feed
 
@@ -415,12 +415,6 @@ def greet_mail(answers: Answers, directory: Path) -> None:
     MailSink(email, trusting(directory / authority if authority else Path())).greet()
 
 
-CARDS: Mapping[frozenset[IdentifierKind], str] = {
-    frozenset({IdentifierKind.CPR}): "a health card",
-    frozenset({IdentifierKind.CARD}): "a library card",
-}
-
-
 def heard(device: str, data: bytes) -> str:
     """Return what a reader or keypad said, in words; "" for nothing. Never a card's number."""
     if device == "keypad":
@@ -431,8 +425,7 @@ def heard(device: str, data: bytes) -> str:
     reader.pass_time(1.0)
     while (reading := reader.next_reading(awaiting_pin=False)) is not None:
         if isinstance(reading, CardRead):
-            kinds = frozenset(each.kind for each in reading.identifiers)
-            return CARDS.get(kinds, "a card of ten digits")
+            return SENTENCES[meaning_of(reading)]
     return ""
 
 

@@ -18,6 +18,7 @@ from doorctl.admin import machine
 from doorctl.admin import setup as rules
 from doorctl.admin.setup import Answers, Plan, Question
 from doorctl.cards.framing import as_sent
+from doorctl.cards.inspection import masked
 from doorctl.cli.installer import (
     ASKED_AGAIN,
     StepFailedError,
@@ -34,6 +35,7 @@ from doorctl.config.tables import REQUIRED
 from doorctl.core.errors import ConfigError, DeviceError, DoorctlError, InputError, Sentence
 from doorctl.core.identity import ROOT, owner_of
 from doorctl.core.language import own as language
+from doorctl.devices.plugged import bare_lines, serial_lines
 
 SPEEDS = (9600, 115200, 19200, 38400, 57600, 4800, 2400, 1200)
 """Bits a second in the order in which lines are tried: most readers come with the first."""
@@ -398,10 +400,10 @@ class Dialogue:
 
     def _find(self, table: str) -> None:
         """Find a line by what somebody does at it; nothing is taken where it is to be typed."""
-        lines = tried = self._plugged("serial/by-id/*")
+        lines = tried = [*map(str, serial_lines(self._root / "dev"))]
         if not lines:
             text = self._say("Nothing is in /dev/serial/by-id, so a line is to be typed, such as:")
-            others = self._plugged("ttyACM*", "ttyUSB*", "ttyAMA*", "serial[0-9]")
+            others = map(str, bare_lines(self._root / "dev"))
             click.echo(f"{text} {', '.join(others) or '/dev/ttyACM0'}")
             return
         more = self._say("{what} ({baud} bits a second). Enter: type the line instead.")
@@ -421,11 +423,8 @@ class Dialogue:
                 self._take_line(table, line, speeds[line], bits)
                 return
             tried = [line]
-            click.echo(self._say("{line}: that could not be read; once more.").format(line=line))
-
-    def _plugged(self, *patterns: str) -> list[str]:
-        device = self._root / "dev"
-        return sorted(str(path) for pattern in patterns for path in device.glob(pattern))
+            text = self._say("{line}: that could not be read ({shape}); once more.")
+            click.echo(text.format(line=line, shape=masked(sent)))
 
     def _take_line(self, table: str, line: str, baud: int, bits: str) -> None:
         found: Answers = {"port": line, "baud": baud}

@@ -168,7 +168,7 @@ class SerialLine:
         try:
             line = self._opened(_Fresh if fresh else Serial)
         except FAILURES as failure:
-            self._lose(f"{self.port} {_what_to_check(failure)}")
+            self._lose(f"{self.port} {what_to_check(failure)}")
             return
         try:
             if not fresh:
@@ -265,7 +265,7 @@ def first_to_speak(
                     path = line.port
                     return path, b"".join(_until_quiet(line))
         except FAILURES as failure:
-            raise DeviceError(f"{path} {_what_to_check(failure)}") from failure
+            raise DeviceError(f"{path} {what_to_check(failure)}") from failure
     return None
 
 
@@ -276,7 +276,8 @@ def _until_quiet(line: Serial) -> Iterator[bytes]:
         yield data
 
 
-def _what_to_check(failure: Exception) -> str:
+def what_to_check(failure: Exception) -> str:
+    """Return what is wrong with a line that one of :data:`FAILURES` kept shut, behind its path."""
     number = failure.errno if isinstance(failure, OSError) else None
     default = "can't be opened as a serial line; check the port, its speed and its bits"
     return WHAT_TO_CHECK.get(number or 0, default)

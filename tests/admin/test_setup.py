@@ -18,6 +18,7 @@ from doorctl.accounts.roles import Role
 from doorctl.admin import machine, setup
 from doorctl.admin.certificate import make_certificate
 from doorctl.admin.setup import Answers, Plan, edited, flat, plan
+from doorctl.cards.inspection import SENTENCES
 from doorctl.cli.installer import WITHOUT_UNITS
 from doorctl.config import load
 from doorctl.config.extras import EXTRAS, Declared, find
@@ -67,7 +68,7 @@ def test_every_sentence_of_the_dialogue_has_its_danish() -> None:
     source = "".join(file.read_text("utf-8") for file in files)
     said = re.findall(r'(?:\b_|[._]say|_yes)\(\s*"((?:[^"\\]|\\.)+)"', source)
     said += re.findall(r'(?:warning|text|more|what) = "([^"]+)"', source)
-    said += [*setup.CARDS.values(), "Swipe a card now", "Press 1 2 3 4 on the keypad now"]
+    said += [*SENTENCES.values(), "Swipe a card now", "Press 1 2 3 4 on the keypad now"]
     said += WITHOUT_UNITS.values()
     danish = own("da").words.gettext
 

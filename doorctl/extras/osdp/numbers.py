@@ -53,7 +53,7 @@ class Format:
         left = data >> self.data_bits - self.covered_bits
         right = data & (1 << self.covered_bits) - 1
         first = value >> self.data_bits + 1
-        is_right = (left.bit_count() + first) % 2 == 0 and (right.bit_count() + value) % 2 == 1
+        is_right = left.bit_count() % 2 == first and right.bit_count() % 2 != value & 1
         return data if is_right else None
 
 
@@ -96,10 +96,10 @@ def card_text(data: bytes, bits: int, number: Number) -> bytes | None:
 
     Ten digits can be a CPR number too, as ten digits of a barcode can: the exact card comes first.
 
-    None: a wrong parity, another length, no bits, too few or too many bytes for these bits, or a
-    text with a control character inside, which would end the card there.
+    None: a wrong parity, another length, less than a byte, too few or too many bytes for these
+    bits, or a text with a control character inside, which would end the card there.
     """
-    if bits <= 0 or len(data) != -(-bits // BYTE_BITS):
+    if bits < BYTE_BITS or len(data) != -(-bits // BYTE_BITS):
         return None
     whole_bytes = bits % BYTE_BITS == 0
     if number == "text":
