@@ -46,8 +46,8 @@ ROOM_LIMITS = {
     "lookup": 630,
     "ops": 590,
     "notices": 570,
-    "cards": 550,
-    "devices": 540,
+    "cards": 680,
+    "devices": 560,
     "accounts": 440,
     "sources": 290,
 }
