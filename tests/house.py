@@ -32,7 +32,7 @@ ROOM_LIMITS = {
     "cli": 3_240,
     "doord": 3_040,
     "access": 2_480,
-    "extras": 2_950,
+    "extras": 2_960,
     "services": 2_180,
     "sync": 2_170,
     "admin": 2_070,
