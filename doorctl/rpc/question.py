@@ -71,8 +71,8 @@ class Question(Generic[ArgumentsT, AnswerT]):
     Attributes:
         limit_s: the longest wait for the answer, for a caller that says no other one.
         too_long: what a caller reads whose arguments do not fit into a line.
-        whole: whether an answer must have all its fields; those that are missing have their
-            defaults where it need not.
+        whole: whether an answer, and each row in it, must have all its fields; those that are
+            missing have their defaults where it need not.
     """
 
     name: str
@@ -135,6 +135,9 @@ def _masked(kind: type, value: object) -> object:
 
 def _is_whole(answer: Any, read: Any) -> bool:
     """Tell whether an answer has every field: a row that lacks its blocks is not one without."""
-    if not isinstance(read, dict):
-        return True
-    return all(name in answer and _is_whole(answer[name], read[name]) for name in read)
+    match read:
+        case dict():
+            return all(name in answer and _is_whole(answer[name], read[name]) for name in read)
+        case list() | tuple():
+            return all(map(_is_whole, answer, read))
+    return True

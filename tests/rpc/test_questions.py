@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from doorctl import rpc
 from doorctl.config.tables import DEEDS as KEPT_FOR_ROOT
-from doorctl.core.errors import DoorctlError, StoreError
+from doorctl.core.errors import DoorctlError, OtherReleaseError, StoreError
 from doorctl.core.masked import Pin
 from doorctl.rpc.messages import ERROR, Answer, Line
 from doorctl.rpc.numbers import PIN_CHECK, PinOf
@@ -256,6 +256,41 @@ def test_what_a_later_release_adds_to_an_answer_is_left_out(name: str) -> None:
     found = read(question, arguments, {**answer, "of_0.9": 1})
 
     assert {**found, "of_0.9": 1} == {**answer, "of_0.9": 1}
+
+
+class _Row(msgspec.Struct, frozen=True):
+    card: str
+    blocks: tuple[str, ...] = ()
+
+
+class _Rows(msgspec.Struct, frozen=True):
+    rows: tuple[_Row, ...]
+    first: _Row | None = None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"rows": []},
+        {"rows": [], "first": {"card": "1"}},
+        {"rows": [{"card": "1", "blocks": []}, {"card": "2"}], "first": None},
+    ],
+)
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_answer_that_lacks_a_field_is_read_only_where_that_is_declared(
+    answer: dict[str, Any], *, whole: bool
+) -> None:
+    """A row that lacks its blocks is not one without any, wherever in the answer it stands.
+
+    Bug (review of 0.3): in a list it was.
+    """
+    rows = Question("rows", Nothing, _Rows, "web", LIMIT_S, whole=whole)
+
+    if whole:
+        with pytest.raises(OtherReleaseError):
+            read(rows, Nothing(), answer)
+    else:
+        assert set(read(rows, Nothing(), answer)) == {"rows", "first"}
 
 
 def _say(path: Path, *pieces: bytes) -> bytes:
