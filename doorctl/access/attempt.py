@@ -366,7 +366,7 @@ def clear(attempt: Attempt, _event: Event, _now: Now, _rules: Rules) -> Step:
     return idle(attempt), ()
 
 
-Answer = Prepared | PrepareFailed | LibraryAnswered
+Reply = Prepared | PrepareFailed | LibraryAnswered
 """The answers to a question; each counts only for the attempt that asked it."""
 
 
@@ -375,7 +375,7 @@ def after(attempt: Attempt, event: Event, now: Now, rules: Rules) -> Step:
 
     A deadline counts for every event, not for `TimePassed` alone.
     """
-    if isinstance(event, Answer) and event.attempt != attempt.number:
+    if isinstance(event, Reply) and event.attempt != attempt.number:
         return attempt, ()
     return TRANSITIONS[attempt.phase, type(event)].handler(attempt, event, now, rules)
 

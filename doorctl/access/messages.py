@@ -267,6 +267,9 @@ class LibraryReply:
     birthday: date | None = field(default=None, repr=False)
 
 
+SILENT_REPLY = LibraryReply(LibraryAnswer.SILENT)
+
+
 class VisitReader(Protocol):
     """What the door log holds of wrong PINs. One thread; raises StoreError."""
 

@@ -187,7 +187,7 @@ class Notice:
 
 # What the screen has to remember: the last message, and the hours of this minute.
 
-Standing = tuple[Mode | None, bool]
+HouseState = tuple[Mode | None, bool]
 """A mode, None for unknown, and whether nobody new comes in before closing."""
 
 
@@ -209,8 +209,8 @@ class Display:
     locks_s: float | None = None
     called_s: float = -inf
     outlook: Outlook = field(default_factory=lambda: Outlook(Mode.CLOSED))
-    found_for: tuple[float, bool, Standing] | None = None
-    stood: Standing | None = None
+    found_for: tuple[float, bool, HouseState] | None = None
+    stood: HouseState | None = None
 
     @property
     def deadline_s(self) -> float | None:
@@ -261,7 +261,7 @@ class Display:
         return called if rests else replace(called, called_s=now_s)
 
     def at(
-        self, now_s: float, moment: Moment, standing: Standing, locks_s: float | None = None
+        self, now_s: float, moment: Moment, standing: HouseState, locks_s: float | None = None
     ) -> Display:
         """Return the screen at a time; the hours are found anew once a minute."""
         current = replace(self, locks_s=locks_s, stood=standing)

@@ -112,7 +112,7 @@ class _Secrets(Struct, frozen=True):
     __repr__ = object.__repr__
 
 
-class Answer(_Secrets, frozen=True, forbid_unknown_fields=True):
+class PairingAnswer(_Secrets, frozen=True, forbid_unknown_fields=True):
     """What a branch is given: a file of installation keys, and the 32 bytes of a public key."""
 
     branch: BranchName
@@ -191,7 +191,7 @@ def answer(
     request = _read_request(opened)
     _refuse_late(request.at, now)
     _refuse_other_terms(config, request)
-    given = Answer(request.branch, key.reveal(), signing.content)
+    given = PairingAnswer(request.branch, key.reveal(), signing.content)
     sealed = SealedBox(PublicKey(request.public_key)).encrypt(msgspec.json.encode(given))
     _add_target(config, request)
     keys.put(out, ANSWER + _box(code_key, ANSWER).encrypt(sealed))
@@ -233,12 +233,12 @@ def finish(config: Config, file: Path, now: datetime, *, replaces: bool = False)
     return is_new
 
 
-def _given(config: Config, file: Path, pending: Pending) -> Answer:
+def _given(config: Config, file: Path, pending: Pending) -> PairingAnswer:
     content = keys.read_key_file(file, LARGEST_BYTES, made_by="doorctl sync pair", private=False)
     try:
         sealed = _box(pending.code_key, ANSWER).decrypt(content.removeprefix(ANSWER))
         opened = SealedBox(PrivateKey(pending.private_key)).decrypt(sealed)
-        given = msgspec.json.decode(opened, type=Answer)
+        given = msgspec.json.decode(opened, type=PairingAnswer)
     except (CryptoError, ValueError):
         given = None
     if given is None or given.branch != config.branch.id or not content.startswith(ANSWER):

@@ -32,7 +32,7 @@ from doorctl.doord.loop_events import (
 )
 from doorctl.lookup.cards import (
     Found,
-    Reading,
+    NumberKeys,
     look_up,
     restricted,
     rights_of,
@@ -237,7 +237,7 @@ class Ledger:
         for identifier in identifiers:
             by_key = {row_key(key): key for key in levels(self.sealer.stretch(identifier))}
             stretched |= {key: (secret, identifier) for key, secret in by_key.items()}
-            readings.append(Reading(identifier.kind, next(iter(by_key)), tuple(by_key)[1:]))
+            readings.append(NumberKeys(identifier.kind, next(iter(by_key)), tuple(by_key)[1:]))
         found = look_up(readings, self.patrons, self.branch)
         key = found.keys[0]
         secret, meant = stretched[key]

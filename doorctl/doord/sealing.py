@@ -11,7 +11,7 @@ from doorctl.core.errors import InputError
 from doorctl.core.masked import IdentifierKind
 from doorctl.core.ports import EventLog
 from doorctl.core.texts import refuse_text
-from doorctl.lookup.cards import Reading
+from doorctl.lookup.cards import NumberKeys
 from doorctl.lookup.numbers import Numbers
 from doorctl.rpc import numbers as questions
 from doorctl.rpc.messages import Line
@@ -84,7 +84,7 @@ def sealing_answers(numbers: Numbers, rations: Rations, log: EventLog) -> Answer
         digits = own.pin.reveal()
         if not (digits.isascii() and digits.isdigit()):
             raise InputError("a PIN has digits only")
-        reading = Reading(IdentifierKind.CARD, bytes.fromhex(own.key))
+        reading = NumberKeys(IdentifierKind.CARD, bytes.fromhex(own.key))
         with alone:
             check = numbers.pin_check(own.typed, reading, own.pin)
         return questions.PinCheck(check.hex())

@@ -125,14 +125,14 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CheckResult:
     """A check's answer; the table holds the check's name and the advice."""
 
     ok: bool
     what: str
 
 
-Ask = Callable[[House, Seen], Answer | None]
+Ask = Callable[[House, Seen], CheckResult | None]
 
 
 def look(house: House) -> Seen:
@@ -185,42 +185,42 @@ PURGE_LATE_S = 13 * 3600.0
 """A purge comes every 6 hours; two missed in a row are no accident."""
 
 
-def _door(house: House, _seen: Seen) -> Answer:
+def _door(house: House, _seen: Seen) -> CheckResult:
     runs = house.lines is not None
-    return Answer(runs, f"The door process {'runs' if runs else 'does not run'}.")
+    return CheckResult(runs, f"The door process {'runs' if runs else 'does not run'}.")
 
 
 def _line(name: str) -> Ask:
     """Return the check that a serial line is connected; skipped where there is no such line."""
 
-    def ask(house: House, _seen: Seen) -> Answer | None:
+    def ask(house: House, _seen: Seen) -> CheckResult | None:
         if house.lines is None or name not in house.lines:
             return None
         connected = house.lines[name]
-        return Answer(connected, f"The {name} is {'connected' if connected else 'lost'}.")
+        return CheckResult(connected, f"The {name} is {'connected' if connected else 'lost'}.")
 
     return ask
 
 
-def _relay(house: House, _seen: Seen) -> Answer:
+def _relay(house: House, _seen: Seen) -> CheckResult:
     risks = " ".join(house.relay_risks)
-    return Answer(not risks, risks or "The relay goes off when the door process dies.")
+    return CheckResult(not risks, risks or "The relay goes off when the door process dies.")
 
 
-def _register(_house: House, seen: Seen) -> Answer:
+def _register(_house: House, seen: Seen) -> CheckResult:
     wrong = seen.problems.get("register")
-    return Answer(not wrong, wrong or "The patron register can be read with this key.")
+    return CheckResult(not wrong, wrong or "The patron register can be read with this key.")
 
 
-def _register_filled(_house: House, seen: Seen) -> Answer | None:
+def _register_filled(_house: House, seen: Seen) -> CheckResult | None:
     if seen.stamp is None:
         return None
     filled = bool(seen.stamp.epoch and seen.stamp.patrons)
     held = f"Cards in it: {seen.stamp.patrons}, as of push {seen.stamp.epoch}."
-    return Answer(filled, held if filled else "It holds nobody.")
+    return CheckResult(filled, held if filled else "It holds nobody.")
 
 
-def _register_age(house: House, seen: Seen) -> Answer | None:
+def _register_age(house: House, seen: Seen) -> CheckResult | None:
     """Check that the register lets patrons in at the next opening.
 
     One that no push has renewed for long has to last until self-service ends within a day.
@@ -235,77 +235,79 @@ def _register_age(house: House, seen: Seen) -> Answer | None:
         until = max(until, _service_ends(local, seen.calendar))
         reached = f", reached on {(now + limit - age).astimezone(local.tzinfo):%Y-%m-%d at %H:%M}"
     good = not _too_old(house, stamp, until.astimezone(local.tzinfo))
-    return Answer(good, f"{_age(age)}; the limit is {_in_hours(limit)}{reached}.")
+    return CheckResult(good, f"{_age(age)}; the limit is {_in_hours(limit)}{reached}.")
 
 
-def _register_limit(house: House, seen: Seen) -> Answer | None:
+def _register_limit(house: House, seen: Seen) -> CheckResult | None:
     if seen.stamp is None or not seen.stamp.epoch:
         return None
     sealed, wanted = seen.stamp.minimum_age, house.rules.policy.minimum_age
     other = "" if sealed == wanted else f", not {wanted}"
-    return Answer(not other, f"It was made for a minimum age of {sealed}{other}.")
+    return CheckResult(not other, f"It was made for a minimum age of {sealed}{other}.")
 
 
-def _register_stranger(house: House, seen: Seen) -> Answer | None:
+def _register_stranger(house: House, seen: Seen) -> CheckResult | None:
     if seen.stamp is None:
         return None
     if house.patrons.find(row_key(seen.stretched)) is None:
-        return Answer(ok=True, what="It does not hold the self-test's own card.")
-    return Answer(ok=False, what="It holds the self-test's own card, which everybody can make.")
+        return CheckResult(ok=True, what="It does not hold the self-test's own card.")
+    return CheckResult(
+        ok=False, what="It holds the self-test's own card, which everybody can make."
+    )
 
 
-def _clock(house: House, _seen: Seen) -> Answer:
+def _clock(house: House, _seen: Seen) -> CheckResult:
     state = house.moment.state
     sentences = {
         ClockState.TRUSTED: "The clock is set.",
         ClockState.HOLDOVER: "The clock goes on without its time server.",
         ClockState.UNTRUSTED: "Nobody vouches for the clock.",
     }
-    return Answer(house.moment.dependable, sentences[state])
+    return CheckResult(house.moment.dependable, sentences[state])
 
 
-def _hours(house: House, seen: Seen) -> Answer | None:
+def _hours(house: House, seen: Seen) -> CheckResult | None:
     if seen.calendar is None:
-        return Answer(ok=False, what=seen.problems.get("hours", "Nobody knows the hours."))
+        return CheckResult(ok=False, what=seen.problems.get("hours", "Nobody knows the hours."))
     if not house.moment.dependable:
         return None
     today = house.moment.local.date()
     days = {"today": today, "tomorrow": today + timedelta(days=1)}
     unknown = [name for name, day in days.items() if seen.calendar.day(day) is None]
     if unknown:
-        return Answer(ok=False, what=f"Nobody knows the hours of {' and '.join(unknown)}.")
-    return Answer(ok=True, what="The hours of today and tomorrow are known.")
+        return CheckResult(ok=False, what=f"Nobody knows the hours of {' and '.join(unknown)}.")
+    return CheckResult(ok=True, what="The hours of today and tomorrow are known.")
 
 
-def _visit_log(house: House, _seen: Seen) -> Answer | None:
+def _visit_log(house: House, _seen: Seen) -> CheckResult | None:
     """Write to the door log, or read it where another process writes it."""
     if house.read_log is not None:
         house.read_log()
-        return Answer(ok=True, what="The door log can be read.")
+        return CheckResult(ok=True, what="The door log can be read.")
     # The door writes the time anyway, and durably; the time of an unset clock is never kept.
     if house.visits is None or not house.moment.dependable:
         return None
     house.visits.keep_time(house.moment.local, house.boot)
     house.visits.prove_writable()
-    return Answer(ok=True, what="The door log can be written.")
+    return CheckResult(ok=True, what="The door log can be written.")
 
 
-def _disk_space(house: House, _seen: Seen) -> Answer:
+def _disk_space(house: House, _seen: Seen) -> CheckResult:
     free = house.disk.free_bytes()
-    return Answer(free >= MIN_FREE_BYTES, f"The disk has {free // 1_000_000} MB free.")
+    return CheckResult(free >= MIN_FREE_BYTES, f"The disk has {free // 1_000_000} MB free.")
 
 
-def _disk_writable(house: House, _seen: Seen) -> Answer:
+def _disk_writable(house: House, _seen: Seen) -> CheckResult:
     house.disk.prove_writable()
-    return Answer(ok=True, what="The disk can be written.")
+    return CheckResult(ok=True, what="The disk can be written.")
 
 
-def _purge(house: House, _seen: Seen) -> Answer | None:
+def _purge(house: House, _seen: Seen) -> CheckResult | None:
     if house.purged_s is None:
         return None
     ago_s = house.now_s - house.purged_s
     ended = f"The last complete purge was {_in_hours(timedelta(seconds=ago_s))} ago."
-    return Answer(ago_s <= PURGE_LATE_S, ended)
+    return CheckResult(ago_s <= PURGE_LATE_S, ended)
 
 
 def _service_ends(local: datetime, calendar: Calendar | None) -> datetime:
@@ -347,35 +349,35 @@ STRIPE = b";92081004" + NUMBER.encode() + b"0" * 19 + b"?\r"
 """Track 2 of the test patron's health card, as a reader sends it; :mod:`doorctl.cards.stripe`."""
 
 
-def _card(house: House, _seen: Seen) -> Answer:
+def _card(house: House, _seen: Seen) -> CheckResult:
     reader = house.reader()
     reader.receive(STRIPE, house.now_s)
     read: list[Reading] = []
     while (reading := reader.next_reading(awaiting_pin=False)) is not None:
         read.append(reading)
     right = read == [CardRead((CARD,))]
-    return Answer(right, "A health card is read." if right else "A health card is not read.")
+    return CheckResult(right, "A health card is read." if right else "A health card is not read.")
 
 
-def _seal(_house: House, seen: Seen) -> Answer:
+def _seal(_house: House, seen: Seen) -> CheckResult:
     """Compare two stretches: a row is found again only where they are the same."""
     same = seen.stretched == seen.again
     how = "the same each time" if same else "otherwise each time, so no row is found"
-    return Answer(same, f"A card is sealed {how}.")
+    return CheckResult(same, f"A card is sealed {how}.")
 
 
-def _right_pin(house: House, seen: Seen) -> Answer | None:
+def _right_pin(house: House, seen: Seen) -> CheckResult | None:
     at = _opening(house, seen)
     if at is None:
         return None
     reason = _visit(house, seen, _row(house, seen), _pin(house), at)
     why, when = "no answer" if reason is None else reason.value, f"{at.local:%Y-%m-%d %H:%M}"
     if reason is Reason.OK:
-        return Answer(ok=True, what=f"An entitled patron gets in on {when}.")
-    return Answer(ok=False, what=f"An entitled patron is refused on {when}: {why}.")
+        return CheckResult(ok=True, what=f"An entitled patron gets in on {when}.")
+    return CheckResult(ok=False, what=f"An entitled patron is refused on {when}: {why}.")
 
 
-def _wrong_pin(house: House, seen: Seen) -> Answer | None:
+def _wrong_pin(house: House, seen: Seen) -> CheckResult | None:
     at = _opening(house, seen)
     if at is None or not house.rules.policy.require_pin:
         return None
@@ -383,7 +385,7 @@ def _wrong_pin(house: House, seen: Seen) -> Answer | None:
     return _refused("A wrong PIN", _visit(house, seen, _row(house, seen), Pin(wrong), at))
 
 
-def _blocked(house: House, seen: Seen) -> Answer | None:
+def _blocked(house: House, seen: Seen) -> CheckResult | None:
     at, policy = _opening(house, seen), house.rules.policy
     code = min(policy.deny_blocks, default="?" if policy.deny_other_blocks else None)
     if at is None or code is None:
@@ -392,18 +394,18 @@ def _blocked(house: House, seen: Seen) -> Answer | None:
     return _refused("A blocked patron", _visit(house, seen, row, _pin(house), at))
 
 
-def _refused(who: str, reason: Reason | None) -> Answer:
+def _refused(who: str, reason: Reason | None) -> CheckResult:
     is_in = reason is Reason.OK
-    return Answer(not is_in, f"{who} is {'let in' if is_in else 'refused'}.")
+    return CheckResult(not is_in, f"{who} is {'let in' if is_in else 'refused'}.")
 
 
-def _strike(house: House, _seen: Seen) -> Answer:
+def _strike(house: House, _seen: Seen) -> CheckResult:
     """Follow a grant through the strike's table: on at once, off when its time is over."""
     on = house.strike(Strike(), Granted(0.0, house.release_s))
     off = on if on.until_s is None else house.strike(on, TimePassed(on.until_s))
     if (on.energised, off.energised, on.until_s) == (True, False, house.release_s):
-        return Answer(ok=True, what=f"The strike would be released for {house.release_s:g} s.")
-    return Answer(ok=False, what="A grant would not release the strike for its time.")
+        return CheckResult(ok=True, what=f"The strike would be released for {house.release_s:g} s.")
+    return CheckResult(ok=False, what="A grant would not release the strike for its time.")
 
 
 def _opening(house: House, seen: Seen) -> Moment | None:
@@ -517,7 +519,7 @@ def _ask(check: Check, house: House, seen: Seen) -> Finding | None:
     try:
         answer = check.ask(house, seen)
     except DoorctlError as err:
-        answer = Answer(ok=False, what=f"{err}.")
+        answer = CheckResult(ok=False, what=f"{err}.")
     if answer is None:
         return None
     return Finding(check.name, answer.ok, answer.what, "" if answer.ok else check.do)

@@ -24,7 +24,7 @@ from doorctl.store.patrons import PatronCache
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class NumberKeys:
     """One reading of a typed number; `key` is the 16 bytes under which its row is kept.
 
     `earlier` are its keys before another installation key was laid over, the newest first.
@@ -75,7 +75,7 @@ class Wait:
     holds: bool
 
 
-def look_up(readings: Sequence[Reading], patrons: PatronCache, branch: BranchRecords) -> Found:
+def look_up(readings: Sequence[NumberKeys], patrons: PatronCache, branch: BranchRecords) -> Found:
     """Look up all readings, best first, even after a hit; return what is held of the best.
 
     A row counts before a pass, and a pass before neither. Bans and restrictions of the same person
@@ -178,6 +178,6 @@ def _read(
     return replace(own, keys=keys, damaged=damaged)
 
 
-def keys_of(readings: Iterable[Reading]) -> tuple[bytes, ...]:
+def keys_of(readings: Iterable[NumberKeys]) -> tuple[bytes, ...]:
     """Return the keys alone."""
     return tuple(reading.key for reading in readings)

@@ -20,7 +20,7 @@ from doorctl.core.errors import (
 )
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.core.ports import Seal
-from doorctl.lookup.cards import Reading
+from doorctl.lookup.cards import NumberKeys
 from doorctl.rpc import numbers as questions
 from doorctl.rpc.question import Nothing
 from doorctl.store.branch_rows import new_code
@@ -43,7 +43,7 @@ CODE_PREFIX = f"{IdentifierKind.CODE.value}:"
 
 
 @dataclass(frozen=True, slots=True)
-class NewCode:
+class SealedCode:
     """A code that nobody has yet; staff see its digits once, and `key` is its row's."""
 
     digits: str = field(repr=False)
@@ -63,15 +63,15 @@ class OwnNumbers:
         """Return what numbers are sealed with."""
         return self._sealer.seal
 
-    def readings(self, typed: str, taken_as: TakenAs | None) -> tuple[Reading, ...]:
+    def readings(self, typed: str, taken_as: TakenAs | None) -> tuple[NumberKeys, ...]:
         """Return each reading of what was typed, best first; at least one."""
         numbers = identified(typed, taken_as)
         keys = (
             (number.kind, map(row_key, levels(self._sealer.stretch(number)))) for number in numbers
         )
-        return tuple(Reading(kind, next(newest), tuple(newest)) for kind, newest in keys)
+        return tuple(NumberKeys(kind, next(newest), tuple(newest)) for kind, newest in keys)
 
-    def pin_check(self, typed: str, reading: Reading, pin: Pin) -> bytes:
+    def pin_check(self, typed: str, reading: NumberKeys, pin: Pin) -> bytes:
         """Return the check of a PIN for one of the readings of what was typed."""
         stretched = (self._sealer.stretch(number) for number in normalise(typed))
         key = next((key for key in stretched if row_key(key) == reading.key), None)
@@ -79,10 +79,12 @@ class OwnNumbers:
             raise InputError("that reading is not of what was typed")
         return pin_check(key, pin)
 
-    def new_code(self, digits: int, _by: str) -> NewCode:
+    def new_code(self, digits: int, _by: str) -> SealedCode:
         """Return a new code."""
         code = new_code(digits)
-        return NewCode(code.reveal().removeprefix(CODE_PREFIX), row_key(self._sealer.stretch(code)))
+        return SealedCode(
+            code.reveal().removeprefix(CODE_PREFIX), row_key(self._sealer.stretch(code))
+        )
 
 
 class DoorsNumbers:
@@ -98,26 +100,26 @@ class DoorsNumbers:
         """Return what numbers are sealed with."""
         return questions.SEAL.ask(self._socket, Nothing())
 
-    def readings(self, typed: str, taken_as: TakenAs | None) -> tuple[Reading, ...]:
+    def readings(self, typed: str, taken_as: TakenAs | None) -> tuple[NumberKeys, ...]:
         """Return each reading of what was typed, best first; at least one."""
         numbers = identified(typed, taken_as)
         keys = questions.KEYS.ask(self._socket, questions.Typed(typed, taken_as)).readings()
         if len(keys) != len(numbers):
             raise StoreError("the door process is of another version; restart it")
         return tuple(
-            Reading(number.kind, key, tuple(earlier))
+            NumberKeys(number.kind, key, tuple(earlier))
             for number, (key, *earlier) in zip(numbers, keys, strict=True)
         )
 
-    def pin_check(self, typed: str, reading: Reading, pin: Pin) -> bytes:
+    def pin_check(self, typed: str, reading: NumberKeys, pin: Pin) -> bytes:
         """Return the check of a PIN for one of the readings of what was typed."""
         own = questions.PinOf(typed, reading.key.hex(), pin)
         return bytes.fromhex(questions.PIN_CHECK.ask(self._socket, own).check)
 
-    def new_code(self, digits: int, by: str) -> NewCode:
+    def new_code(self, digits: int, by: str) -> SealedCode:
         """Return a new code."""
         made = questions.NEW_CODE.ask(self._socket, questions.NewCode(digits, by))
-        return NewCode(made.code, bytes.fromhex(made.key))
+        return SealedCode(made.code, bytes.fromhex(made.key))
 
 
 Numbers = OwnNumbers | DoorsNumbers

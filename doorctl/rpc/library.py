@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from doorctl.access.messages import LibraryAnswer, LibraryReply
+from doorctl.access.messages import SILENT_REPLY, LibraryReply
 from doorctl.access.patron import ROW_KEY_BYTES, SealedRow
 from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
@@ -14,13 +14,9 @@ from doorctl.core.ports import EventLog, Unshown
 from doorctl.rpc.question import Answers, Empty, Question
 from doorctl.sync.wire import decode_row, encode
 
-LIBRARY_LIMIT_S = 5.0
-"""Longest wait for the library system where the configuration says no shorter one."""
-
-KEEP_LIMIT_S = 5.0
-"""Longest wait for web to have kept a row; a push under way is waited for, up to this."""
-
-SILENT = LibraryReply(LibraryAnswer.SILENT)
+LIMIT_S = 5.0
+"""Longest wait for web to have kept a row; a push under way is waited for, up to this. For the
+library system's word the door says its own."""
 
 
 class CardAndPin(Unshown, frozen=True):
@@ -42,8 +38,8 @@ class LearntRow(Unshown, frozen=True):
     learnt_on: date
 
 
-LIBRARY = Question("library", CardAndPin, LibraryReply, "web", limit_s=LIBRARY_LIMIT_S)
-KEEP = Question("keep", LearntRow, Empty, "web", limit_s=KEEP_LIMIT_S)
+LIBRARY = Question("library", CardAndPin, LibraryReply, "web", LIMIT_S)
+KEEP = Question("keep", LearntRow, Empty, "web", LIMIT_S)
 
 
 class LibraryOverSocket:
@@ -67,7 +63,7 @@ class LibraryOverSocket:
         try:
             return LIBRARY.ask(self._path, about, timeout_s=self._timeout_s)
         except DoorctlError:
-            return SILENT
+            return SILENT_REPLY
 
     def keep(
         self, row: SealedRow, *, row_until: date | None, pin_until: date, learnt_on: date

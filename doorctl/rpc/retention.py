@@ -22,7 +22,7 @@ HOLD_LIMIT_S = 30.0
 ERASE_LIMIT_S = 30.0
 """Longest wait for an owner; rewriting a register of 100 000 patrons takes seconds on a Pi."""
 
-PurgeReport = dict[str, Any]
+SentReport = dict[str, Any]
 """The report of a purge, as it is printed and signed."""
 
 
@@ -73,7 +73,7 @@ Erase = Question[SubjectRequest, Done[PartErased]]
 
 _TOO_LONG = "the person has too many cards for one question; name them one by one"
 
-PURGE = Question("purge", Purge, PurgeReport, "door", PURGE_LIMIT_S)
+PURGE = Question("purge", Purge, SentReport, "door", PURGE_LIMIT_S)
 ADD_HOLD = Question("hold_add", Hold, Hold, "door", HOLD_LIMIT_S)
 LIFT_HOLD = Question("hold_lift", LiftHold, Hold, "door", HOLD_LIMIT_S)
 ERASE_VISITS: Erase = Question(

@@ -20,7 +20,7 @@ from doorctl.core.masked import IdentifierKind, StretchedKey
 from doorctl.core.moments import ClockState, Moment
 from doorctl.core.ports import Clock, Seal
 from doorctl.lookup.app import App, open_attempts, open_book
-from doorctl.lookup.cards import Found, Reading, keys_of, look_up, wait_of
+from doorctl.lookup.cards import Found, NumberKeys, keys_of, look_up, wait_of
 from doorctl.lookup.configured import local
 from doorctl.lookup.numbers import TakenAs
 from doorctl.privacy.audit import Action, Deed
@@ -193,18 +193,18 @@ def explain(
     return replace(explanation, attempts=tuple(last))
 
 
-def card_of_attempt(app: App, attempt: int) -> Reading:
+def card_of_attempt(app: App, attempt: int) -> NumberKeys:
     """Return the card of an attempt; raises InputError: it was by no card, or is too old."""
     with open_attempts(app) as rows:
         key = rows.row_key(attempt)
     if key is None or key == CODES_KEY:
         raise InputError("that attempt was by no card, or it is too old; swipe the card")
-    return Reading(IdentifierKind.CARD, key)
+    return NumberKeys(IdentifierKind.CARD, key)
 
 
 def _readings(
     app: App, typed: str | int, taken_as: TakenAs | None
-) -> tuple[tuple[Reading, ...], Seal | None]:
+) -> tuple[tuple[NumberKeys, ...], Seal | None]:
     if isinstance(typed, int):
         return (card_of_attempt(app, typed),), None
     seals = numbers_of(app)
@@ -214,7 +214,7 @@ def _readings(
         keys = cards_of(app, typed)
         if not keys:
             raise
-        return tuple(Reading(IdentifierKind.CARD, key) for key in keys), None
+        return tuple(NumberKeys(IdentifierKind.CARD, key) for key in keys), None
 
 
 def unlock(app: App, typed: str, *, taken_as: TakenAs | None = None) -> None:

@@ -18,7 +18,7 @@ from doorctl.core.errors import InputError, StoreError
 from doorctl.core.masked import Pin
 from doorctl.core.ports import Seal
 from doorctl.lookup.app import App, open_book
-from doorctl.lookup.cards import Reading
+from doorctl.lookup.cards import NumberKeys
 from doorctl.lookup.numbers import TakenAs
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.subject import refuse_ref
@@ -50,7 +50,7 @@ class Card:
     patron who was named by number.
     """
 
-    reading: Reading | None
+    reading: NumberKeys | None
     patron_ref: str | None = field(repr=False)
     known: bool = True
 
@@ -259,7 +259,9 @@ def _typed(app: App, typed: str, taken_as: TakenAs | None) -> tuple[Card, ...]:
     return known or every
 
 
-def _cards(app: App, readings: tuple[Reading, ...], seal: Seal | None = None) -> tuple[Card, ...]:
+def _cards(
+    app: App, readings: tuple[NumberKeys, ...], seal: Seal | None = None
+) -> tuple[Card, ...]:
     # Without a register the card alone is banned: that is no reason to ban nobody.
     with suppress(StoreError), open_register(app, seal) as patrons:
         found = ((reading, patrons.find(reading.key)) for reading in readings)

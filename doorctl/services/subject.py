@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from doorctl.core.errors import InputError
 from doorctl.core.texts import refuse_purpose
 from doorctl.lookup.app import App, shown_since
-from doorctl.lookup.cards import Reading, keys_of
+from doorctl.lookup.cards import NumberKeys, keys_of
 from doorctl.lookup.numbers import TakenAs, own_sealer
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.erasure import ALL_GONE, Erasure, Keeper, PartErased
@@ -200,7 +200,7 @@ def _subject(app: App, named: Named, books: _Books) -> tuple[Subject, Subject]:
     Use those keys only to find and to erase: a new record of them would tell a thief of the old key
     who the person is.
     """
-    readings: tuple[Reading, ...] = ()
+    readings: tuple[NumberKeys, ...] = ()
     if named.typed is None:
         subject = _by_number(app, named.patron_ref or "", books)
     else:

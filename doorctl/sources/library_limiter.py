@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from threading import Lock
 
-from doorctl.access.messages import LibraryAnswer, LibraryReply, LibrarySystem
+from doorctl.access.messages import SILENT_REPLY, LibraryAnswer, LibraryReply, LibrarySystem
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, Pin
 from doorctl.core.ports import AlarmOnce, Clock, EventLog
-
-SILENT = LibraryReply(LibraryAnswer.SILENT)
 
 AT_A_TIME = 2
 """Questions at the library system; one door has one reader, and a second swipe may follow."""
@@ -52,7 +50,7 @@ class LibraryLimiter:
 
         Returns:
             The library system's answer; at once ``WAITS`` for a card that rests or is being asked
-            about, and ``SILENT`` where too many are.
+            about, and `SILENT_REPLY` where too many are.
         """
         refusal = self._begin(card)
         if refusal is not None:
@@ -64,7 +62,7 @@ class LibraryLimiter:
         except LibrarySystemError as error:
             spent = error.spent
             self._hear(str(error))
-            return SILENT
+            return SILENT_REPLY
         finally:
             self._end(card, spent=spent)
         self._hear(None)
@@ -77,7 +75,7 @@ class LibraryLimiter:
                 return WAITS
             # Forgetting the oldest would let a flood of wrong PINs buy a card its next guess.
             if len(self._asking) >= AT_A_TIME or len(self._resting) >= MOST_CARDS:
-                return SILENT
+                return SILENT_REPLY
             self._asking.add(card)
             return None
 

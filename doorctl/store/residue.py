@@ -6,7 +6,7 @@ which another process knows that the WAL is in use. A process that only searches
 lose, and its memory and its hold on Python's interpreter end with it.
 
 ``python -I -m doorctl.store.residue`` reads a :class:`Wanted` as JSON on standard input and writes
-a :class:`Seen`. The byte strings are in no argument and come back only as numbers.
+a :class:`Findings`. The byte strings are in no argument and come back only as numbers.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Wanted(msgspec.Struct, frozen=True):
         return f"Wanted({len(self.needles)})"
 
 
-class Seen(msgspec.Struct, frozen=True):
+class Findings(msgspec.Struct, frozen=True):
     """The answer: the found needles' places in :class:`Wanted`, and what was read."""
 
     found: list[int]
@@ -98,7 +98,7 @@ def main() -> None:
     files = map(Path, wanted.files)
     found, bytes_read, names = found_in(files, needles)
     places = [place for place, needle in enumerate(needles) if needle in found]
-    sys.stdout.buffer.write(msgspec.json.encode(Seen(places, bytes_read, names)))
+    sys.stdout.buffer.write(msgspec.json.encode(Findings(places, bytes_read, names)))
 
 
 def _chunks(file: BinaryIO) -> Iterator[bytes]:
@@ -191,7 +191,7 @@ def search_apart(
             cwd="/",
             timeout=limit_s,
         )
-        seen = msgspec.json.decode(done.stdout, type=Seen)
+        seen = msgspec.json.decode(done.stdout, type=Findings)
         found = frozenset(listed[place] for place in seen.found)
     except subprocess.TimeoutExpired:
         raise _failed(f"it took more than {limit_s:g} s") from None

@@ -76,4 +76,4 @@ class Branch(Protocol):
         """
 
 
-Answer = Held | Exchanged | Taken | OutOfOrder | Refused | Away
+BranchAnswer = Held | Exchanged | Taken | OutOfOrder | Refused | Away

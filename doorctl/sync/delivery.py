@@ -24,14 +24,14 @@ from doorctl.core.errors import (
     StoreError,
 )
 from doorctl.core.ports import Clock
-from doorctl.sync.branch import Answer, Away, Branch, Held, OutOfOrder, Refused, Taken
+from doorctl.sync.branch import Away, Branch, BranchAnswer, Held, OutOfOrder, Refused, Taken
 from doorctl.sync.document import Kind, write_document
 from doorctl.sync.exchange import MOST_PATRONS, Exchanged, number_of, signed
 from doorctl.sync.outbox import NOTHING, Outbox, Terms, Volume
 from doorctl.sync.signing import SigningKey
 from doorctl.sync.wire import Line, Removal, decode_row
 
-Talk = Generator[Callable[[], Answer], Answer, "Delivery"]
+Talk = Generator[Callable[[], BranchAnswer], BranchAnswer, "Delivery"]
 
 OTHER_KEY = (
     "its installation key is none that is in use here, so it was sent nothing: if it was stolen, "
@@ -142,7 +142,7 @@ def deliver(
     """
     courier = _Courier(outbox, sender, shares=len(branches) > 1)
     epochs: list[int] = []
-    pending: dict[Future[Answer], Talk] = {}
+    pending: dict[Future[BranchAnswer], Talk] = {}
     for branch in branches:
         talk = courier.talk(branch)
         pending[pool.submit(next(talk))] = talk
@@ -220,11 +220,11 @@ class _Courier:
             minimum_age=held.minimum_age,
         )
 
-    def _asking(self, ask: Callable[[], Answer]) -> Callable[[], Answer]:
+    def _asking(self, ask: Callable[[], BranchAnswer]) -> Callable[[], BranchAnswer]:
         wait = self.sender.wait
         return ask if wait is None else partial(insist, ask, wait)
 
-    def _message(self, branch: Branch, nonce: str) -> Callable[[], Answer]:
+    def _message(self, branch: Branch, nonce: str) -> Callable[[], BranchAnswer]:
         """Return the request that sends a branch what is kept for it, and asks for its own."""
         name = branch.name
         message = signed(
@@ -246,7 +246,7 @@ class _Courier:
             return {}
         return {"at": moment.local, "boot": clock.boot_time().boot_id}
 
-    def _lost_head(self, branch: Branch, held: Held, answer: Answer | None) -> str | None:
+    def _lost_head(self, branch: Branch, held: Held, answer: BranchAnswer | None) -> str | None:
         """Keep where the branch's audit log ends; return what was kept, if that is not in it."""
         if held.audit_head is None:
             return None
@@ -291,7 +291,9 @@ class _Courier:
         epoch = self.outbox.outrank(held.epoch)
         return _Plan(held, 0, epoch, self.outbox.volume(0))
 
-    def _send(self, branch: Branch, plan: _Plan) -> Generator[Callable[[], Answer], Answer, Answer]:
+    def _send(
+        self, branch: Branch, plan: _Plan
+    ) -> Generator[Callable[[], BranchAnswer], BranchAnswer, BranchAnswer]:
         terms, directory = self.sender.terms, self.sender.directory
         age = self.sender.age_of(branch.name)
         kind: Kind = "snapshot" if plan.snapshot else "changes"
@@ -345,7 +347,7 @@ def _writing(directory: Path) -> Iterator[None]:
         ) from err
 
 
-def _failed(branch: Branch, answer: Answer) -> Delivery:
+def _failed(branch: Branch, answer: BranchAnswer) -> Delivery:
     return Delivery(
         branch.name,
         Result.FAILED,

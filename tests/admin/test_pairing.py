@@ -86,7 +86,7 @@ def test_no_secret_is_on_the_stick(pair: Pair) -> None:
     stick = pair.request.read_bytes() + pair.answer_file.read_bytes()
     assert key not in stick
     assert pair.code.replace("-", "").encode() not in stick
-    for value in (pairing.Answer("oest", key, key), pairing.Pending(NOW, key, key)):
+    for value in (pairing.PairingAnswer("oest", key, key), pairing.Pending(NOW, key, key)):
         assert repr(key) not in repr(value)
 
 

@@ -17,7 +17,7 @@ from doorctl.core.language import DANISH, languages
 from doorctl.core.masked import InstallationKey, Pin
 from doorctl.doord.answers import OPENINGS, UNLOCKS, UNLOCKS_OF_ONE
 from doorctl.doord.sealing import NEW_CODES, NUMBERS, OWN_PINS, Rate, Rations, sealing_answers
-from doorctl.lookup.numbers import DoorsNumbers, NewCode, OwnNumbers
+from doorctl.lookup.numbers import DoorsNumbers, OwnNumbers, SealedCode
 from doorctl.rpc.client import ask
 from doorctl.rpc.messages import Line
 from doorctl.rpc.question import NOT_READ
@@ -72,7 +72,7 @@ def test_nothing_is_tried_quickly(tmp_path: Path) -> None:
 
     A new code's digits are told once; each is a line, with whom the pages name.
     """
-    clock, log, codes = FakeClock(), FakeEventLog(), list[NewCode]()
+    clock, log, codes = FakeClock(), FakeEventLog(), list[SealedCode]()
     reading = OWN.readings(CARD, None)[0]
     with door(tmp_path, clock, log) as numbers:
         assert tried(lambda: numbers.readings(CARD, None)) == 10

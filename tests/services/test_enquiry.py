@@ -30,7 +30,7 @@ from doorctl.core.moments import Stamped
 from doorctl.core.ports import Sealer
 from doorctl.doord.ledger import Ledger
 from doorctl.lookup.app import App
-from doorctl.lookup.cards import Reading, look_up
+from doorctl.lookup.cards import NumberKeys, look_up
 from doorctl.services import cards
 from doorctl.services.cards import Explanation, explained
 from doorctl.services.register import open_register
@@ -94,12 +94,12 @@ class Desk:
         )
 
 
-def readings(*identifiers: Identifier, sealer: Sealer | None = None) -> tuple[Reading, ...]:
+def readings(*identifiers: Identifier, sealer: Sealer | None = None) -> tuple[NumberKeys, ...]:
     """Return the sealed readings of a number."""
     found = []
     for one in identifiers:
         newest, *earlier = map(row_key, levels((sealer or FastSealer()).stretch(one)))
-        found.append(Reading(one.kind, newest, tuple(earlier)))
+        found.append(NumberKeys(one.kind, newest, tuple(earlier)))
     return tuple(found)
 
 

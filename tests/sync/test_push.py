@@ -22,7 +22,7 @@ import pytest
 from doorctl.core.errors import FeedError
 from doorctl.core.ports import Seal
 from doorctl.store.outbox import open_or_create_outbox
-from doorctl.sync.branch import Answer, Away, Held, OutOfOrder, Refused, Taken
+from doorctl.sync.branch import Away, BranchAnswer, Held, OutOfOrder, Refused, Taken
 from doorctl.sync.delivery import PAUSES_S, Delivery, Result, Sender, deliver, failed, insist
 from doorctl.sync.document import Kind
 from doorctl.sync.feed import WrongRow
@@ -537,7 +537,7 @@ def test_a_dead_branch_delays_no_other(tmp_path: Path) -> None:
         """A branch that does not answer."""
 
         def held(self) -> Held | Refused | Away:
-            """Answer only when the test has seen the other's delivery."""
+            """BranchAnswer only when the test has seen the other's delivery."""
             release.wait(timeout=LIMIT_S)
             return super().held()
 
@@ -612,7 +612,7 @@ def test_what_becomes_of_each_patron_of_a_wrong_row_is_told(town: Town) -> None:
     ids=["an answer", "at last", "four times", "refused", "out of order", "told when"],
 )  # fmt: skip
 def test_a_branch_that_is_away_is_asked_four_times(
-    answers: list[Answer], final: Answer, waited: tuple[float, ...]
+    answers: list[BranchAnswer], final: BranchAnswer, waited: tuple[float, ...]
 ) -> None:
     """With a longer pause each time, or the one that it asks for unless that is for ever."""
     pauses: list[float] = []

@@ -11,7 +11,7 @@ from doorctl.access.code_throttle import A_CODE, CODES_KEY
 from doorctl.access.patron import Patron, SealedRow
 from doorctl.core.moments import ClockState
 from doorctl.lookup.app import App
-from doorctl.lookup.cards import Reading
+from doorctl.lookup.cards import NumberKeys
 from doorctl.lookup.numbers import OwnNumbers, TakenAs, own_sealer
 from doorctl.store.door_log import Visit
 from doorctl.store.patrons_writer import open_or_create_patrons
@@ -41,9 +41,9 @@ def visit(
 class KnownNumbers(OwnNumbers):
     """Numbers whose first reading is sealed as :data:`KEY`, so that pseudonyms are known."""
 
-    def readings(self, typed: str, taken_as: TakenAs | None) -> tuple[Reading, ...]:
+    def readings(self, typed: str, taken_as: TakenAs | None) -> tuple[NumberKeys, ...]:
         """Return one reading."""
-        return (Reading(super().readings(typed, taken_as)[0].kind, KEY),)
+        return (NumberKeys(super().readings(typed, taken_as)[0].kind, KEY),)
 
 
 @dataclass

@@ -36,17 +36,17 @@ NOT_TOLD = "NOT_TOLD"
 PatronId = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
-class Answer(Unshown, frozen=True, rename="camel", forbid_unknown_fields=False):
+class FbsAnswer(Unshown, frozen=True, rename="camel", forbid_unknown_fields=False):
     """What all answers share."""
 
 
-class LoggedIn(Answer, frozen=True):
+class LoggedIn(FbsAnswer, frozen=True):
     """The answer to a login."""
 
     session_key: Annotated[str, Meta(pattern=r"\A[!-~]{1,1024}\Z")]
 
 
-class Authenticated(Answer, frozen=True):
+class Authenticated(FbsAnswer, frozen=True):
     """The answer about a card and a PIN; the last two fields are there where it is ``VALID``."""
 
     authenticate_status: Literal["VALID", "INVALID", "LOANER_LOCKED_OUT"]
@@ -58,7 +58,7 @@ class Authenticated(Answer, frozen=True):
             raise ValueError("half an answer")
 
 
-class Block(Answer, frozen=True):
+class Block(FbsAnswer, frozen=True):
     """A block; a code with a stray blank would match no code that is denied."""
 
     blocked_reason: Annotated[str, Meta(pattern=r"\A[!-~]{1,32}\Z")]
@@ -68,7 +68,7 @@ class Hold(WrittenHold, frozen=True, forbid_unknown_fields=False):
     """A period on hold."""
 
 
-class Person(Answer, frozen=True):
+class Person(FbsAnswer, frozen=True):
     """PersonPatronV4, only the fields that we use; `block_status` and `tags` may be null."""
 
     patron_id: PatronId
@@ -92,7 +92,7 @@ class Person(Answer, frozen=True):
         return LibraryReply(LibraryAnswer.YES, row, self.birthday)
 
 
-AnswerT = TypeVar("AnswerT", bound=Answer)
+AnswerT = TypeVar("AnswerT", bound=FbsAnswer)
 
 LONGEST_ANSWER_BYTES = 65_536
 """A person with addresses, notes and interests has 2 KiB."""

@@ -24,7 +24,7 @@ from doorctl.core.language import DANISH
 from doorctl.core.masked import IdentifierKind
 from doorctl.core.moments import ClockState, Stamped
 from doorctl.lookup.app import App
-from doorctl.lookup.cards import Reading
+from doorctl.lookup.cards import NumberKeys
 from doorctl.lookup.numbers import DoorsNumbers, Numbers, OwnNumbers, TakenAs, own_sealer
 from doorctl.privacy.audit import Action
 from doorctl.store.records import AuditRecords
@@ -102,7 +102,7 @@ def test_a_register_of_unknown_age_is_told_in_danish(branch: App) -> None:
 class Rotating(OwnNumbers):
     """Numbers of which the register still has the key of before."""
 
-    def readings(self, typed: str, taken_as: TakenAs | None) -> tuple[Reading, ...]:
+    def readings(self, typed: str, taken_as: TakenAs | None) -> tuple[NumberKeys, ...]:
         """Return each reading with another key, and its own as the earlier one."""
         found = super().readings(typed, taken_as)
         return tuple(replace(one, key=bytes(16), earlier=(one.key,)) for one in found)
