@@ -181,7 +181,7 @@ def line_kinds_fit(values: Values) -> Iterator[Problem]:
                 name = f"{table}.{leaf}"
                 yield Problem(name, USELESS, beside=f"{table}.kind = {shown(kind)}")
     if values.get("keypad.kind") == "usb" and values.get("keypad.port") == "":
-        yield Problem("keypad.port", ITS_PATH, beside='keypad.kind = "usb"')
+        yield Problem("keypad.port", MISSING, beside='keypad.kind = "usb"')
     if values.get("keypad.kind") == "osdp" and values.get("reader.kind", "osdp") != "osdp":
         yield Problem(
             "keypad.kind",
@@ -325,7 +325,7 @@ def codes_can_be_typed(values: Values) -> Iterator[Problem]:
         yield Problem(
             "policy.code_entry",
             "found true, and keys on the reader's line are heard after a card only, so no code can "
-            "be typed; set keypad.port or panel.keypad, or give false",
+            "be typed; name a keypad in [keypad] or set panel.keypad, or give false",
         )
 
 

@@ -81,7 +81,7 @@ def press(rules: PanelRules, event_queue: EventQueue, key: str, attempt: int) ->
     """Take a key that is pressed on the screen; from any thread."""
     of_pad = rules.keys and len(key) == 1 and keys(key.encode())
     if key != AGAIN and not (rules.help if key in HELP_KEYS else of_pad):
-        raise InputError("the screen has no such key; see [panel] and keypad.port")
+        raise InputError("the screen has no such key; see [panel] and [keypad]")
     if event_queue.qsize() >= MOST_PENDING:
         raise StuckError("the door does not keep up; press the key again")
     event_queue.put(PanelKeyPressed(key, attempt))

@@ -95,7 +95,7 @@ class Housekeeping:
         if now_s - self._answered_s >= WORKER_LIMIT_S:
             return "the thread that reads and writes does not answer"
         if not self.lines_alive():
-            return "the thread of a serial line has ended"
+            return "the thread of the reader or the keypad has ended"
         if self.chores.schedule.overdue_s() >= SCHEDULE_LIMIT_S:
             return f"a purge should have begun {SCHEDULE_LIMIT_S:.0f} s ago"
         return ""

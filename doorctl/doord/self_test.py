@@ -191,7 +191,7 @@ def _door(house: House, _seen: Seen) -> CheckResult:
 
 
 def _line(name: str) -> Ask:
-    """Return the check that a serial line is connected; skipped where there is no such line."""
+    """Return the check that a line is connected; skipped where there is no such line."""
 
     def ask(house: House, _seen: Seen) -> CheckResult | None:
         if house.lines is None or name not in house.lines:
@@ -482,8 +482,8 @@ CHECKS = (
     Check("blocked", _blocked, f"Take the door out of self-service. {_OURS}"),
     Check("strike", _strike, f"Take the door out of self-service. {_OURS}"),
     Check("door", _door, "Start it: systemctl restart doorctl-door; read its journal."),
-    Check("reader", _line("reader"), "Look at the reader's cable and at reader.port."),
-    Check("keypad", _line("keypad"), "Look at the keypad's cable and at keypad.port."),
+    Check("reader", _line("reader"), "Look at the reader's cable and at [reader]."),
+    Check("keypad", _line("keypad"), "Look at the keypad's cable and at [keypad]."),
     Check("relay", _relay, "Do so before the door is used; systemd/README.md says why."),
     Check("register", _register, _PUSH),
     Check("register_filled", _register_filled, _PUSH),

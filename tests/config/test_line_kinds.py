@@ -61,7 +61,7 @@ def useless(name: str, kind: str) -> str:
         ),
         (
             {"keypad_kind": "usb"},
-            ['keypad.port: missing beside keypad.kind = "usb"; give its path'],
+            ['keypad.port: missing beside keypad.kind = "usb"; give it'],
         ),
         (
             {"keypad_kind": "osdp"},

@@ -341,7 +341,7 @@ panel.help_button = true
   alarms.webhook.url
 policy.code_entry = true
 ! policy.code_entry: found true, and keys on the reader's line are heard after a card only, so no
-  code can be typed; set keypad.port or panel.keypad, or give false
+  code can be typed; name a keypad in [keypad] or set panel.keypad, or give false
 branch.time_zone = Europe/Copenhaven
 ! branch.time_zone: found "Europe/Copenhaven", which is no time zone; did you mean
   "Europe/Copenhagen"?

@@ -232,7 +232,7 @@ class House:
         self.chores.purging.since_s = self.began_s
 
     def lose_a_line(self) -> None:
-        """Have the thread of a serial line end."""
+        """Have the thread of a line end."""
         self.lines_alive = False
 
     def miss_a_purge(self) -> None:
@@ -297,7 +297,7 @@ SILENT = "the thread that reads and writes does not answer"
     [
         (House.hang, WORKER_LIMIT_S, SILENT),
         (House.purge_for_long, PURGE_HANGS_S + WORKER_LIMIT_S - 1, SILENT),
-        (House.lose_a_line, 0, "the thread of a serial line has ended"),
+        (House.lose_a_line, 0, "the thread of the reader or the keypad has ended"),
         (House.miss_a_purge, 0, "a purge should have begun 600 s ago"),
     ],
 )
@@ -331,7 +331,8 @@ def test_what_stops_again_or_meanwhile_is_told_too(house: House) -> None:
     house.lines_alive, house.schedule.late_s = True, SCHEDULE_LIMIT_S
     house.turn(3.0)
 
-    line, purge = "the thread of a serial line has ended", "a purge should have begun 600 s ago"
+    line = "the thread of the reader or the keypad has ended"
+    purge = "a purge should have begun 600 s ago"
     assert [why for _, why in house.log.alarms] == [line, line, purge]
 
 
