@@ -459,7 +459,14 @@ def edited(text: str, name: str, value: object) -> str:
 
 def record(made: Plan, about: Mapping[str, str]) -> str:
     """Return the page for the municipality's records: no secret, no person, no address of one."""
-    values = made.config.origin.values
+    config, values = made.config, made.config.origin.values
+    asked = "asked for" if config.policy.require_pin else f"not asked for: {PICTURE}"
+    encrypted = "encrypted" if config.reader.kind == "osdp" else "not encrypted"
+    signed = {"PIN": asked, "line to the reader": encrypted}
     shows = [one.name for one in QUESTIONS if not _is_own(one.name) and one.name not in PRIVATE]
     given = {name: shown(values[name]) for name in shows if values.get(name) not in (None, "")}
-    return "".join(f"{name:24} {value}\n" for name, value in {**about, **given}.items())
+    return "".join(f"{name:24} {value}\n" for name, value in {**about, **signed, **given}.items())
+
+
+PICTURE = "a picture of a card opens the door"
+"""For whoever signs: of a barcode or a phone's screen, which an imager reads as the card."""

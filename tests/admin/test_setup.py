@@ -491,6 +491,17 @@ def test_the_lines_of_config_txt_stand_for_every_board_and_once(tmp_path: Path) 
     assert machine.with_boot_lines(config, once) == once
 
 
+@pytest.mark.parametrize(("asked", "what"), [(True, "asked for"), (False, "a picture of a card")])
+def test_the_record_says_what_opens_the_door(*, asked: bool, what: str, tmp_path: Path) -> None:
+    """For whoever signs: whether a PIN is asked for, and whether the reader's line is encrypted."""
+    path = tmp_path / "doorctl.toml"
+    page = setup.record(made(FIRST | {"policy.require_pin": asked}, path), {})
+
+    (pin,) = (line for line in page.splitlines() if line.startswith("PIN "))
+    assert what in pin
+    assert re.search("^line to the reader +not encrypted$", page, re.MULTILINE)
+
+
 def test_the_record_names_no_person_and_no_secret(tmp_path: Path) -> None:
     """It is kept for years, where nobody looks after it."""
     answers = FIRST | {
