@@ -30,6 +30,7 @@ from doorctl.core.errors import (
     StoreError,
 )
 from doorctl.core.identity import owner_of
+from doorctl.extras.extra import feed_rows
 from doorctl.lookup.app import App
 from doorctl.privacy.erasure import Erasure
 from doorctl.privacy.subject import Decision
@@ -62,15 +63,20 @@ def patrons() -> None:
 def load(app: App, feed: Path, full: bool, approved_by: str | None, *, as_json: bool) -> None:
     """Seal the patrons of FEED.ndjson and load them, all or none.
 
-    One JSON object a line. Without --full the patrons in the feed are added or replaced. Not while
-    `doorctl web` runs: stop it for the load, or push.
+    One JSON object a line, or what [source] says. Without --full the patrons in the feed are added
+    or replaced. Not while `doorctl web` runs: stop it for the load, or push.
     """
     refuse_beside_web(app.config)
     # Sealing takes every core for minutes; the patron at the door comes first.
     os.nice(10)
     with click.progressbar(length=1, label="Sealing", show_pos=True, hidden=as_json) as bar:
         loaded = register.load_patrons(
-            app, feed, full=full, approved_by=approved_by, on_progress=advancing(bar)
+            app,
+            feed,
+            full=full,
+            approved_by=approved_by,
+            rows_of=feed_rows(app.config),
+            on_progress=advancing(bar),
         )
     with owner_of(feed.parent):
         left = feed.is_file()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -29,8 +29,11 @@ from doorctl.cli.options import (
 )
 from doorctl.config import Config
 from doorctl.core.errors import DoorctlError, StoreBusyError
+from doorctl.extras.extra import feed_rows
 from doorctl.lookup.configured import system_clock
 from doorctl.sync.delivery import Delivery, Result, failed
+from doorctl.sync.feed import read_rows
+from doorctl.sync.look import in_words, look
 from doorctl.sync.push import Refreshed
 from doorctl.sync.sender_alarms import MOST_LISTED
 from doorctl.wiring import outbox, set_aside, sync_alarms, sync_keys
@@ -105,6 +108,32 @@ def pair_branch(config: Config, file: Path, out: Path) -> None:
         "finish. Then here doorctl sync push, once by hand, and "
         "systemctl enable --now doorctl-sync.timer doorctl-sync-full.timer"
     )
+
+
+@sync.command("look")
+@click.argument("file", type=FILE)
+@json_option
+@partial(with_config, sending=True)
+def look_at(config: Config, file: Path, *, as_json: bool) -> None:
+    """Show what the rows of FILE would become, by [source] if that is there.
+
+    Nothing is sealed, sent or stored, and no number, name or PIN is shown. Exit 1 if the file
+    can't be read, or none of its rows.
+    """
+    policy = config.policy
+    rows = read_rows(file, pin_length=policy.pin_length, rows_of=feed_rows(config))
+    seen = look(
+        rows,
+        on=system_clock(config).moment().latest_known.date(),
+        minimum_age=policy.minimum_age,
+        is_resident_needed=policy.require_resident,
+    )
+    if as_json:
+        print_json(asdict(seen))
+    else:
+        click.echo("\n".join(in_words(seen)))
+    if not rows.right:
+        raise SystemExit(1)
 
 
 @click.group()

@@ -76,6 +76,7 @@ EXTRAS = (
     Listed("outputs", table="outputs", is_list=True),
     Listed("metrics", table="metrics"),
     Listed("oidc", table="signin.oidc"),
+    Listed("mapping", table="source"),
 )
 """Every extra; their tables stand in this order in ``config/doorctl.toml``, behind all others."""
 

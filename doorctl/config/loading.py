@@ -516,7 +516,8 @@ def checked(tables: Mapping[str, object]) -> tuple[dict[str, Any], list[Problem]
             problems += wrong
         elif isinstance(written, dict):
             problems += check_table(known, written, values)
-            unknown = [leaf for leaf in written if leaf not in _leaves(table, known)]
+            leaves = _leaves(table, known, schemas)
+            unknown = [leaf for leaf in written if leaf not in leaves]
             if table not in lost:
                 problems += [each for leaf in unknown for each in _further(table, leaf, tables)]
         else:
@@ -585,9 +586,9 @@ def _written(tables: Mapping[str, object], table: str) -> object:
     return value
 
 
-def _leaves(table: str, known: Iterable[str]) -> list[str]:
-    """Return what may stand in a table: its `known` keys, then the tables in it."""
-    inner = ((name.rpartition(".")) for name in (*TABLES, *(extra.table for extra in EXTRAS)))
+def _leaves(table: str, known: Iterable[str], tables: Iterable[str]) -> list[str]:
+    """Return what may stand in a table: its `known` keys, then those of all `tables` in it."""
+    inner = (name.rpartition(".") for name in (*tables, *(extra.table for extra in EXTRAS)))
     return [*known, *(leaf for outer, _, leaf in inner if outer == table)]
 
 
@@ -627,7 +628,7 @@ def _advice(key: Key) -> str:
 
 
 def _unknown_key(table: str, leaf: str) -> Problem:
-    known = _leaves(table, keys()[table])
+    known = _leaves(table, keys()[table], keys())
     meant = [f"{table}.{near}" for near in _near(leaf, known)] or _elsewhere(leaf)
     hint = f"did you mean {meant[0]}?" if meant else f"[{table}] has {', '.join(known)}"
     return Problem(shown_key(*table.split("."), leaf), f"unknown key; {hint}")
@@ -639,7 +640,8 @@ def _unknown_table(name: str, written: object) -> Problem:
         hint = f"did you mean {meant[0]}?" if meant else "every key stands in a table"
         return Problem(shown_key(name), f"unknown key; {hint}")
     near = _near(name, keys())
-    hint = f"did you mean [{near[0]}]?" if near else f"there are {', '.join(keys())}"
+    outer = dict.fromkeys(name.partition(".")[0] for name in keys())
+    hint = f"did you mean [{near[0]}]?" if near else f"there are {', '.join(outer)}"
     return Problem(shown_key(name), f"unknown table; {hint}")
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from doorctl.doord.hours import Follower
     from doorctl.lookup.app import App
     from doorctl.store.branch_writer import BranchRecordsWriter
+    from doorctl.sync.feed import RowsOf
     from doorctl.web.alarms import StandingAlarms
     from doorctl.web.frame import Frame
     from doorctl.web.jobs import Write
@@ -128,6 +129,7 @@ class Extra(Declared):
         jobs: starts threads of the web process.
         elsewhere: another way to sign in, with its pages; None where it has none.
         pages: addresses of the web process.
+        rows: how the rows of an export are read.
         notes: what ``check-config`` says of settings that are easily taken for something else.
         commands: name -> command.
     """
@@ -139,6 +141,7 @@ class Extra(Declared):
     jobs: Callable[[JobParts], None] | None = None
     elsewhere: Callable[[SignInParts], Elsewhere | None] | None = None
     pages: Callable[[PageParts], Iterable[BaseRoute]] | None = None
+    rows: Callable[[Config], RowsOf] | None = None
     notes: Callable[[Config], Iterable[str]] | None = None
     commands: Mapping[str, CommandLine] = field(default_factory=dict)
 
@@ -146,6 +149,11 @@ class Extra(Declared):
 def used(config: Config) -> Iterator[Extra]:
     """Yield the extras of a configuration, which are on this machine."""
     yield from filter(None, (extra_named(listed.name) for listed in _asked_for(config)))
+
+
+def feed_rows(config: Config) -> RowsOf | None:
+    """Return how the rows of an export are read; None for files of the feed's own names."""
+    return next((extra.rows(config) for extra in used(config) if extra.rows), None)
 
 
 def folders(config: Config) -> list[Path]:

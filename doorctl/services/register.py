@@ -27,7 +27,7 @@ from doorctl.store.sealer import seal_on_record
 from doorctl.store.subject import SubjectReader
 from doorctl.store.tombstones import StoredErasures
 from doorctl.sync.document import refuse_odd_name
-from doorctl.sync.feed import read_feed, refuse_bare, refuse_nobody
+from doorctl.sync.feed import RowsOf, read_feed, refuse_bare, refuse_nobody
 from doorctl.sync.guard import guard, unguarded
 from doorctl.sync.sealing import Sealing, seal_rows
 
@@ -75,9 +75,10 @@ def load_patrons(
     *,
     full: bool,
     approved_by: str | None = None,
+    rows_of: RowsOf | None = None,
     on_progress: Callable[[int, int], None],
 ) -> Loaded:
-    """Seal a feed and put it into the cache.
+    """Seal a feed, of another kind if `rows_of` reads it, and put it into the cache.
 
     Raises FeedError: with every wrong row; nothing was changed. InputError: the approval names
     nobody, or nobody vouches for the clock; nothing was changed. DoorctlError: nothing was changed,
@@ -91,7 +92,7 @@ def load_patrons(
             "register with a wrong date lets nobody in; wait until timedatectl says synchronized, "
             "or, if that time is right, load with --set clock.trust=always"
         )
-    patrons = read_feed(feed, pin_length=config.policy.pin_length)
+    patrons = read_feed(feed, pin_length=config.policy.pin_length, rows_of=rows_of)
     (refuse_nobody if full else refuse_bare)(feed.name, patrons)
     sealing = Sealing(
         sealer=sealer,

@@ -14,6 +14,7 @@ from doorctl.sync.feed import (
     MOST_PROBLEMS,
     FeedPatron,
     Rows,
+    RowsOf,
     WrongRow,
     read_rows,
     refusal,
@@ -37,6 +38,9 @@ class Export:
 
 SUFFIXES = frozenset({".ndjson", ".jsonl", ".csv"})
 
+OTHER_SUFFIXES = SUFFIXES | {".json", ".xml", ".txt", ".tsv"}
+"""Of exports that are read by a map."""
+
 LEAST_SET_ASIDE = 20
 """At least so many wrong rows may be set aside, however small the register."""
 
@@ -49,13 +53,15 @@ class FeedExports:
     directory the last name that ends in ``full`` counts, and all after it that end in
     ``changes``, so the names begin with a date: ``2026-11-25T0200-full.ndjson``. Names that begin
     with a dot or have another suffix than :data:`SUFFIXES` are ignored: write an export under such
-    a name, then rename it. `wrong_share` of all rows, and 20 in any case, may be wrong.
+    a name, then rename it. `wrong_share` of all rows, and 20 in any case, may be wrong. `rows_of`
+    reads files of another kind, with one of :data:`OTHER_SUFFIXES`.
     """
 
     path: Path
     _: KW_ONLY
     pin_length: int
     wrong_share: float = 0.0
+    rows_of: RowsOf | None = None
 
     def read(self) -> Export:
         """Return the rows that count, each checked by itself and against all others.
@@ -63,7 +69,9 @@ class FeedExports:
         Raises FeedError: too many rows are wrong, or it can't be read: none of it can be used.
         """
         files = self._files()
-        parts = [read_rows(file, pin_length=self.pin_length) for file in files]
+        parts = [
+            read_rows(file, pin_length=self.pin_length, rows_of=self.rows_of) for file in files
+        ]
         for part in parts:
             self._refuse_many(part.subject, len(part.right), [("", row) for row in part.wrong])
         right, wrong = _merged(parts)
@@ -90,11 +98,16 @@ class FeedExports:
         if len(wrong) > (max(LEAST_SET_ASIDE, share) if self.wrong_share else 0):
             raise refusal(subject, wrong)
 
+    def _is_export(self, file: Path) -> bool:
+        suffixes = OTHER_SUFFIXES if self.rows_of else SUFFIXES
+        is_named = file.suffix.lower() in suffixes and not file.name.startswith(".")
+        return is_named and file.is_file()
+
     def _files(self) -> Sequence[Path]:
         if not self.path.is_dir():
             return [self.path]
         try:
-            files = sorted(file for file in self.path.iterdir() if _is_export(file))
+            files = sorted(file for file in self.path.iterdir() if self._is_export(file))
         except OSError as error:
             what = f"can't be read ({error.strerror}); check its permissions"
             raise FeedError(self.path.name, [Problem("directory", what)]) from error
@@ -151,10 +164,6 @@ def _set_sharers_aside(placed: Placed) -> None:
             spoilt = wrong_row(patron, (f"{what}; give it to one patron",))
             placed[patron.patron_ref].append((name, spoilt))
             placed[other.patron_ref].append((there, wrong_row(other)))
-
-
-def _is_export(file: Path) -> bool:
-    return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
 
 
 def _is_full(file: Path) -> bool:

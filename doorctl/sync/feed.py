@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from io import BytesIO
@@ -89,17 +89,30 @@ class Rows:
     wrong: list[WrongRow]
 
 
+RowsOf = Callable[[BinaryIO], Iterator[tuple[int, object]]]
+"""From an open file to its rows as JSON would hold them, each with its line or place; in place of
+one that is wrong stands a ValueError that says why, quoting nothing."""
+
+
+class UnreadRowError(ValueError):
+    """A row that is no row of the feed; whose it is, where at least that can be read."""
+
+    def __init__(self, text: str, patron_ref: str | None = None) -> None:
+        super().__init__(text)
+        self.patron_ref = patron_ref
+
+
 FIRST_LINES = 100
 """Of a feed that is only tried: enough to see what it is."""
 
 
-def read_feed(path: Path, *, pin_length: int) -> list[FeedPatron]:
+def read_feed(path: Path, *, pin_length: int, rows_of: RowsOf | None = None) -> list[FeedPatron]:
     """Read and check every row, as :func:`read_rows`; return them all or raise.
 
     Raises FeedError: the file can't be read or a row is wrong; names the first 20 problems and how
     many more lines are wrong, and quotes nothing of a row but field names.
     """
-    rows = read_rows(path, pin_length=pin_length)
+    rows = read_rows(path, pin_length=pin_length, rows_of=rows_of)
     if rows.wrong:
         raise refusal(path.name, (("", row) for row in rows.wrong))
     return rows.right
@@ -113,19 +126,21 @@ def try_feed(path: Path, *, pin_length: int) -> None:
         raise refusal(path.name, (("", row) for row in wrong))
 
 
-def read_rows(path: Path, *, pin_length: int, lines: int | None = None) -> Rows:
+def read_rows(
+    path: Path, *, pin_length: int, lines: int | None = None, rows_of: RowsOf | None = None
+) -> Rows:
     """Read and check every row of a file of JSON lines, or of CSV if its suffix is ``.csv``.
 
-    `lines` is how many are read at most. Raises FeedError: the file can't be read, or not to its
-    end.
+    `lines` is how many are read at most; `rows_of` reads another kind of file. Raises FeedError:
+    the file can't be read, or not to its end.
     """
     try:
         with owner_of(path.parent):
             feed = path.open("rb")
         with feed as whole:
             file = whole if lines is None else _head(whole, lines)
-            rows = sheet_rows(file) if path.suffix.lower() == SUFFIX else _json_rows(file)
-            return _Reading(path.name, RowReader(pin_length)).read(rows)
+            usual = sheet_rows if path.suffix.lower() == SUFFIX else _json_rows
+            return _Reading(path.name, RowReader(pin_length)).read((rows_of or usual)(file))
     except OSError as error:
         what = f"can't be read ({error.strerror}); check the path and its permissions"
         raise FeedError(path.name, [Problem("file", what)]) from error
@@ -193,7 +208,8 @@ class _Reading:
 
     def _take(self, number: int, value: object) -> None:
         if isinstance(value, ValueError):
-            self._wrong.append(WrongRow(number, (str(value),)))
+            ref = value.patron_ref if isinstance(value, UnreadRowError) else None
+            self._wrong.append(WrongRow(number, (str(value),), ref))
             return
         row = self._rows.read(value)
         if not isinstance(row, WrittenPatron):

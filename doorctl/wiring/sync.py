@@ -18,6 +18,7 @@ from doorctl.core.errors import (
 )
 from doorctl.core.masked import InstallationKey
 from doorctl.core.ports import Clock
+from doorctl.extras.extra import feed_rows
 from doorctl.sources.branches import HttpBranch, UnaskedBranch, tls_context
 from doorctl.store.outbox import OutboxStore
 from doorctl.store.sealer import ArgonSealer, first_key, key_id, links
@@ -123,7 +124,10 @@ def _refreshed(
 ) -> Refreshed:
     sync = sender_table(config)
     exports = FeedExports(
-        sync.feed, pin_length=config.policy.pin_length, wrong_share=sync.wrong_rows_share
+        sync.feed,
+        pin_length=config.policy.pin_length,
+        wrong_share=sync.wrong_rows_share,
+        rows_of=feed_rows(config),
     )
     if stamp := exports.stamp():
         book.exported(datetime.fromtimestamp(stamp[0], now.tzinfo), stamp[1], now)

@@ -18,7 +18,8 @@ SAMPLES = {
 }
 """Keys whose default says "none", shown with what a branch would write."""
 
-DOORS = {name: known for name, known in keys().items() if not name.startswith("sync")}
+OF_SENDERS = ("sync", "source")
+DOORS = {name: known for name, known in keys().items() if not name.startswith(OF_SENDERS)}
 DESCRIBED = [key for known in DOORS.values() for key in known.values()]
 """The sender's keys are shown in an example of their own, so that a door's stays readable."""
 
@@ -190,10 +191,20 @@ def test_the_senders_example_says_what_the_schema_says() -> None:
     sync = load(SENDERS, environment={}).sync
     assert sync is not None
     assert [target.branch for target in sync.targets] == ["oest"]
-    known = {key.name: key for name in ("sync", "sync.targets") for key in keys()[name].values()}
-    above = {name: text for name, text in comments(SENDERS).items() if name.startswith("sync.")}
+    own = [name for name in keys() if name.startswith("source")]
+    tables = ("sync", *own, "sync.targets")
+    known = {key.name: key for name in tables for key in keys()[name].values()}
+    above = {name: text for name, text in comments(SENDERS).items() if name.startswith(OF_SENDERS)}
     assert list(above) == list(known)
     assert [name for name, key in known.items() if not above[name].endswith(f".{note(key)}")] == []
+
+
+def test_the_senders_example_with_every_comment_taken_off_loads(tmp_path: Path) -> None:
+    """Whatever line somebody takes the # off, it is a right one, alone and with all others."""
+    written = _COMMENTED.sub(r"\1", SENDERS.read_text(encoding="utf-8"))
+    (tmp_path / "sync.toml").write_text(written, encoding="utf-8")
+
+    assert load(tmp_path / "sync.toml", environment={}).sync is not None
 
 
 def test_the_senders_example_shows_the_defaults() -> None:

@@ -103,9 +103,8 @@ xyzzy = 5
 ! dor: unknown table; did you mean [door]?
 [xyzzy]
 ! xyzzy: unknown table; there are branch, controller, storage, secrets, seal, reader, keypad, gpio,
-  door, policy, hours, hours.staffed, hours.exceptions, closing, visits, clock, control, web,
-  web.tls, web.push, panel, signin, signin.oidc, lms, alarms, alarms.email, alarms.webhook,
-  alarms.heartbeat, backup, sync, sync.targets, outputs, metrics
+  door, policy, hours, closing, visits, clock, control, web, panel, signin, lms, alarms, backup,
+  sync, outputs, metrics, source
 [[door]]
 ! door: found [a table]; give a table: [door]
 door.release_s.x = 5

@@ -67,6 +67,11 @@ client_secret_file = "secret"
 redirect_url = "https://door.example/sign-in/municipality/back"
 roles = ["staff=staff"]
 """,
+    "mapping": """
+[source.map]
+pincode = "pin"
+identifiers.card = "card"
+""",
 }
 """Extra -> lines of a configuration that ask for it; those of a reader's kind come first."""
 

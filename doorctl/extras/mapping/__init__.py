@@ -1,0 +1,153 @@
+"""A library system's own export, read by a map: ``[source]`` and ``[source.map]``."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from msgspec import Meta
+
+from doorctl.config.rules import USELESS, Values
+from doorctl.config.tables import key, shown
+from doorctl.core.errors import Problem
+from doorctl.extras.extra import Extra
+from doorctl.extras.mapping.verbs import Verbs
+
+if TYPE_CHECKING:
+    from doorctl.config import Config
+    from doorctl.sync.feed import RowsOf
+
+TABLE = "source.map"
+
+Entry = Annotated[str, Meta(min_length=1, max_length=200)] | Verbs
+Entries = Entry | Annotated[tuple[Entry, ...], Meta(max_length=16)]
+
+ONE = "a path, or a table of verbs"
+MANY = "a path, a table of verbs, or a list of these"
+
+
+def _one(example: object, default: Any = "") -> Any:
+    return key(default, example=example, allowed=ONE)
+
+
+def _many(example: object) -> Any:
+    return key((), example=example, allowed=MANY)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappedIdentifiers:
+    """Where the numbers stand that a reader reads."""
+
+    card: Entries = _many("cardnumber")
+    cpr: Entries = _many("ssn")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedMap:
+    """Where each field of the feed stands in a row of the library system."""
+
+    patron_id: Entry = _one("borrowernumber", "patronId")
+    pincode: Entry = _one("pin")
+    pincode_changed: Entry = _one("pin_changed")
+    birthday: Entry = _one("dateofbirth")
+    resident: Entry = _one("categorycode", "resident")
+    blocks: Entries = _many("debarred")
+    valid_until: Entry = _one("dateexpiry")
+    active: Entry = _one("active")
+    on_hold: Entry = _one("suspended_from")
+    on_hold_until: Entry = _one("suspended_until")
+    tags: Entries = _many("categorycode")
+    identifiers: MappedIdentifiers = field(default_factory=MappedIdentifiers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What kind of file the export is."""
+
+    kind: Literal["ndjson", "json", "csv", "xml"] = key("csv")
+    encoding: str = key(
+        "utf-8", example="latin-1", allowed="the name of an encoding", max_length=32
+    )
+    delimiter: str = key("", example=";", allowed='one character, or "" to see', max_length=1)
+    pins: Literal["export", "learnt"] = key("export")
+    records: str = key("", example="users", allowed='the name of a list or element, or ""')
+    map: FeedMap = field(default_factory=FeedMap)
+
+
+RESTRICTING = ("blocks", "on_hold")
+
+
+def encoding_is_known(values: Values) -> Iterator[Problem]:
+    """Python knows the encoding."""
+    name = values.get("source.encoding")
+    try:
+        codecs.lookup(name or "utf-8")
+    except LookupError:
+        what = 'found {found}, which is no encoding; give one such as "utf-8" or "latin-1"'
+        yield Problem("source.encoding", what, found=shown(name))
+
+
+def has_numbers(values: Values) -> Iterator[Problem]:
+    """Some column holds what a reader reads."""
+    inner = f"{TABLE}.identifiers"
+    if not (values.get(f"{inner}.card") or values.get(f"{inner}.cpr")):
+        yield Problem(f"{inner}.card", "missing; give the path of the cards' numbers")
+
+
+def xml_has_records(values: Values) -> Iterator[Problem]:
+    """XML needs the name of its rows' element."""
+    if values.get("source.kind") == "xml" and not values.get("source.records"):
+        yield Problem("source.records", 'missing; give the name of a row\'s element, as "user"')
+
+
+def restricts_what_it_does_not_name(values: Values) -> Iterator[Problem]:
+    """A value that a map doesn't name lets nobody in: what keeps people out is no list of `in`."""
+    for leaf in RESTRICTING:
+        for verbs in _entries(values.get(f"{TABLE}.{leaf}")):
+            if verbs.among:
+                what = "in says no of each value that it doesn't name, and so lets it in; give "
+                yield Problem(f"{TABLE}.{leaf}", what + "true_if, or use active")
+
+
+def pins_can_be_learnt(values: Values) -> Iterator[Problem]:
+    """An export without PINs is one on purpose: each branch then asks its library system."""
+    learnt, pincode = values.get("source.pins") == "learnt", values.get(f"{TABLE}.pincode")
+    if learnt and pincode:
+        yield Problem(f"{TABLE}.pincode", USELESS, beside='source.pins = "learnt"')
+    elif not learnt and pincode == "":
+        what = 'missing; give the PINs\' path, or source.pins = "learnt" where each branch has '
+        yield Problem(f"{TABLE}.pincode", what + "an [lms] that checks them")
+    has_door = values.get("reader.port")
+    if learnt and has_door and values.get("policy.require_pin") and not values.get("lms.kind"):
+        what = 'found "learnt", but no library system is there to check a PIN; give lms.kind'
+        yield Problem("source.pins", what)
+
+
+def _entries(written: Any) -> Iterator[Verbs]:
+    for entry in written if isinstance(written, tuple) else (written,):
+        if isinstance(entry, Verbs):
+            yield entry
+
+
+def rows_of(config: Config) -> RowsOf:
+    """Return how the rows of an export are read."""
+    from doorctl.extras.mapping.reading import reader_of
+
+    (source,) = config.all_of(Source)
+    return reader_of(source)
+
+
+EXTRA = Extra(
+    section=Source,
+    rules=(
+        encoding_is_known,
+        has_numbers,
+        xml_has_records,
+        restricts_what_it_does_not_name,
+        pins_can_be_learnt,
+    ),
+    modules=("ijson",),
+    rows=rows_of,
+)

@@ -1,0 +1,74 @@
+"""Reads an export by ``[source]``: its rows, one by one, as rows of the feed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO
+
+from doorctl.extras.mapping.records import (
+    FLAT,
+    Numbered,
+    csv_records,
+    json_records,
+    ndjson_records,
+    xml_records,
+)
+from doorctl.extras.mapping.translation import Field, Translation, columns, field_of
+from doorctl.extras.mapping.verbs import Verbs
+
+if TYPE_CHECKING:
+    from doorctl.extras.mapping import Entries, Entry, FeedMap, Source
+    from doorctl.sync.feed import RowsOf
+
+SINGLE = (
+    "patron_id", "pincode", "pincode_changed", "birthday", "resident", "valid_until", "active",
+    "on_hold", "on_hold_until",
+)  # fmt: skip
+
+
+def reader_of(source: Source) -> RowsOf:
+    """Return a function from an open file to the numbered rows of the feed in it."""
+    translation = translation_of(source.map, is_flat=source.kind in FLAT)
+    return partial(_translated, source=source, translation=translation)
+
+
+def translation_of(written: FeedMap, *, is_flat: bool) -> Translation:
+    """Return a map of the configuration, made ready."""
+
+    def field(leaf: str, entry: Entry) -> Field:
+        verbs = entry if isinstance(entry, Verbs) else Verbs(path=entry)
+        return field_of(f"source.map.{leaf}", verbs, is_flat=is_flat)
+
+    def several(leaf: str, entries: Entries) -> tuple[Field, ...]:
+        all_of_them = entries if isinstance(entries, tuple) else (entries,)
+        return tuple(field(leaf, entry) for entry in all_of_them)
+
+    singles = {leaf: field(leaf, entry) for leaf in SINGLE if (entry := getattr(written, leaf))}
+    own = written.identifiers
+    lists = {
+        "CARD": several("identifiers.card", own.card),
+        "CPR": several("identifiers.cpr", own.cpr),
+        "blocks": several("blocks", written.blocks),
+        "tags": several("tags", written.tags),
+    }
+    return Translation(singles, lists)
+
+
+def _translated(file: BinaryIO, source: Source, translation: Translation) -> Numbered:
+    for number, row in _records(file, source, translation):
+        yield number, row if isinstance(row, ValueError) else translation.translated(row)
+
+
+def _records(
+    file: BinaryIO, source: Source, translation: Translation
+) -> Iterator[tuple[int, object]]:
+    match source.kind:
+        case "ndjson":
+            return ndjson_records(file)
+        case "json":
+            return json_records(file, source.records)
+        case "xml":
+            return xml_records(file, source.records)
+    needed = columns(list(translation.fields))
+    return csv_records(file, encoding=source.encoding, delimiter=source.delimiter, needed=needed)

@@ -1,0 +1,202 @@
+"""A row of a library system, turned into a row of the feed by a map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from msgspec import UNSET
+
+from doorctl.extras.mapping.verbs import (
+    ABSENT,
+    Step,
+    Verbs,
+    as_text,
+    day_of,
+    found,
+    says_no,
+    steps_of,
+)
+from doorctl.sync.feed import UnreadRowError
+
+ValueT = TypeVar("ValueT")
+
+Record = dict[str, Any]
+"""A row as the library system writes it: texts, numbers, lists and objects by name."""
+
+
+class WrongFieldError(UnreadRowError):
+    """A row is wrong in a field; says which and quotes no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a map, ready to be read.
+
+    `name` is its key in the configuration. `is_flat` says that the whole path is one name.
+    """
+
+    name: str
+    verbs: Verbs
+    steps: tuple[Step, ...]
+
+    def wrong(self, what: str) -> WrongFieldError:
+        """Return the error about this field."""
+        return WrongFieldError(f"{self.name}: {what}")
+
+    def value(self, row: Record) -> Any:
+        """Return what the row has: a value, a list of values, or BLANK.
+
+        WrongFieldError: it has no such field, and no default says what that means.
+        """
+        value = found(row, self.steps) if self.steps else ABSENT
+        if value is not ABSENT:
+            return value
+        if self.verbs.default is UNSET:
+            raise self.wrong("the row has no such field; mend the path, or give a default")
+        return self.verbs.default
+
+    def texts(self, row: Record) -> list[str]:
+        """Return the texts of the row's value, those that are not blank, by strip, split, first."""
+        value = self.value(row)
+        written = value if isinstance(value, list) else [value]
+        texts = [text for each in written for text in self._parts(each) if text]
+        return texts[:1] if self.verbs.first else texts
+
+    def text(self, row: Record) -> str:
+        """Return the only text, empty for none. WrongFieldError: there are several."""
+        texts = self.texts(row)
+        if len(texts) > 1:
+            raise self.wrong("holds several values; say which with first, or by its path")
+        return texts[0] if texts else ""
+
+    def _parts(self, value: Any) -> Iterator[str]:
+        text = as_text(value)
+        if text is None:
+            raise self.wrong("holds a value of another kind; give the path of a text")
+        for part in text.split(self.verbs.split) if self.verbs.split else [text]:
+            yield part.strip(self.verbs.strip + " ") if self.verbs.strip else part.strip()
+
+
+def day(field: Field, row: Record) -> str | None:
+    """Return a day as the feed writes it; None for none."""
+    text = field.text(row)
+    if not text:
+        return None
+    wanted = field.verbs.format
+    read = day_of(text, (wanted,) if isinstance(wanted, str) else wanted)
+    if read is None:
+        raise field.wrong("holds no day of this format; see its format")
+    return read.isoformat()
+
+
+def flag(field: Field, row: Record) -> bool:
+    """Return true or false."""
+    text, verbs = field.text(row), field.verbs
+    if verbs.among:
+        return text in verbs.among
+    says_yes = {yes.lower() for yes in verbs.true_if} or {"true"}
+    if text.lower() in says_yes:
+        return True
+    if says_no(text):
+        return False
+    raise field.wrong("holds a text that says neither yes nor no; name those that say yes")
+
+
+def words(field: Field, row: Record) -> list[str]:
+    """Return the codes or tags that the value names; of `present` its one code, or none."""
+    texts, code = field.texts(row), field.verbs.present
+    if code:
+        return [] if all(map(says_no, texts)) else [code]
+    if not any((field.verbs.among, field.verbs.true_if)):
+        return texts
+    raise field.wrong("in and true_if say yes or no here; give present")
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """A map, made ready. Pure, thread-safe."""
+
+    singles: dict[str, Field]
+    lists: dict[str, tuple[Field, ...]]
+
+    @property
+    def fields(self) -> Iterator[Field]:
+        """All fields that it reads."""
+        yield from self.singles.values()
+        for several in self.lists.values():
+            yield from several
+
+    def translated(self, row: object) -> dict[str, Any] | WrongFieldError:
+        """Return a row of the feed as JSON holds it, or what is wrong with the row of theirs.
+
+        What can't be read never lets anybody in: the row is wrong, and set aside.
+        """
+        if not isinstance(row, dict):
+            return WrongFieldError("row: is no object with names")
+        ref = None
+        try:
+            ref = self._text("patron_id", row)
+            return {
+                "patronId": ref,
+                "identifiers": self._identifiers(row),
+                "pincode": self._text("pincode", row) or None,
+                "pincodeChanged": self._maybe(day, "pincode_changed", row),
+                "resident": self._maybe(flag, "resident", row),
+                "birthday": self._maybe(day, "birthday", row),
+                "blockStatus": [{"blockedReason": code} for code in self._words("blocks", row)],
+                "onHold": self._hold(row),
+                "tags": list(dict.fromkeys(self._words("tags", row))),
+            }
+        except WrongFieldError as error:
+            return WrongFieldError(str(error), ref)
+
+    def _text(self, name: str, row: Record) -> str:
+        field = self.singles.get(name)
+        return "" if field is None else field.text(row)
+
+    def _maybe(
+        self, read: Callable[[Field, Record], ValueT], name: str, row: Record
+    ) -> ValueT | None:
+        field = self.singles.get(name)
+        return None if field is None else read(field, row)
+
+    def _words(self, name: str, row: Record) -> list[str]:
+        return [word for field in self.lists.get(name, ()) for word in words(field, row)]
+
+    def _hold(self, row: Record) -> dict[str, str | None] | None:
+        begins, ends = self.singles.get("on_hold"), self._maybe(day, "on_hold_until", row)
+        if begins is None:
+            return None if ends is None else {"from": None, "to": ends}
+        if begins.verbs.true_if:
+            return {"from": None, "to": ends} if flag(begins, row) else None
+        begun = day(begins, row)
+        return None if begun is None and ends is None else {"from": begun, "to": ends}
+
+    def _identifiers(self, row: Record) -> list[dict[str, str | None]]:
+        until, active = self._maybe(day, "valid_until", row), self._maybe(flag, "active", row)
+        return [
+            {
+                "identifier": number,
+                "identifierType": kind,
+                "status": "INACTIVE" if active is False else "ACTIVE",
+                "expiryDate": until,
+            }
+            for kind in ("CARD", "CPR")
+            for field in self.lists.get(kind, ())
+            for number in dict.fromkeys(field.texts(row))
+        ]
+
+
+def field_of(name: str, verbs: Verbs, *, is_flat: bool) -> Field:
+    """Return a field ready to be read; in a flat file the whole path is a column's name."""
+    if not verbs.path:
+        return Field(name, verbs, ())
+    return Field(name, verbs, (Step(verbs.path),) if is_flat else steps_of(verbs.path))
+
+
+def columns(fields: Sequence[Field]) -> dict[str, str]:
+    """Return the columns that a flat file has to have: column -> the key that reads it."""
+    needed = (field for field in fields if field.steps and field.verbs.default is UNSET)
+    return {field.verbs.path: field.name for field in needed}

@@ -1,0 +1,234 @@
+"""The verbs of a map, one by one, and any value at any path."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from io import BytesIO
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from doorctl.core.errors import Problem
+from doorctl.extras.mapping import (
+    EXTRA,
+    Entries,
+    Entry,
+    FeedMap,
+    MappedIdentifiers,
+    Source,
+)
+from doorctl.extras.mapping.reading import reader_of, translation_of
+from doorctl.extras.mapping.records import json_records
+from doorctl.extras.mapping.translation import WrongFieldError
+from doorctl.sync.rows import RowReader, WrittenPatron
+
+
+def entry(written: Any) -> Entry:
+    """Return an entry of a map as a configuration has it."""
+    read: Entry = msgspec.convert(written, Entry)
+    return read
+
+
+def translated(row: object, **written: Any) -> Any:
+    """Translate a row by a map of these fields, beside a number and a card."""
+    cards: Entries = entry(written.pop("card", "card"))
+    fields = {name: msgspec.convert(value, Entries) for name, value in written.items()}
+    map_of = {"patron_id": entry("id"), "resident": entry({"default": True}), **fields}
+    own = FeedMap(**map_of, identifiers=MappedIdentifiers(card=cards))
+    return translation_of(own, is_flat=False).translated(row)
+
+
+ROW = {"id": 7, "card": "3000001234"}
+
+
+@pytest.mark.parametrize(
+    ("verbs", "value", "field", "expected"),
+    [
+        ({"from": "x", "in": ["A", "B"]}, "B", "resident", True),
+        ({"from": "x", "in": ["A", "B"]}, "C", "resident", False),
+        ({"from": "x", "in": ["A"]}, None, "resident", False),
+        ({"from": "x", "in": ["5"]}, 5, "resident", True),
+        ({"from": "x", "true_if": ["J"]}, "J", "resident", True),
+        ({"from": "x", "true_if": ["J"]}, "N", "resident", False),
+        ({"from": "x"}, True, "resident", True),
+        ({"from": "x"}, "nej", "resident", False),
+        ({"from": "x", "format": "%d/%m/%Y"}, "31/01/1970", "birthday", "1970-01-31"),
+        ({"from": "x", "format": ["%d.%m.%Y", "%Y%m%d"]}, "19700131", "birthday", "1970-01-31"),
+        ({"from": "x"}, "1970-01-31T23:59:59Z", "birthday", "1970-01-31"),
+        ({"from": "x"}, "", "birthday", None),
+        ({"from": "x", "default": ""}, ..., "birthday", None),
+        ({"from": "x", "strip": "*#"}, " *4711# ", "pincode", "4711"),
+        ({"from": "x[]", "first": True}, ["1111", "2222"], "pincode", "1111"),
+        ({"from": "x[1]"}, ["1111", "2222"], "pincode", "2222"),
+        ({"from": "x[k=b].v"}, [{"k": "a", "v": "1"}, {"k": "b", "v": "2"}], "pincode", "2"),
+        ({"from": "x", "split": "|"}, "a| b||c", "tags", ["a", "b", "c"]),
+        ({"from": "x"}, ["a", "b", "a"], "tags", ["a", "b"]),
+    ],
+)
+def test_each_verb(verbs: object, value: object, field: str, expected: object) -> None:
+    """What comes of a value by each verb."""
+    row = ROW if value is ... else {**ROW, "x": value}
+
+    assert translated(row, **{field: verbs})[field] == expected
+
+
+@pytest.mark.parametrize(
+    ("verbs", "value", "codes"),
+    [
+        ({"from": "x", "present": "D"}, "2030-01-01", ["D"]),
+        ({"from": "x", "present": "D"}, True, ["D"]),
+        ({"from": "x", "present": "D"}, ["something"], ["D"]),
+        ({"from": "x", "present": "D"}, "0", []),
+        ({"from": "x", "present": "D"}, False, []),
+        ({"from": "x", "present": "D"}, None, []),
+        ({"from": "x"}, ["E", "U"], ["E", "U"]),
+        ({"from": "x[].code"}, [{"code": "E"}, {"code": "W"}], ["E", "W"]),
+        ([{"from": "x", "present": "A"}, {"from": "id", "present": "B"}], "1", ["A", "B"]),
+    ],
+)
+def test_blocks(verbs: object, value: object, codes: list[str]) -> None:
+    """Each block counts, from one place or from several."""
+    found = translated({**ROW, "x": value}, blocks=verbs)["blockStatus"]
+
+    assert [block["blockedReason"] for block in found] == codes
+
+
+@pytest.mark.parametrize(
+    ("field", "verbs", "value"),
+    [
+        ("resident", {"from": "x"}, "perhaps"),
+        ("resident", {"from": "x", "true_if": ["J"]}, "?"),
+        ("birthday", {"from": "x", "format": "%d/%m/%Y"}, "1970-01-31"),
+        ("birthday", {"from": "x"}, "31-01-1970"),
+        ("pincode", {"from": "x[]"}, ["1111", "2222"]),
+        ("pincode", {"from": "x"}, 4711.0),
+        ("pincode", {"from": "x"}, {"pin": "4711"}),
+        ("blocks", {"from": "x"}, {"a": 1}),
+        ("blocks", "gone", "x"),
+        ("valid_until", "x.y", "text"),
+    ],
+)
+def test_what_can_t_be_read_is_a_wrong_row(field: str, verbs: object, value: object) -> None:
+    """It names the key of the map and quotes nothing; whose row it is, is known."""
+    wrong = translated({**ROW, "x": value}, **{field: verbs})
+
+    assert isinstance(wrong, WrongFieldError)
+    assert str(wrong).startswith(f"source.map.{field}: ")
+    assert wrong.patron_ref == "7"
+    assert "4711" not in str(wrong)
+
+
+@pytest.mark.parametrize("path", [".a", "a.", "a..b", "a[", "a[]b", "[0]", "a[x", "a[0][1]"])
+def test_what_is_no_path_is_refused(path: str) -> None:
+    """A slip of the pen in a path is told when the file is read, not at each row."""
+    with pytest.raises(msgspec.ValidationError):
+        entry({"from": path})
+
+
+@pytest.mark.parametrize(
+    "verbs",
+    [{}, {"strip": "x"}, {"from": "a", "in": ["x"], "present": "D"}, {"from": "a", "upper": True}],
+)
+def test_verbs_that_say_nothing_or_too_much_are_refused(verbs: object) -> None:
+    """There are eight, and two that answer the same question don't stand together."""
+    with pytest.raises(msgspec.ValidationError):
+        entry(verbs)
+
+
+SINGLE = ["patron_id", "pincode", "pincode_changed", "birthday", "resident", "valid_until"]
+SINGLE += ["active", "on_hold", "on_hold_until"]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abcx"), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+PATHS = st.sampled_from(["a", "a.b", "a[]", "a[].b", "a[0].c", "a[b=x].c", "a[b/c=1].x", "value"])
+VERBS = st.builds(
+    lambda path, more: {"from": path, **more},
+    PATHS,
+    st.sampled_from(
+        [
+            *({}, {"default": ""}, {"default": True}, {"in": ["x"]}, {"true_if": ["x"]}),
+            *({"present": "D"}, {"format": "%d"}, {"split": ","}, {"strip": "x", "first": True}),
+        ]
+    ),
+)
+
+
+@given(JSON, st.fixed_dictionaries(dict.fromkeys(SINGLE, PATHS | VERBS)), VERBS, VERBS)
+def test_any_value_at_any_path_is_a_row_or_a_wrong_one(
+    value: object, fields: dict[str, Any], card: object, blocks: object
+) -> None:
+    """Never a traceback, and never a value in what is said."""
+    row = translated(value, card=card, blocks=blocks, tags=card, **fields)
+    if isinstance(row, WrongFieldError):
+        assert str(row).partition(":")[0] in {"row", *(f"source.map.{name}" for name in FIELDS)}
+        return
+    read = RowReader(4).read(row)
+    assert isinstance(read, WrittenPatron) or all(isinstance(why, str) for why in read)
+
+
+FIELDS = [*SINGLE, "blocks", "tags", "identifiers.card"]
+
+
+@given(st.binary(max_size=200), st.sampled_from(["ndjson", "json", "csv", "xml"]))
+def test_any_bytes_are_rows_or_an_error(written: bytes, kind: Any) -> None:
+    """A file of another kind is told, whatever is in it; nothing is thrown."""
+    own = FeedMap(resident="r", identifiers=MappedIdentifiers(card="c"))
+    rows = list(reader_of(Source(kind=kind, records="user", map=own))(BytesIO(written)))
+
+    assert all(isinstance(number, int) for number, _ in rows)
+    assert all(isinstance(row, dict | ValueError) for _, row in rows)
+
+
+@given(st.lists(st.dictionaries(st.text(), JSON, max_size=3), min_size=1, max_size=4))
+def test_json_rows_come_as_they_are(rows: list[dict[str, Any]]) -> None:
+    """The list of a document is read item by item: the same as at once."""
+    written = (
+        json.dumps({"n": 1, "list": rows}, allow_nan=False, default=str) if finite(rows) else ""
+    )
+    if written:
+        found = [row for _, row in json_records(BytesIO(written.encode()), "list")]
+        assert found == json.loads(written, parse_float=Decimal)["list"]
+
+
+def finite(rows: object) -> bool:
+    """Tell whether JSON can write these."""
+    try:
+        json.dumps(rows, allow_nan=False)
+    except ValueError:
+        return False
+    return True
+
+
+def problems(**values: Any) -> list[Problem]:
+    """Return what the rules say of some values."""
+    whole = {f"source.{name.replace('__', '.')}": value for name, value in values.items()}
+    return [problem for rule in EXTRA.rules for problem in rule(whole)]
+
+
+GOOD = {"map__identifiers__card": "c", "map__pincode": "p", "pins": "export", "encoding": "utf-8"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "where"),
+    [
+        ({"map__identifiers__card": ()}, "source.map.identifiers.card"),
+        ({"encoding": "utf-99"}, "source.encoding"),
+        ({"kind": "xml"}, "source.records"),
+        ({"map__pincode": ""}, "source.map.pincode"),
+        ({"pins": "learnt"}, "source.map.pincode"),
+        ({"map__on_hold": entry({"from": "x", "in": ["A"]})}, "source.map.on_hold"),
+        ({"map__blocks": (entry({"from": "x", "in": ["A"]}),)}, "source.map.blocks"),
+    ],
+)
+def test_a_map_that_can_t_be_meant_is_refused(changed: dict[str, Any], where: str) -> None:
+    """A map without cards, without PINs by oversight, or that lets in what it does not name."""
+    assert problems(**GOOD) == []
+    assert [problem.where for problem in problems(**{**GOOD, **changed})] == [where]
