@@ -170,7 +170,6 @@ def _suspicious_numbers(patrons: Sequence[FeedPatron]) -> Iterator[str]:
 def in_words(seen: Look) -> Iterable[str]:
     """Yield the lines for people."""
     yield from (row.in_words for row in seen.rows)
-    words = (f"{name.replace('_', ' ')} {count}" for name, count in seen.counts.items())
-    yield ", ".join(words)
+    yield from (f"{count:>9}  {name.replace('_', ' ')}" for name, count in seen.counts.items())
     yield from (f"set aside, {count}: {why}" for why, count in seen.set_aside.items())
     yield from (f"suspicious: {text}" for text in seen.suspicions)

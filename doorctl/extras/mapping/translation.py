@@ -40,6 +40,7 @@ class Field:
     name: str
     verbs: Verbs
     steps: tuple[Step, ...]
+    says_yes: frozenset[str] = frozenset()
 
     def wrong(self, what: str) -> WrongFieldError:
         """Return the error about this field."""
@@ -59,10 +60,14 @@ class Field:
 
     def texts(self, row: Record) -> list[str]:
         """Return the texts of the row's value, those that are not blank, by strip, split, first."""
-        value = self.value(row)
+        value, verbs = self.value(row), self.verbs
+        if type(value) is str and not (verbs.strip or verbs.split):
+            # Nearly all values, and a town has millions.
+            text = value.strip()
+            return [text] if text else []
         written = value if isinstance(value, list) else [value]
         texts = [text for each in written for text in self._parts(each) if text]
-        return texts[:1] if self.verbs.first else texts
+        return texts[:1] if verbs.first else texts
 
     def text(self, row: Record) -> str:
         """Return the only text, empty for none. WrongFieldError: there are several."""
@@ -96,8 +101,7 @@ def flag(field: Field, row: Record) -> bool:
     text, verbs = field.text(row), field.verbs
     if verbs.among:
         return text in verbs.among
-    says_yes = {yes.lower() for yes in verbs.true_if} or {"true"}
-    if text.lower() in says_yes:
+    if text.lower() in field.says_yes:
         return True
     if says_no(text):
         return False
@@ -191,9 +195,11 @@ class Translation:
 
 def field_of(name: str, verbs: Verbs, *, is_flat: bool) -> Field:
     """Return a field ready to be read; in a flat file the whole path is a column's name."""
+    says_yes = frozenset(yes.lower() for yes in verbs.true_if or ("true",))
     if not verbs.path:
-        return Field(name, verbs, ())
-    return Field(name, verbs, (Step(verbs.path),) if is_flat else steps_of(verbs.path))
+        return Field(name, verbs, (), says_yes)
+    steps = (Step(verbs.path),) if is_flat else steps_of(verbs.path)
+    return Field(name, verbs, steps, says_yes)
 
 
 def columns(fields: Sequence[Field]) -> dict[str, str]:

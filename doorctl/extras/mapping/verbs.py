@@ -117,7 +117,7 @@ def found(value: Any, steps: Sequence[Step]) -> Any:
     for number, step in enumerate(steps):
         if value is None or value is BLANK:
             return BLANK
-        if isinstance(value, str) and step == TEXT:
+        if isinstance(value, str) and step.name == "value" and step == TEXT:
             continue
         if not isinstance(value, dict) or step.name not in value:
             return ABSENT
