@@ -115,9 +115,9 @@ def pair_branch(config: Config, file: Path, out: Path) -> None:
 @json_option
 @partial(with_config, sending=True)
 def look_at(config: Config, file: Path, *, as_json: bool) -> None:
-    """Show what the rows of FILE would become, by [source] if that is there.
+    """Show what the rows of FILE would become; send and keep nothing.
 
-    Nothing is sealed, sent or stored, and no number, name or PIN is shown. Exit 1 if the file
+    By [source], if that is there. No number, name or PIN is shown. Exit 1 if the file
     can't be read, or none of its rows.
     """
     policy = config.policy

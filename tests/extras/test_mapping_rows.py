@@ -293,6 +293,53 @@ def test_a_file_that_ends_early_or_is_another_one_is_refused_whole(
         read(tmp_path, name, written)
 
 
+BRANCH = """
+[branch]
+name = "Filialen"
+id = "oest"
+[controller]
+name = "Kommunen"
+address = "Torvet 1"
+mail = "b@b.example"
+phone = "12 34 56 78"
+[storage]
+directory = "data"
+[secrets]
+installation_key_file = "data/installation.key"
+[seal]
+memory_kib = 8
+[reader]
+port = "/dev/null/reader"
+[gpio]
+factory = "mock"
+[clock]
+trust = "always"
+"""
+
+
+def test_a_card_of_their_export_opens(tmp_path: Path) -> None:
+    """A spreadsheet is loaded by its map, and the door's own judgement lets its patron in."""
+    source = (SOURCES / "spreadsheet.toml").read_text(encoding="utf-8")
+    (tmp_path / "doorctl.toml").write_text(BRANCH + source, encoding="utf-8")
+    (tmp_path / "data").mkdir()
+    export = tmp_path / "export.csv"
+    export.write_text(f"{HEADER}51;{CARD};0711;31-01-1970;ja;;\n52;3000005678;1234;;nej;;\n")
+
+    def call(*words: str, typed: str = "") -> Result:
+        result = CliRunner().invoke(
+            app, [*words, "--config", str(tmp_path / "doorctl.toml")], input=typed
+        )
+        assert result.exit_code == 0, (result.output, result.exception)
+        return result
+
+    call("init")
+    call("patrons", "load", str(export), "--full")
+
+    ours = json.loads(call("patrons", "explain", "-", "--json", typed=f"{CARD}\n").output)
+    theirs = json.loads(call("patrons", "explain", "-", "--json", typed="3000005678\n").output)
+    assert (ours["verdict"], theirs["verdict"]) == ("granted", "refused")
+
+
 def test_sync_look_shows_what_rows_become_and_no_number(tmp_path: Path) -> None:
     """Counts, the first rows, why others are set aside and what is suspicious; nothing is kept."""
     rows = "".join(

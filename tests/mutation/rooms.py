@@ -95,6 +95,11 @@ ROOMS = (
         ("tests/access/test_policy_passes.py::test_every_pass_with_every_patron",),
     ),
     Room(
+        "mapping",
+        ("doorctl/extras/mapping/translation.py", "doorctl/extras/mapping/verbs.py"),
+        ("tests/extras/test_mapping_*.py",),
+    ),
+    Room(
         "door",
         ("doorctl/door/*.py",),
         ("tests/door",),

@@ -6,6 +6,20 @@ from tests.planted.fault import Fault
 
 WEB_FAULTS = (
     Fault(
+        "a field that an export has no more counts as empty",
+        "Field.value",
+        "self.verbs.default is UNSET",
+        "self.verbs.default is None",
+        "tests/extras/test_mapping_rows.py",
+    ),
+    Fault(
+        "a text that says neither yes nor no is a no",
+        "flag",
+        "raise field.wrong('holds a text that says neither yes nor no; name those that say yes')",
+        "return False",
+        "tests/extras/test_mapping_verbs.py",
+    ),
+    Fault(
         "a message that was held back tells the time",
         "Pushes.exchange",
         "if asked_s < 2 * NONCE_S:",

@@ -42,6 +42,7 @@ ASKED: Mapping[str, str] = MappingProxyType(
         "keys rotate": "",
         "keys adopt": "NEXT",
         "sync init": "",
+        "sync look": "FEED",
         "sync pair": "REQUEST --out COPY",
         "sync push": "--dry-run",
         "sync tell-failure": "",
