@@ -36,8 +36,7 @@ SENTENCES: Mapping[Meaning | Shape, str] = MappingProxyType(
         Meaning.ENTER: "enter",
         Meaning.CLEAR: "clear",
         Meaning.UNKNOWN_KEY: "a key that means nothing; see keypad.clear and keypad.enter",
-        Shape.GARBAGE: "unreadable: no card number and no CPR number; with <high> or <control> in "
-        "it the speed or the bits are wrong",
+        Shape.GARBAGE: "unreadable: no card number and no CPR number",
         Shape.TOO_LONG: "unreadable: too long; set the reader to send CR behind each card",
         Shape.CUT_OFF: "unreadable: cut off; if that is each card, set the reader to send CR",
         Shape.ONLY_TRACK_1: "unreadable: track 2 is missing; swipe slower, or have it sent",
@@ -126,10 +125,21 @@ class Inspected:
     meanings: tuple[Meaning | Shape, ...]
     bits: str = ""
 
+    @property
+    def is_read(self) -> bool:
+        """Whether a card was read among it."""
+        return not READ.isdisjoint(self.meanings)
+
+    @property
+    def is_keys(self) -> bool:
+        """Whether keys came and no card, so that no framing is awaited."""
+        return bool(self.meanings) and KEYS.issuperset(self.meanings)
+
 
 LEAST_BYTES = 4
 """Fewer bytes say nothing about the bits of a character."""
 
+KEYS = frozenset({Meaning.DIGIT, Meaning.ENTER, Meaning.CLEAR, Meaning.UNKNOWN_KEY})
 READ = frozenset({Meaning.HEALTH_CARD, Meaning.LIBRARY_CARD, Meaning.TEN_DIGITS})
 """What is a card that was read."""
 

@@ -48,6 +48,7 @@ COMMANDS = {
     "status": ("status:status", "Say how the door process and its databases are."),
     "check": ("status:check", "Say in one line for a monitoring system how the door is."),
     "selftest": ("diagnosis:selftest", "Run a self-test with a made-up patron."),
+    "reader": ("reader:reader", "Find readers, and see live what comes of a card."),
     "doctor": ("diagnosis:doctor", "Say what this machine's own safety lacks."),
     "support-bundle": (
         "diagnosis:support_bundle",

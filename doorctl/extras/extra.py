@@ -76,6 +76,10 @@ class Lines:
     signals: Signals | None = None
 
 
+Probe = Callable[[str], Mapping[str, object] | None]
+"""The path of a serial line -> what stands under [reader] for the reader that answered there."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobParts:
     """What the web process gives an extra for its threads; they end with the `stack`.
@@ -124,6 +128,8 @@ class Extra(Declared):
             or certificate can't be read.
         lines: the devices of a kind of `reader.kind` and `keypad.kind`, which has the extra's name.
             DeviceError, KeyFileError: what they need can't be had.
+        probe: asks a serial line for a reader of this kind, and sends bytes for it; what stands
+            under [reader] for one that answers, else None. DeviceError: the line can't be opened.
         follower: what the door tells of each look at the hours; None where it has nothing to do.
         begin: what `doorctl init` stores in an empty ``branch.db``.
         jobs: starts threads of the web process.
@@ -136,6 +142,7 @@ class Extra(Declared):
 
     library: Callable[[Lms, Clock], LibrarySystem] | None = None
     lines: Callable[[LineParts], Lines] | None = None
+    probe: Probe | None = None
     follower: Callable[[DoorParts], Follower | None] | None = None
     begin: Callable[[Config, BranchRecordsWriter, Moment], None] | None = None
     jobs: Callable[[JobParts], None] | None = None

@@ -94,6 +94,7 @@ ASKED: Mapping[str, str] = MappingProxyType(
         "check": "",
         "selftest": "",
         "doctor": "",
+        "reader list": "",
         "alarm send": "",
         "alarm end": "door_forced",
         "upgrade": "new --set control.socket=SOCKET",
@@ -116,8 +117,8 @@ FILES: Mapping[str, str] = MappingProxyType(
 )
 """Words of arguments, and the files that they stand for."""
 
-NOT_ASKED = frozenset({"demo", "run", "web"})
-"""They run until they are stopped, as a user of their own."""
+NOT_ASKED = frozenset({"demo", "run", "web", "reader watch"})
+"""They run until they are stopped: the last one as root, and it writes nothing."""
 
 DATABASES = ("patrons.db", "visits.db", "branch.db", "outbox.db")
 UPGRADES = (".before-upgrade", ".put-back", ".restored")

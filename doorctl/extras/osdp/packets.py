@@ -120,7 +120,7 @@ class Replies:
                 del held[0]
             elif len(held) < size:
                 return
-            elif _is_whole(packet := bytes(held[:size])):
+            elif is_whole(packet := bytes(held[:size])):
                 del held[:size]
                 yield packet
             else:
@@ -173,7 +173,8 @@ class Replies:
         return encrypted_bytes > 0 and encrypted_bytes % CIPHER_BYTES == 0
 
 
-def _is_whole(packet: bytes) -> bool:
+def is_whole(packet: bytes) -> bool:
+    """Tell whether a packet's CRC is right, or its checksum where it has no CRC."""
     if packet[4] & CRC:
         return crc_hqx(packet[:-2], CRC_START) == int.from_bytes(packet[-2:], "little")
     return sum(packet) & 0xFF == 0

@@ -11,6 +11,16 @@ from serial import Serial
 from doorctl.config.tables import Baud
 from doorctl.core.errors import DeviceError
 from doorctl.devices.serial_line import FAILURES, what_to_check
+from doorctl.extras.osdp.packets import (
+    CRC,
+    CRC_START,
+    FROM_READER,
+    HEADER_BYTES,
+    LEAST_BYTES,
+    MOST_BYTES,
+    SOM,
+    is_whole,
+)
 
 SPEEDS = tuple(baud for baud in (9600, 115200, 38400, 57600, 19200) if baud in get_args(Baud))
 """In the order in which they are tried: the first is what readers come with."""
@@ -20,9 +30,6 @@ ANYBODY = 0x7F
 
 LAST_ADDRESS = 126
 
-SOM, REPLY, CRC = 0x53, 0x80, 0x04
-HEADER_BYTES, LEAST_BYTES, MOST_BYTES = 5, 7, 256
-CRC_START = 0x1D0F
 IDENTIFY = b"\x61\x00"
 """osdp_ID: answered by all in clear text, and changes nothing."""
 
@@ -51,16 +58,10 @@ def _addresses(data: bytes) -> Iterator[int]:
         head = data[start : start + HEADER_BYTES]
         size = int.from_bytes(head[2:4], "little")
         packet = data[start : start + size]
-        is_whole = len(packet) == size and LEAST_BYTES <= size <= MOST_BYTES and _is_whole(packet)
-        if is_whole and packet[1] & REPLY:
-            yield packet[1] & ~REPLY
+        sound = len(packet) == size and LEAST_BYTES <= size <= MOST_BYTES and is_whole(packet)
+        if sound and packet[1] & FROM_READER:
+            yield packet[1] & ~FROM_READER
         start = data.find(SOM, start + 1)
-
-
-def _is_whole(packet: bytes) -> bool:
-    if packet[4] & CRC:
-        return crc_hqx(packet[:-2], CRC_START) == int.from_bytes(packet[-2:], "little")
-    return sum(packet) & 0xFF == 0
 
 
 def probe(port: str) -> Mapping[str, object] | None:
