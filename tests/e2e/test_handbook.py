@@ -21,6 +21,7 @@ PAGES = ("technician", "dpo", "incidents")
 
 ELSEWHERE = {
     "setup": "writes what is root's, and systemd's: tests/cli/test_setup_dialogue.py",
+    "reader": "looks at the machine and not at a door: tests/e2e/test_reader.py",
     "sync": "takes a server and its branches: tests/e2e/test_sync.py",
     "keys": "takes two of each: tests/e2e/test_rotation.py",
     "pair": "takes a server: tests/e2e/test_rotation.py",
