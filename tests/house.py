@@ -29,7 +29,7 @@ LIMITS = {
 ROOM_LIMITS = {
     "web": 6_500,
     "store": 6_300,
-    "cli": 3_240,
+    "cli": 3_300,
     "doord": 3_040,
     "access": 2_480,
     "extras": 3_500,
@@ -46,7 +46,7 @@ ROOM_LIMITS = {
     "lookup": 630,
     "ops": 590,
     "notices": 570,
-    "cards": 680,
+    "cards": 700,
     "devices": 560,
     "accounts": 440,
     "sources": 290,
