@@ -22,7 +22,7 @@ LIMITS = {
     "lines of the longest function": 45,
     "modules without a room": 2,
     "noqa": 124,
-    "banners": 33,
+    "banners": 15,
 }
 """The most there may be."""
 
@@ -36,7 +36,7 @@ ROOM_LIMITS = {
     "services": 2_180,
     "sync": 2_330,
     "admin": 2_070,
-    "config": 1_760,
+    "config": 1_770,
     "demo": 1_590,
     "core": 1_440,
     "wiring": 1_270,

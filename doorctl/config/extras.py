@@ -23,7 +23,8 @@ from doorctl.core.errors import Problem
 class Listed:
     """One extra, and what asks for it: a `table` of its own, or some `values` of any of `keys`.
 
-    Of its table a file may have many if `is_list`, each under ``[[table]]``.
+    Of its table a file may have many if `is_list`, each under ``[[table]]``. If `unlogged`, the log
+    says only which of the table's keys was changed or is wrong, as of :data:`UNLOGGED`.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Listed:
     keys: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     is_list: bool = False
+    unlogged: bool = False
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -73,12 +75,19 @@ EXTRAS = (
     Listed("sip2", keys=("lms.kind",), values=("sip2",)),
     Listed("website", keys=("hours.source",), values=("website",)),
     Listed("holidays", keys=("hours.holidays",), values=("closed", "sunday")),
-    Listed("outputs", table="outputs", is_list=True),
+    Listed("outputs", table="outputs", is_list=True, unlogged=True),
     Listed("metrics", table="metrics"),
-    Listed("oidc", table="signin.oidc"),
+    Listed("oidc", table="signin.oidc", unlogged=True),
     Listed("mapping", table="source"),
 )
 """Every extra; their tables stand in this order in ``config/doorctl.toml``, behind all others."""
+
+UNLOGGED = frozenset(
+    {"alarms", "backup", "lms", "secrets", "sync"}
+    | {extra.table.partition(".")[0] for extra in EXTRAS if extra.unlogged}
+)
+"""Tables that name accounts, people, commands and addresses with a secret in them: the log says
+only which of their keys was changed or is wrong, and the file of values keeps a hash of it."""
 
 PACKAGE = "doorctl.extras"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from doorctl.config import Config, reload
+from doorctl.config.extras import UNLOGGED
 from doorctl.config.loading import when_absent
 from doorctl.core.errors import (
     ConfigError,
@@ -18,10 +19,6 @@ from doorctl.core.errors import (
 )
 from doorctl.core.ports import EventLog
 from doorctl.store.connection import write_over
-
-UNTOLD = frozenset({"alarms", "backup", "lms", "outputs", "secrets", "signin", "sync"})
-"""Tables that name accounts, people, commands and addresses with a secret in them: the log says
-only which of their keys was changed or is wrong, and the file keeps a hash of the value."""
 
 
 def read_again(
@@ -44,7 +41,7 @@ def read_again(
 
 def _what_is_wrong(problem: Problem) -> str:
     # A problem quotes what it found, `where` begins with the table.
-    if re.split(r"\W", problem.where, maxsplit=1)[0] in UNTOLD:
+    if re.split(r"\W", problem.where, maxsplit=1)[0] in UNLOGGED:
         return f"{problem.where}: see `doorctl check-config`"
     return str(problem)
 
@@ -70,7 +67,7 @@ def tell_changes(config: Config, path: Path, log: EventLog) -> None:
         old, new = (state.get(name) or _absent(name) for state in (last, now))
         if old == new:
             continue
-        values = "" if name.partition(".")[0] in UNTOLD else f": {new}, it was {old}"
+        values = "" if name.partition(".")[0] in UNLOGGED else f": {new}, it was {old}"
         log.emit("config", state="changed", why=f"{name}{values}")
     with suppress(OSError):
         if before != now:
@@ -84,6 +81,6 @@ def _absent(name: str) -> str:
 
 def _as_text(name: str, value: object) -> str:
     written = msgspec.json.encode(value, enc_hook=str)
-    if name.partition(".")[0] in UNTOLD:
+    if name.partition(".")[0] in UNLOGGED:
         return sha256(written).hexdigest()
     return written.decode()
