@@ -20,7 +20,7 @@ from doorctl.lookup.configured import system_clock
 from doorctl.store.branch_writer import create_branch, open_or_create_branch
 from doorctl.store.keys import create_key, read_key
 from doorctl.store.patrons_writer import create_patrons
-from doorctl.store.sealer import ArgonSealer, earlier_keys
+from doorctl.store.sealer import earlier_keys, sealer_of
 from doorctl.store.visits import create_visits
 
 
@@ -77,7 +77,7 @@ def create_or_undo(
 def make_databases(config: Config, key_file: Path, undo: ExitStack) -> None:
     """Make the empty databases of patrons and visits that are not there; `undo` removes them."""
     key = read_key(key_file)
-    sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
+    sealer = sealer_of(config, key)
     patrons, visits = config.storage.patrons_db, config.storage.visits_db
     make_directory(visits.parent)
     create_cache = partial(create_patrons, seal=sealer.seal)

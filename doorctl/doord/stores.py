@@ -52,7 +52,7 @@ from doorctl.store.key_age import Days
 from doorctl.store.keys import read_key
 from doorctl.store.layout import Layout
 from doorctl.store.patrons import PatronCache
-from doorctl.store.sealer import ArgonSealer
+from doorctl.store.sealer import sealer_of
 from doorctl.store.starts import UnwrittenStarts
 from doorctl.store.visits import RetriedVisits
 
@@ -302,7 +302,7 @@ class DoorStores:
             config, wary=True, damaged=partial(self.alarm, "store_damaged")
         )
         self.key = read_key(config.secrets.installation_key_file)
-        self.sealer = ArgonSealer(self.key, config.seal.memory_kib, config.seal.iterations)
+        self.sealer = sealer_of(config, self.key)
         self.patrons = PatronCache(
             config.storage.patrons_db, self.sealer.seal, self.sealer.earlier, self.clock.monotonic_s
         )

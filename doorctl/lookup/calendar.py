@@ -55,10 +55,11 @@ def _base(opening: Opening, stored: StoredCalendar) -> Calendar:
     holidays = stored.sources.get(DaySource.HOLIDAY)
     if holidays is None:
         return NOT_KNOWN
-    spans: Day = _sunday(calendar) if opening.holidays == "sunday" else ()
+    spans: Day = sunday_of(calendar) if opening.holidays == "sunday" else ()
     named = {day.day: DatedDay(spans, Cause.HOLIDAY, day.note) for day in holidays.days}
     return replace(calendar, days={**named, **calendar.days}, known_until=holidays.known_until)
 
 
-def _sunday(calendar: Calendar) -> Day:
+def sunday_of(calendar: Calendar) -> Day:
+    """Return the hours of a usual Sunday; all day where no week is given."""
     return ALL_DAY if calendar.week is None else calendar.week[-1]

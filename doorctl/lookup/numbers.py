@@ -25,7 +25,7 @@ from doorctl.rpc import numbers as questions
 from doorctl.rpc.question import Nothing
 from doorctl.store.branch_rows import new_code
 from doorctl.store.keys import read_key
-from doorctl.store.sealer import ArgonSealer
+from doorctl.store.sealer import ArgonSealer, sealer_of
 
 
 def own_sealer(config: Config) -> ArgonSealer:
@@ -33,8 +33,7 @@ def own_sealer(config: Config) -> ArgonSealer:
 
     Raises KeyFileError: the installation key can't be read.
     """
-    key = read_key(config.secrets.installation_key_file)
-    return ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
+    return sealer_of(config, read_key(config.secrets.installation_key_file))
 
 
 TakenAs = Literal["card", "cpr"]

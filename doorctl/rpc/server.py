@@ -17,6 +17,7 @@ import stat
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -25,6 +26,7 @@ import msgspec
 
 from doorctl.core.errors import AlreadyExistsError, DoorctlError, InputError, StoreError
 from doorctl.core.identity import ROOT, login, shared_in
+from doorctl.core.ports import AlarmOnce, EventLog
 from doorctl.rpc.messages import (
     CREDENTIALS,
     ERROR,
@@ -101,6 +103,29 @@ class ControlServer:
         with contextlib.suppress(OSError):
             # On a disk that has become read-only it stays; the next start replaces it.
             _remove_socket(self._path)
+
+
+def answer_until_closed(
+    opened: Callable[..., ControlServer], log: EventLog, stack: ExitStack, part: str = ""
+) -> None:
+    """Answer on a socket until the stack ends; alarms say if it can't be made, and of our faults.
+
+    `opened` takes what to do about a fault as `failed`, and makes the server; `part` names it in
+    the alarm, where a process has several.
+    """
+
+    def failed(kind: str) -> None:
+        log.emit("alarm", kind="rounds_failing", why=f"control: {kind}")
+
+    failing = AlarmOnce(log, "control_failing", part)
+    try:
+        server = opened(failed=failed)
+    except StoreError as err:
+        failing.tell(str(err))
+        return
+    failing.tell(None)
+    server.start()
+    stack.callback(server.stop)
 
 
 def _remove_socket(path: Path) -> bool:

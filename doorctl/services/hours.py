@@ -35,7 +35,7 @@ from doorctl.core.errors import InputError
 from doorctl.core.moments import Moment
 from doorctl.core.texts import refuse_purpose
 from doorctl.lookup.app import App, open_book
-from doorctl.lookup.calendar import CLOSED_WEEK, _sunday, calendar_of
+from doorctl.lookup.calendar import CLOSED_WEEK, calendar_of, sunday_of
 from doorctl.lookup.configured import opened_on
 from doorctl.rpc.door import OPEN, OpenOnce
 from doorctl.store.branch import BranchRecords
@@ -160,7 +160,7 @@ def days(app: App, first: date, count: int) -> tuple[CalendarDay, ...]:
 
 def usual_sunday(opening: Opening, calendar: Calendar) -> Day | None:
     """Return the usual hours of a Sunday; None where the website says each date's."""
-    return None if opening.source == "website" else _sunday(calendar)
+    return None if opening.source == "website" else sunday_of(calendar)
 
 
 def usual_week(app: App) -> tuple[StoredWeek | None, StoredWeek]:

@@ -18,6 +18,7 @@ from argon2.low_level import Type, hash_secret_raw
 
 from doorctl.access.code_throttle import CODES_KEY
 from doorctl.access.patron import KEY_BYTES, key_parts, overlaid
+from doorctl.config import Config
 from doorctl.core.masked import Identifier, InstallationKey, StretchedKey
 from doorctl.core.ports import Seal
 from doorctl.privacy.tables import CARD, PATRONS
@@ -82,6 +83,11 @@ class ArgonSealer:
             type=Type.ID,
         )
         return StretchedKey(stretched + self._links)
+
+
+def sealer_of(config: Config, key: InstallationKey) -> ArgonSealer:
+    """Return the sealer of a key, at the costs of the configuration."""
+    return ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
 
 
 def seal_on_record(path: Path) -> Seal | None:

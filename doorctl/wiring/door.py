@@ -20,7 +20,6 @@ from doorctl.access.panel import Display
 from doorctl.cards.keys import KeypadLine
 from doorctl.config import Config
 from doorctl.config.rules import undriven_locks
-from doorctl.core.errors import StoreError
 from doorctl.core.ports import AlarmOnce
 from doorctl.devices.factory import open_factory
 from doorctl.devices.inputs import GpioInputs, InputPin
@@ -63,7 +62,7 @@ from doorctl.rpc.library import LibraryOverSocket
 from doorctl.rpc.panel import PanelBoard, panel_answers
 from doorctl.rpc.question import Answers
 from doorctl.rpc.retention import PURGE
-from doorctl.rpc.server import ControlServer
+from doorctl.rpc.server import ControlServer, answer_until_closed
 from doorctl.store.purging import Purging, forget_left
 from doorctl.wiring.lines import built_lines, line_names
 
@@ -351,26 +350,15 @@ class _Door:
                 stores.answer_soon, stores.visits.open, self._ledger.forget, stores.answer_by_worker
             ),
         }
-        control = partial(
-            ControlServer, failed=lambda kind: stores.alarm("rounds_failing", f"control: {kind}")
-        )
         socket = config.control.socket
         runtime = self.environment.get("RUNTIME_DIRECTORY") or socket.parent
         checks = check_answers(self._answers.status, lambda: self._chores.config, stores.clock)
         kept = frozenset(config.control.kept_from_web)
         for server in (
-            partial(control, socket, answers, kept=kept, peer="doorctl-web"),
-            partial(control, Path(runtime, CHECK_SOCKET), checks, "check", public=True),
+            partial(ControlServer, socket, answers, kept=kept, peer="doorctl-web"),
+            partial(ControlServer, Path(runtime, CHECK_SOCKET), checks, "check", public=True),
         ):
-            failing = AlarmOnce(self._log, "control_failing", str(server.args[0]))
-            try:
-                opened = server()
-            except StoreError as err:
-                failing.tell(str(err))
-            else:
-                failing.tell(None)
-                opened.start()
-                self.stack.callback(opened.stop)
+            answer_until_closed(server, self._log, self.stack, str(server.args[0]))
         self._chores.schedule.start()
         self.stack.callback(self._chores.schedule.stop)
         for device in devices:

@@ -21,7 +21,7 @@ from doorctl.core.ports import Clock
 from doorctl.extras.extra import feed_rows
 from doorctl.sources.branches import HttpBranch, UnaskedBranch, tls_context
 from doorctl.store.outbox import OutboxStore
-from doorctl.store.sealer import ArgonSealer, first_key, key_id, links
+from doorctl.store.sealer import ArgonSealer, first_key, key_id, links, sealer_of
 from doorctl.store.signing_keys import read_signing_key
 from doorctl.sync.branch import Branch
 from doorctl.sync.delivery import Delivery, Sender, deliver
@@ -65,7 +65,7 @@ def push(
     keys, moment = keys_in_use(config), clock.moment()
     # Rows stay sealed by the first key; later keys are applied on top.
     key = first_key(keys[0])
-    sealer = ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
+    sealer = sealer_of(config, key)
     sender = _sender(config, wishes, sealer, keys, clock)
     deliveries: list[Delivery] = []
     branches = _branches(sync, sender.private_key)

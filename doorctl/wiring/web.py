@@ -33,6 +33,7 @@ from doorctl.privacy.patrons_round import PatronsRound
 from doorctl.rpc.door import TRUST_WEBS_CLOCK
 from doorctl.rpc.numbers import SEAL
 from doorctl.rpc.question import Nothing
+from doorctl.rpc.server import ControlServer, answer_until_closed
 from doorctl.store.damage.mending import mended
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.keys import read_key
@@ -57,7 +58,7 @@ from doorctl.web.serving import Server
 from doorctl.web.tls import authority_of, refuse_unusable
 from doorctl.web.watching import LOOK_S, CertificateWatch
 from doorctl.wiring.pages import Pages, encrypted, pages
-from doorctl.wiring.web_answers import answers_of_library, serve_answers, webs_answers
+from doorctl.wiring.web_answers import answers_of_library, webs_answers
 
 PAUSE_S = 600.0
 
@@ -209,7 +210,8 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
         **TRUST_WEBS_CLOCK.answered(lambda _nothing: believes(clock)),
         **answers_of_library(config, clock, log, worker=worker, writer=reception.writer),
     }
-    serve_answers(config, answers, log, stack)
+    opened = partial(ControlServer, config.web.socket, answers, "web")
+    answer_until_closed(opened, log, stack)
     start_jobs(JobParts(config, clock, log, branch.write, stack))
     stack.enter_context(expiry(reception, worker, log))
     share = partial(_share, config, branch)

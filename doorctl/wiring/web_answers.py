@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 from doorctl.access.patron import SealedRow
 from doorctl.config import Config
-from doorctl.core.errors import KeyFileError, StoreError
-from doorctl.core.ports import AlarmOnce, Clock, EventLog
+from doorctl.core.errors import KeyFileError
+from doorctl.core.ports import Clock, EventLog
 from doorctl.extras.extra import used
 from doorctl.privacy.erasure import PartErased
 from doorctl.rpc.library import library_answers
 from doorctl.rpc.question import Answers, Done
 from doorctl.rpc.retention import ERASE_PATRON, ERASE_RIGHTS, SubjectRequest
-from doorctl.rpc.server import ControlServer
 from doorctl.services.deeds import WRITE_LIMIT_S
 from doorctl.store.erasure import erase_patron, erase_rights
 from doorctl.store.patrons_writer import PatronCacheWriter
@@ -77,21 +75,3 @@ def answers_of_library(
         result_of(worker.submit(writer.keep, row, **days), limit_s)
 
     return library_answers(limiter.ask, keep)
-
-
-def serve_answers(config: Config, answers: Answers, log: EventLog, stack: ExitStack) -> None:
-    """Answer on web's socket until the stack ends; an alarm says if that can't be."""
-
-    def failed(kind: str) -> None:
-        why = f"control: a fault of doorctl's own ({kind})"
-        log.emit("alarm", kind="rounds_failing", why=why)
-
-    failing = AlarmOnce(log, "control_failing")
-    try:
-        server = ControlServer(config.web.socket, answers, "web", failed)
-    except StoreError as err:
-        failing.tell(str(err))
-        return
-    failing.tell(None)
-    server.start()
-    stack.callback(server.stop)
