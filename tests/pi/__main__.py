@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 import click
 
-from tests.pi import scenarios
+from tests.pi import scenarios, usb
 from tests.pi.build import Parts, built
 from tests.pi.guest import Guest
 from tests.pi.scenarios import Result
@@ -33,6 +33,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     scenarios.web,
     scenarios.faults,
     scenarios.replugging,
+    usb.usb,
 )
 
 

@@ -12,14 +12,16 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import shlex
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
 from tests.pi.build import Parts
+from tests.pi.keyboards import SCREENS, Keyboard, strokes
 from tests.pi.monitor import Monitor, Watch
 
 RELAY_PIN = 17
@@ -53,6 +55,14 @@ KERNEL = (
 
 UNIT = "doorctl-door"
 
+CONFIG = "/etc/doorctl/doorctl.toml"
+
+WITHOUT_LINES = r"awk '/^\[/ { line = /^\[(reader|keypad)\]/ } !line'"
+"""Reads a configuration and prints all but its tables of reader and keypad."""
+
+STROKE_S = 0.02
+"""Between pressing a key and letting go of it; QEMU keeps 16 and hands one on each 10 ms."""
+
 USB_DEAD = b"dwc2 3f980000.usb: Not connected"
 
 
@@ -70,7 +80,7 @@ class Guest:
         keeps = f"pinctrl_bcm2835.persist_gpio_outputs={'y' if persist else 'n'}"
         self.booted_s = time.monotonic()
         self._qemu = subprocess.Popen(
-            _command(parts, directory, keeps),
+            emulator(parts, directory, keeps),
             stdin=subprocess.DEVNULL,
             stdout=self._output_file,
             stderr=self._output_file,
@@ -147,9 +157,62 @@ class Guest:
         self.run(f"date -u -s @{now_s}; mkdir -p {SYNCHRONISED.parent}; touch {SYNCHRONISED}")
         time.sleep(HEARD_S)
 
+    def plug(self, keyboard: Keyboard) -> None:
+        """Put a keyboard into the hub, and return once its node is there."""
+        self._monitor.do("device_add", **keyboard.device())
+        until(
+            f"{keyboard.node} to come", lambda: self._has(keyboard.node), PLUGGED_S, apart_s=LOOK_S
+        )
+
+    def unplug(self, keyboard: Keyboard) -> None:
+        """Pull a keyboard out, and return once its node is gone."""
+        self._monitor.do("device_del", id=keyboard.name)
+        until(
+            f"{keyboard.node} to go",
+            lambda: not self._has(keyboard.node),
+            PLUGGED_S,
+            apart_s=LOOK_S,
+        )
+
+    def _has(self, path: str) -> bool:
+        return self.run(f"test -e {path}; echo $?") == "0"
+
+    def type(self, keyboard: Keyboard, text: str) -> None:
+        """Type on a keyboard, one key after another; a CR is Enter."""
+        for event in strokes(text, number_block=keyboard.number_block):
+            self._monitor.do("input-send-event", device=keyboard.screen, events=[event])
+            time.sleep(STROKE_S)
+
+    @contextlib.contextmanager
+    def other_lines(self, reader: str, keypad: str, first: str = "true") -> Iterator[str]:
+        """Give the door other lines, as somebody does who edits the file; the old ones come back.
+
+        `reader` and `keypad`: what stands below the heading of each; `first`: a command for the
+        time when no door has the lines. Given is what it printed.
+        """
+        tables = shlex.quote(f"[reader]\n{reader}\n[keypad]\n{keypad}\n")
+        self.run(f"systemctl stop {UNIT}; cp -p {CONFIG} {CONFIG}.before")
+        self.run(f"{WITHOUT_LINES} {CONFIG}.before >{CONFIG}; printf %s {tables} >>{CONFIG}")
+        printed = self.run(first)
+        try:
+            self._start_door()
+            yield printed
+        finally:
+            self.run(f"systemctl stop {UNIT}; mv {CONFIG}.before {CONFIG}")
+            self._start_door()
+
+    def _start_door(self) -> None:
+        if self.run(f"systemctl start {UNIT} >/dev/null 2>&1; echo $?") != "0":
+            raise RuntimeError(self.run(f"journalctl -b -u {UNIT} -o cat | tail -n 3"))
+        time.sleep(HEARD_S)
+
     def decisions(self) -> list[dict[str, Any]]:
         """Return the door's decisions of this boot, oldest first."""
-        text = self.run(f"journalctl -b -u {UNIT} -o cat | grep '\"decision\"'")
+        return self.logged("decision")
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """Return the door's log lines of one event and of this boot, oldest first."""
+        text = self.run(f"journalctl -b -u {UNIT} -o cat | grep '\"{event}\"'")
         found = []
         for line in text.splitlines():
             with contextlib.suppress(json.JSONDecodeError):
@@ -188,9 +251,10 @@ def until_mark(line: socket.socket, mark: bytes) -> bytes:
     return bytes(found)
 
 
-def _command(parts: Parts, directory: Path, keeps: str) -> list[str]:
+def emulator(parts: Parts, directory: Path, keeps: str) -> list[str]:
+    """Return QEMU's command; `keeps` is for the kernel's own."""
     board = "qemu-system-aarch64 -M raspi3b -m 1G -smp 4 -accel tcg,thread=multi -S"
-    screen = "-display none -nodefaults -vga none"
+    blind = "-display none -nodefaults -vga none"
     ports = ["-device", "usb-hub,port=1"]
     for place, name in enumerate(("reader", "shell"), start=1):
         ports += ["-chardev", f"socket,id={name},path={directory / name},server=on,wait=off"]
@@ -205,9 +269,10 @@ def _command(parts: Parts, directory: Path, keeps: str) -> list[str]:
         *("-dtb", str(parts.device_tree)),
         *("-drive", f"file={parts.card},if=sd,format=raw"),
         *("-append", " ".join((*KERNEL, keeps))),
-        *screen.split(),
+        *blind.split(),
         *("-serial", f"unix:{directory / 'keypad'},server=on,wait=off"),
         *("-serial", f"file:{directory / 'console'}"),
         *monitors,
         *ports,
+        *(word for screen in SCREENS for word in ("-device", screen)),
     ]

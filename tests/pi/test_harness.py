@@ -1,14 +1,22 @@
-"""The harness itself: which boots are begun again, what its pins say, and its table."""
+"""The harness itself: which boots are begun again, what its pins say, its keys, and its table."""
 
 from __future__ import annotations
 
+import subprocess
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
+from tests.install.pages import ROOT
 from tests.pi.__main__ import BOOTS, as_table, living
+from tests.pi.build import Parts
+from tests.pi.guest import WITHOUT_LINES, emulator
+from tests.pi.keyboards import PAD, SCANNER, strokes
 from tests.pi.monitor import GPIO_BASE, WORDS, Pulse, Sample, driven_high, pulses
 from tests.pi.scenarios import Result
 
@@ -111,6 +119,41 @@ def test_pulses_are_the_times_between_the_edges() -> None:
     assert found == [Pulse(1, 4), Pulse(6, None)]
     assert [one.length_s(8) for one in found] == [3, 2]
     assert list(pulses([])) == []
+
+
+@pytest.mark.parametrize(
+    ("number_block", "codes"), [(False, ["4", "0", "ret"]), (True, ["kp_4", "kp_0", "ret"])]
+)
+def test_each_key_goes_down_and_up(codes: list[str], *, number_block: bool) -> None:
+    """A keypad's digits are those of the number block; a CR is Enter on both."""
+    events = [event["data"] for event in strokes("40\r", number_block=number_block)]
+
+    assert [(event["key"]["data"], event["down"]) for event in events] == [
+        (code, down) for code in codes for down in (True, False)
+    ]
+
+
+def test_each_keyboard_has_a_screen_of_its_own() -> None:
+    """QEMU hands keys to the keyboard of a screen that it was started with."""
+    here = Path()
+    words = emulator(Parts(here, here, here, here), here, "")
+    devices = [after for word, after in pairwise(words) if word == "-device"]
+    screens = {word for device in devices for word in device.split(",") if "-screen" in word}
+
+    assert screens == {f"id={keyboard.device()['display']}" for keyboard in (SCANNER, PAD)}
+    assert SCANNER.device()["port"] != PAD.device()["port"]
+
+
+def test_other_lines_leave_the_rest_of_the_configuration() -> None:
+    """The tables of reader and keypad go, with what stands in them, and nothing else does."""
+    path = ROOT / "config/doorctl.toml"
+    command = f"{WITHOUT_LINES} {path}"
+    text = subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True).stdout
+    whole = tomllib.loads(path.read_text(encoding="utf-8"))
+
+    assert whole.pop("reader")
+    assert whole.pop("keypad")
+    assert tomllib.loads(text) == whole
 
 
 def test_columns_stand_below_their_headings() -> None:
