@@ -316,6 +316,12 @@ def test_every_kind_of_device_is_allowed() -> None:
     assert {f"char-{kind} rw" for kind in kinds} <= {*values("DeviceAllow")}
 
 
+def test_a_scanner_that_types_is_read_and_never_written_to() -> None:
+    """Its node is the group's, which reads it; grabbing needs no more."""
+    assert "char-input r" in values("DeviceAllow")
+    assert "input" in values("SupplementaryGroups")[0].split()
+
+
 def test_each_secret_has_its_line() -> None:
     """Whoever fills in mail, webhook, library system, sign-in or TLS only takes a ``#`` off.
 
