@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from tests.fuzz import bodies, push, reader, texts
+from tests.fuzz import bodies, card_bits, push, reader, texts
 
 # The plain loop: as many inputs as can be, made from kept ones by small damage, from a seed.
 
@@ -196,11 +196,14 @@ def targets() -> Iterator[Mapping[str, Target]]:
             ),
             _target("feed", files.check_feed, texts.FEED_SEEDS, texts.FEED_WORDS, texts.LONGEST),
             _target("form", bodies.check, bodies.SEEDS, bodies.WORDS, bodies.LONGEST),
+            _target(
+                "card_bits", card_bits.check, card_bits.SEEDS, card_bits.WORDS, card_bits.LONGEST
+            ),
         )
         yield {target.name: target for target in made}
 
 
-NAMES = ("reader", "keypad", "push", "config", "feed", "form")
+NAMES = ("reader", "keypad", "push", "config", "feed", "form", "card_bits")
 
 
 def _target(
