@@ -47,6 +47,7 @@ from doorctl.access.panel import (
     PanelState,
 )
 from doorctl.access.patron import Reason
+from doorctl.access.pin_pad import CLEAR
 from doorctl.access.refusals import Refusals
 from doorctl.cards.keys import KeypadLine, KeyShape, keys
 from doorctl.cards.reader import CardReader
@@ -370,8 +371,14 @@ class Controller:
             case LineLost(line=line, why=why):
                 if line == READER:
                     self.cards.reset()
+                self._forget_digits()
                 self.log.emit(line, state="lost", why=why)
                 self._note_line(line, connected=False)
+
+    def _forget_digits(self) -> None:
+        """Drop what was typed where a line is lost: half a PIN must not begin the next one."""
+        if self._attempt.phase is Phase.TYPING or self._attempt.code_pad is not None:
+            self._step(KeyPressed(CLEAR))
 
     def _drop(self, stale: BytesReceived) -> None:
         if stale.line == READER and stale.data:

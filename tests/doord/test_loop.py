@@ -351,6 +351,20 @@ def test_the_door_is_ready_once_each_line_was_tried(door: FakeDoor) -> None:
     assert door.readied == 1
 
 
+@pytest.mark.parametrize("line", [READER, KEYPAD])
+def test_digits_typed_before_a_line_was_lost_do_not_count(door: FakeDoor, line: str) -> None:
+    """A keypad that restarts in the middle of a PIN: the patron types all of it anew."""
+    door.present(CARD, RIGHT_PIN[:2])
+    lose(door, line)
+    door.types(RIGHT_PIN[:2])
+    door.work()
+    assert door.reasons == []
+
+    door.types(RIGHT_PIN[2:])
+    door.work()
+    assert door.reasons == ["ok"]
+
+
 def test_each_change_of_a_line_is_logged_under_its_name(door: FakeDoor) -> None:
     """With the reason for a loss, which names a device and no person."""
     lose(door)

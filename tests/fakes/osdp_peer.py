@@ -75,6 +75,8 @@ class OsdpPeer:
         key: None is a reader in clear text.
         installing: in set-up mode it takes :data:`SCBK_D` and a new key.
         without: capabilities that it does not have.
+        commands: what came, in order.
+        refuse: tells to which command it answers NAK.
     """
 
     descriptor: int
@@ -83,9 +85,10 @@ class OsdpPeer:
     installing: bool = False
     without: tuple[int, ...] = ()
     commands: list[dict[str, Any]] = field(default_factory=list)
-    tampered: bool = False
+    refuse: Callable[[dict[str, Any]], bool] = lambda _command: False
 
     def __post_init__(self) -> None:
+        self._answer: dict[str, Any] | None = None
         self._lock = Lock()
         self._stopping = Event()
         self._bus = _Bus(self.descriptor)
@@ -113,8 +116,7 @@ class OsdpPeer:
             self._submit(event=osdp_sys.EVENT_KEYPRESS, reader_no=0, data=byte)
 
     def tamper(self, *, tampered: bool) -> None:
-        """Open or shut the housing."""
-        self.tampered = tampered
+        """Open or shut the housing; to LSTAT it always answers that it is shut."""
         report = bytes((tampered, False))
         kind = osdp_sys.STATUS_REPORT_LOCAL
         self._submit(event=osdp_sys.EVENT_STATUS, type=kind, report=report)
@@ -165,11 +167,11 @@ class OsdpPeer:
             assert self._device.submit_event(event), "the reader's queue is full"
 
     def _commanded(self, command: dict[str, Any]) -> tuple[int, dict[str, Any] | None]:
+        if self.refuse(command):
+            return -1, None
         self.commands.append(command)
-        if command["command"] == osdp_sys.CMD_STATUS:
-            report = bytes((self.tampered, False))
-            return 0, {**command, "report": report, "nr_entries": len(report)}
-        return 0, None
+        # Not a constant tuple: the library gives one reference too many of what is inside back.
+        return 0, self._answer
 
     def _run(self) -> None:
         while not self._stopping.wait(TURN_S):

@@ -2,9 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
-from doorctl.extras.extra import Extra
+from doorctl.config.rules import ITS_PATH, Values
+from doorctl.config.tables import Reader, key
+from doorctl.core.alarms import at_once, over
+from doorctl.core.errors import Problem
+from doorctl.extras.extra import Extra, LineParts, Lines
+
+KEY_FILE = "reader.osdp_key_file"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OsdpTable(Reader):
+    """What an OSDP reader alone reads of [reader]."""
+
+    osdp_address: int = key(0, within=(0, 126))
+    osdp_key_file: Path = key(Path(), example="/etc/doorctl/reader.key")
+    osdp_number: Literal["text", "hex", "decimal"] = key("text")
+
+
+def has_its_key(values: Values) -> Iterator[Problem]:
+    """Without a key of its own nothing that a reader says is believed."""
+    if values.get("reader.kind") == "osdp" and values.get(KEY_FILE) == Path():
+        yield Problem(KEY_FILE, ITS_PATH, beside='reader.kind = "osdp"')
+
+
+def lines(parts: LineParts) -> Lines:
+    """Return the one device, which serves the reader, its keypad, and its lamps."""
+    from doorctl.extras.osdp.device import OsdpReader, Wired
+
+    reader = parts.config.reader
+    if not isinstance(reader, OsdpTable):
+        raise TypeError("an OSDP keypad without its reader")
+    device = OsdpReader(
+        Wired(
+            port=reader.port,
+            baud=reader.baud,
+            address=reader.osdp_address,
+            key_file=reader.osdp_key_file,
+            number=reader.osdp_number,
+        ),
+        parts.names,
+        post=parts.post,
+        pending=parts.pending,
+        monotonic_s=parts.monotonic_s,
+        log=parts.log,
+    )
+    return Lines((device,), device)
 
 
 def probe(port: str) -> Mapping[str, object] | None:
@@ -14,4 +62,21 @@ def probe(port: str) -> Mapping[str, object] | None:
     return ask(port)
 
 
-EXTRA = Extra(probe=probe)
+ALARMS = {
+    "reader_tampered": at_once(
+        "The card reader was opened or taken off the wall, or somebody is at its cable.",
+        "Go and see it before anybody uses it, and its cable too.",
+    ),
+    "reader_tampered_cleared": over(
+        "reader_tampered", "The card reader is shut, and its cable is quiet."
+    ),
+}
+
+EXTRA = Extra(
+    sections={"reader": OsdpTable},
+    rules=(has_its_key,),
+    alarms=ALARMS,
+    modules=("osdp_sys",),
+    lines=lines,
+    probe=probe,
+)

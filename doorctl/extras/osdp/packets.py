@@ -31,6 +31,9 @@ SEQUENCE, CRC, SECURE = 0x03, 0x04, 0x08
 """The bits of the control byte."""
 
 CRC_START = 0x1D0F
+POLL = 0x60
+"""The command that asks whether anything has happened."""
+
 COMMUNICATION_SECURITY = 9
 """Of a reader's capabilities, each three bytes: this one, its level, its number of items."""
 
@@ -69,7 +72,7 @@ class Replies:
     `address` is the reader's. `seen` has what the reader has said in clear text since the last
     :meth:`forget`, and `lacks_security` whether it said that it knows no secure channel. `forged`
     counts whole packets that no honest reader sends: a second answer, or one that says in clear
-    text what has to be encrypted.
+    text what has to be encrypted. `polls` counts the answers to POLL.
     """
 
     def __init__(self, address: int) -> None:
@@ -78,7 +81,8 @@ class Replies:
         self._awaited = 0
         self._answered = True
         self._sequence = 0
-        self.forged = 0
+        self._is_poll = False
+        self.forged = self.polls = 0
         self.forget()
 
     def forget(self) -> None:
@@ -97,8 +101,10 @@ class Replies:
     def sent(self, command: bytes) -> None:
         """Note a command: half an answer to the one before is none any more."""
         self._held.clear()
-        start = command.find(SOM)
-        self._sequence = command[start + 4] & SEQUENCE
+        control, *rest = command[command.find(SOM) + HEADER_BYTES - 1 :]
+        self._sequence = control & SEQUENCE
+        # The data of a command is encrypted, and its name is not.
+        self._is_poll = rest[rest[0] if control & SECURE else 0] == POLL
         # An answer to a command that was sent again may still be on its way.
         self._awaited = 1 if self._answered else self._awaited + 1
         self._answered = False
@@ -143,6 +149,7 @@ class Replies:
             # Of a command that was sent twice, or of an earlier one.
             return False
         self._answered = True
+        self.polls += self._is_poll and not is_busy
         return True
 
     def _is_clear(self, data: bytes) -> bool:

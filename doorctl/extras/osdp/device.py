@@ -1,0 +1,429 @@
+"""An OSDP reader with its keypad and its lamps: one thread, and a secure channel on one line."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from errno import ENOENT
+from math import inf
+from pathlib import Path
+from select import select
+from threading import Event, Lock, Thread, current_thread
+from types import MappingProxyType
+
+import osdp_sys
+from serial import Serial
+
+from doorctl.core.errors import DeviceError, KeyFileError
+from doorctl.core.ports import AlarmOnce, EventLog
+from doorctl.devices.lines import (
+    MOST_PENDING,
+    BytesReceived,
+    LineConnected,
+    LineEvent,
+    LineLost,
+)
+from doorctl.devices.serial_line import FAILURES, LOOK_S, STOP_S, Reopening, node_at, what_to_check
+from doorctl.door.lamps import Lamps
+from doorctl.extras.osdp.keys import MADE_BY, read_keys
+from doorctl.extras.osdp.numbers import Number, card_text
+from doorctl.extras.osdp.packets import Replies
+from doorctl.extras.osdp.panel import Channel, Panel, PanelEvent, opened_line
+
+READER, KEYPAD = "reader", "keypad"
+TAMPERED = "reader_tampered"
+
+POLL_S = 0.051
+"""libosdp asks the reader again so soon after its answer."""
+
+TURN_S = 0.05
+"""Pause between two turns while an answer is awaited: libosdp counts to 0.2 and 0.8 s by itself."""
+
+HANDSHAKE_S = 0.005
+"""As short while the channel is being opened."""
+
+PAUSE_S = 0.3
+"""Pause between two tries."""
+
+FLOOD_PAUSE_S = 0.005
+"""Pause between two looks at the backlog."""
+
+DARK_S = 0.3
+"""Longest wait for the lamps to go out when the door stops."""
+
+SILENT_S = 1.2
+"""libosdp asks an absent reader again each second. Where it has asked nothing for so long it has
+given up, and would wait 300 s: a panel built anew hears a mended key or another reader at once."""
+
+DEAF_S = 2.5
+"""So long without an answer a reader is lost: three questions, and libosdp would ask nine."""
+
+FLAW_S = 0.5
+FLAWS = 3
+"""A command after which the channel falls so soon, so often in succession, is not sent any more."""
+
+CALM_S = 60.0
+"""So long after the last forged packet the cable is taken to be untouched again."""
+
+UNREADABLE = b"?"
+"""Frame of a card whose bits are no number: `cards/identify.py` takes it for garbage."""
+
+KEYS = bytes.maketrans(b"\x7f\r", b"*#")
+"""The standard writes the two keys that are no digits as DEL and CR."""
+
+ASK_STATUS: Mapping[str, object] = MappingProxyType(
+    {"command": osdp_sys.CMD_STATUS, "type": osdp_sys.STATUS_REPORT_LOCAL}
+)
+
+TONE, NO_TONE = 2, 1
+LONGEST_TONE = 100
+"""In units of 0.1 s: longer than any tone of `door/lamps.py`, and it ends though the door dies."""
+
+COLOURS = MappingProxyType(
+    {
+        (False, False): osdp_sys.LED_COLOR_NONE,
+        (True, False): osdp_sys.LED_COLOR_GREEN,
+        (False, True): osdp_sys.LED_COLOR_RED,
+        (True, True): osdp_sys.LED_COLOR_AMBER,
+    }
+)
+"""Green lamp and red lamp -> the colour of the reader's one."""
+
+
+def lamp_command(lamps: Lamps) -> dict[str, object]:
+    """Return the command that lights the reader's lamp."""
+    colour = COLOURS[lamps.green, lamps.red]
+    return {
+        "command": osdp_sys.CMD_LED,
+        "reader": 0,
+        "led_number": 0,
+        "temporary": False,
+        "control_code": 1,
+        "on_count": 1,
+        "off_count": 0,
+        "on_color": colour,
+        "off_color": colour,
+    }
+
+
+def tone_command(lamps: Lamps) -> dict[str, object]:
+    """Return the command that starts the reader's buzzer, or silences it."""
+    return {
+        "command": osdp_sys.CMD_BUZZER,
+        "reader": 0,
+        "control_code": TONE if lamps.buzzer else NO_TONE,
+        "on_count": LONGEST_TONE if lamps.buzzer else 0,
+        "off_count": 0,
+        "rep_count": 1,
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wired:
+    """Where the reader is, what it speaks with, and what its cards' bits are."""
+
+    port: str
+    baud: int
+    address: int
+    key_file: Path
+    number: Number
+
+
+class _LostError(Exception):
+    """The channel is gone, and why; `answered` where the reader's own answers show it."""
+
+    def __init__(self, why: str, *, answered: bool = False) -> None:
+        super().__init__(why)
+        self.answered = answered
+
+
+class OsdpReader:
+    """A Line that serves ``reader``, and ``keypad`` if that is among `names`; and its Signals.
+
+    Nothing is accepted but on the secure channel. A LineLost is posted for each loss, and another
+    where the reader's answers then show a deeper cause, such as another key. The alarm
+    ``reader_tampered`` stands while the housing is open, and for a minute after a forged packet.
+    """
+
+    def __init__(
+        self,
+        wired: Wired,
+        names: tuple[str, ...],
+        *,
+        post: Callable[[LineEvent], None],
+        pending: Callable[[], int],
+        monotonic_s: Callable[[], float],
+        log: EventLog,
+    ) -> None:
+        self._wired, self._names = wired, names
+        self._post, self._pending, self._monotonic_s = post, pending, monotonic_s
+        self._housing = AlarmOnce(log, TAMPERED, "housing")
+        self._cable = AlarmOnce(log, TAMPERED, "cable")
+        self._replies = Replies(wired.address)
+        self._channel = Channel(self._replies, monotonic_s)
+        self._panel: Panel | None = None
+        self._reopening = Reopening()
+        self._stopping = Event()
+        self._told: set[str] = set()
+        self._tries = 0
+        self._accepts = False
+        self._polls = 0
+        self._has_more = False
+        self._forged_s = -inf
+        self._wanted = Lamps()
+        self._shown: Lamps | None = None
+        self._asked: tuple[str, float] | None = None
+        self._flaws: Counter[str] = Counter()
+        self._waking = Lock()
+        self._awake = -1
+        self._thread = Thread(target=self._run, name="osdp-reader", daemon=True)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs; False before `start`, after `stop` and after a bug."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin to look for the reader; call once."""
+        self._awake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the line; nothing is posted afterwards. Idempotent, from any thread."""
+        self._stopping.set()
+        self._wake()
+        if self._thread.is_alive() and self._thread is not current_thread():
+            self._thread.join(STOP_S)
+        with self._waking:
+            if self._awake >= 0 and not self._thread.is_alive():
+                os.close(self._awake)
+                self._awake = -1
+
+    def show(self, lamps: Lamps) -> None:
+        """Have the reader's lamp and buzzer switched by its own thread: nobody waits for it.
+
+        What the reader does not have, and a reader that is lost, count as shown: its loss is an
+        alarm of its own. Raises DeviceError: the reader breaks the channel off when told to.
+        """
+        self._wanted = lamps
+        self._wake()
+        if self._flaws["lamps"] >= FLAWS:
+            raise DeviceError("the reader's lamps can't be switched: it breaks off when told to")
+
+    def _wake(self) -> None:
+        with self._waking:
+            if self._awake >= 0:
+                os.eventfd_write(self._awake, 1)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._reopening = self._reopening.looked(node_at(self._wired.port))
+            if self._reopening.due:
+                self._reopening = self._reopening.tried()
+                self._use()
+            elif self._reopening.node is None:
+                self._lose(f"{self._wired.port} {what_to_check(FileNotFoundError(ENOENT, ''))}")
+            self._stopping.wait(LOOK_S)
+
+    def _use(self) -> None:
+        """Use the line until it is gone."""
+        port = self._wired.port
+        try:
+            line = opened_line(port, self._wired.baud)
+        except FAILURES as failure:
+            self._lose(f"{port} {what_to_check(failure)}")
+            return
+        try:
+            with line:
+                self._channel.use(line)
+                while not self._stopping.is_set():
+                    self._try(line)
+        except FAILURES:
+            self._lose(f"{port} was unplugged or stopped answering; check the cable")
+        finally:
+            self._channel.use(None)
+
+    def _try(self, line: Serial) -> None:
+        """Have one secure channel, for as long as it stands."""
+        try:
+            self._talk(line, self._new_panel())
+        except _LostError as lost:
+            self._lose(str(lost), answered=lost.answered)
+            self._stopping.wait(PAUSE_S)
+        finally:
+            self._accepts = False
+            self._panel = None
+
+    def _new_panel(self) -> Panel:
+        try:
+            # Read anew each time: a key that was put right is used without a restart.
+            keys = read_keys(self._wired.key_file).known
+        except KeyFileError as error:
+            raise _LostError(str(error), answered=True) from None
+        # The next key is in the file before the reader has it: they are tried in turn.
+        self._tries += 1
+        key = keys[self._tries % len(keys)]
+        self._channel.heard_s = self._channel.sent_s = self._monotonic_s()
+        self._panel = Panel(self._channel, self._wired.address, key, self._heard)
+        return self._panel
+
+    def _talk(self, line: Serial, panel: Panel) -> None:
+        was_up = False
+        while not self._stopping.is_set():
+            panel.refresh()
+            if self._channel.failure is not None:
+                raise self._channel.failure
+            now_s = self._monotonic_s()
+            self._look_at_cable(now_s)
+            if panel.is_up:
+                if not was_up:
+                    self._greet(panel)
+                was_up = True
+                self._serve(panel, now_s)
+            elif was_up:
+                self._note_flaw(now_s)
+                raise _LostError(f"{self._where} ended its secure channel; was it restarted?")
+            elif now_s - self._channel.sent_s >= SILENT_S:
+                raise self._refused()
+            self._wait(line, panel, now_s)
+        self._darken(line, panel)
+
+    @property
+    def _where(self) -> str:
+        return f"{self._wired.port}: the reader at address {self._wired.address}"
+
+    def _refused(self) -> _LostError:
+        """Return why there is no channel, by what the reader has answered."""
+        if not self._replies.seen:
+            return _LostError(
+                f"{self._where} does not answer; check cable (A and B), power, address and speed"
+            )
+        what = f"has another key than {self._wired.key_file}; give it this one: {MADE_BY}"
+        if self._replies.lacks_security:
+            what = "has no Secure Channel, without which nothing is believed; switch it on there"
+        return _LostError(f"{self._where} {what}", answered=True)
+
+    def _look_at_cable(self, now_s: float) -> None:
+        if self._replies.forged:
+            self._replies.forged = 0
+            self._forged_s = now_s
+            what = (
+                "answered twice or in clear text: is a second one there, or somebody at the cable?"
+            )
+            self._cable.tell(f"{self._where} {what}")
+            raise _LostError(f"{self._where} {what}", answered=True)
+        if now_s - self._forged_s >= CALM_S:
+            self._cable.tell(None)
+
+    def _greet(self, panel: Panel) -> None:
+        self._reopening = self._reopening.worked()
+        self._polls = self._replies.polls
+        self._shown = None
+        self._ask(panel, "status", ASK_STATUS)
+
+    def _serve(self, panel: Panel, now_s: float) -> None:
+        """Keep a channel that stands."""
+        if now_s - self._channel.heard_s >= DEAF_S:
+            raise _LostError(f"{self._where} does not answer any more; check its cable and power")
+        if not self._accepts and self._replies.polls > self._polls:
+            self._polls = self._replies.polls
+            self._accept_if_all_said()
+        if self._asked is not None and now_s - self._asked[1] >= FLAW_S:
+            self._flaws[self._asked[0]] = 0
+            self._asked = None
+        self._light(panel)
+
+    def _accept_if_all_said(self) -> None:
+        """Begin to listen once a poll has been answered with nothing.
+
+        What the reader held back while nobody asked it comes first, an event with each poll, and is
+        dropped: a swipe made while the door was away opens nothing.
+        """
+        self._accepts, self._has_more = not self._has_more, False
+        if self._accepts:
+            self._told.clear()
+            for name in self._names:
+                self._say(LineConnected(name))
+
+    def _light(self, panel: Panel) -> None:
+        wanted, shown = self._wanted, self._shown
+        if wanted == shown:
+            return
+        self._shown = wanted
+        was = None if shown is None else (shown.green, shown.red)
+        if (wanted.green, wanted.red) != was and panel.is_able(osdp_sys.CAP_READER_LED_CONTROL):
+            self._ask(panel, "lamps", lamp_command(wanted))
+        sounds = shown is None or wanted.buzzer != shown.buzzer
+        if sounds and panel.is_able(osdp_sys.CAP_READER_AUDIBLE_OUTPUT):
+            self._ask(panel, "lamps", tone_command(wanted))
+
+    def _ask(self, panel: Panel, what: str, command: Mapping[str, object]) -> None:
+        if self._flaws[what] < FLAWS and panel.submit(command):
+            self._asked = what, self._monotonic_s()
+
+    def _note_flaw(self, now_s: float) -> None:
+        # A reader that answers NAK to a command: libosdp then gives the channel up.
+        if self._asked is not None and now_s - self._asked[1] < FLAW_S:
+            self._flaws[self._asked[0]] += 1
+        self._asked = None
+
+    def _darken(self, line: Serial, panel: Panel) -> None:
+        """Leave no lamp on behind a door that has stopped."""
+        self._accepts = False
+        self._wanted = Lamps()
+        until_s = self._monotonic_s() + DARK_S
+        while panel.is_up and (now_s := self._monotonic_s()) < until_s:
+            self._light(panel)
+            panel.refresh()
+            self._wait(line, panel, now_s)
+
+    def _wait(self, line: Serial, panel: Panel, now_s: float) -> None:
+        """Wait until a byte comes, a lamp is to be switched, or libosdp has to be turned."""
+        while self._pending() > MOST_PENDING and not self._stopping.wait(FLOOD_PAUSE_S):
+            pass
+        limit_s = TURN_S
+        if panel.has_queued:
+            limit_s = 0.0
+        elif not self._replies.awaits:
+            due_s = self._channel.heard_s + (POLL_S if panel.is_up else HANDSHAKE_S)
+            limit_s = min(max(due_s - now_s, 0.001), TURN_S)
+        ready, _, _ = select((line.fileno(), self._awake), (), (), limit_s)
+        if self._awake in ready:
+            os.eventfd_read(self._awake)
+
+    def _heard(self, _reader: int, event: PanelEvent) -> None:
+        try:
+            if self._panel is not None and self._panel.is_up:
+                self._take(event)
+        finally:
+            event.clear()
+
+    def _take(self, event: PanelEvent) -> None:
+        kind, now_s = event["event"], self._monotonic_s()
+        if kind == osdp_sys.EVENT_STATUS:
+            if event["type"] == osdp_sys.STATUS_REPORT_LOCAL:
+                is_open = event["report"][:1] not in (b"", b"\0")
+                why = f"{self._where} was opened or taken off the wall" if is_open else None
+                self._housing.tell(why)
+            return
+        self._has_more = True
+        if not self._accepts:
+            return
+        if kind == osdp_sys.EVENT_CARDREAD:
+            data = event["data"]
+            text = card_text(data, event.get("length", 8 * len(data)), self._wired.number)
+            self._say(BytesReceived(READER, (text or UNREADABLE) + b"\r", now_s))
+        elif kind == osdp_sys.EVENT_KEYPRESS and KEYPAD in self._names:
+            self._say(BytesReceived(KEYPAD, event["data"].translate(KEYS), now_s))
+
+    def _say(self, event: LineEvent) -> None:
+        if not self._stopping.is_set():
+            self._post(event)
+
+    def _lose(self, why: str, *, answered: bool = False) -> None:
+        if why not in self._told and (answered or not self._told):
+            self._told.add(why)
+            for name in self._names:
+                self._say(LineLost(name, why))
