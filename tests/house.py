@@ -32,7 +32,7 @@ ROOM_LIMITS = {
     "cli": 3_300,
     "doord": 3_040,
     "access": 2_480,
-    "extras": 3_500,
+    "extras": 4_100,
     "services": 2_180,
     "sync": 2_330,
     "admin": 2_070,
