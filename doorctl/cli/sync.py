@@ -219,6 +219,7 @@ def push(
             outbox.Wishes(full, dry_run, approved_by, audit_confirmed),
             system_clock(config),
             on_progress=advancing(bar),
+            on_odd=_odd,
             on_refreshed=partial(report.refreshed, bar),
             on_delivery=report.delivered,
             on_unsent=_unsent,
@@ -308,6 +309,11 @@ def _behind(config: Config, deliveries: Sequence[Delivery], *, dry_run: bool) ->
     hours = config.sync.branch_behind_h
     again = f"each run tries again and fails once a branch has been behind for {hours:g} hours"
     return [f"{line}, the first since {since:%Y-%m-%d %H:%M}; {again}"]
+
+
+def _odd(jumped: list[str]) -> None:
+    for words in jumped:
+        click.echo(f"doorctl: export_odd: {words}", err=True)
 
 
 def _unsent(why: str) -> None:

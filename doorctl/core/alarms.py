@@ -288,6 +288,11 @@ _kinds: dict[str, AlarmKind] = {
         "See whether the library system makes its export, and whether it arrives here.",
     ),
     "export_old_cleared": over("export_old", "A new export has come."),
+    "export_odd": today(
+        "An export says something quite different of many patrons than the one before.",
+        "See by doorctl sync look whether a column has moved; the branches' guard stands behind.",
+    ),
+    "export_odd_cleared": over("export_odd", "The exports are alike again."),
     "rows_set_aside": today(
         "Some rows of the export are wrong and were set aside.",
         "Mend the patrons in the library system; set-aside.txt on the server has all rows.",

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 from doorctl.core.masked import IdentifierKind
 from doorctl.sync.feed import FeedPatron, Rows
 from doorctl.sync.rows import old_enough_from
+
+JUMP = 0.05
+"""Of all patrons, which nothing that happens in a day explains; the guard's own share."""
+
+NOT_SHARES = frozenset({"patrons", "cards", "cprs", "would_get_in", "set_aside"})
+"""Counts that are no share of the patrons, that others explain, or that have an alarm."""
 
 SHOWN_ROWS = 5
 """First rows that are shown: enough to see a column that moved."""
@@ -81,6 +87,23 @@ def look(rows: Rows, *, on: date, minimum_age: int, is_resident_needed: bool) ->
     }
     suspicions = [*_suspicions(patrons, counts), *_suspicious_numbers(patrons)]
     return Look(counts, _reasons(rows), judged[:SHOWN_ROWS], suspicions)
+
+
+def jumps(before: Mapping[str, int], now: Mapping[str, int]) -> list[str]:
+    """Return in words which share of the patrons has jumped from one whole export to the next.
+
+    None where either has less than :data:`FEW` patrons.
+    """
+    was, are = before.get("patrons", 0), now.get("patrons", 0)
+    if min(was, are) < FEW:
+        return []
+    return [
+        f"{name.replace('_', ' ')}: {count} of {are} patrons, {before[name]} of {was} before"
+        for name, count in now.items()
+        if name not in NOT_SHARES
+        and name in before
+        and abs(count / are - before[name] / was) >= JUMP
+    ]
 
 
 def _row(patron: FeedPatron, on: date, minimum_age: int, *, is_resident_needed: bool) -> Row:

@@ -17,6 +17,7 @@ from doorctl.core.alarms import ENDS
 from doorctl.sync.delivery import Delivery
 from doorctl.sync.exchange import number_of
 from doorctl.sync.feed import WrongRow
+from doorctl.sync.look import jumps
 
 NEWS_AFTER = timedelta(hours=26)
 """A nightly export may be late by two hours."""
@@ -51,6 +52,8 @@ class Book(Struct):
         behind: branch -> since when it is not up to date.
         reached: branch -> when it was up to date last.
         digest: of the last export; it came first at `since`.
+        counts: of each field of the export that others are compared with.
+        odd_since: since when exports differ from it.
         told_at: when a run last sent anything, if only that all is well.
     """
 
@@ -60,6 +63,8 @@ class Book(Struct):
     reached: dict[str, datetime] = {}
     digest: str = ""
     since: datetime | None = None
+    counts: dict[str, int] = {}
+    odd_since: datetime | None = None
     told_at: datetime | None = None
 
     def stand(
@@ -85,6 +90,20 @@ class Book(Struct):
         elif now - self.since >= NEWS_AFTER:
             why = "a file came, and holds just what the one of the day before did"
         self.stand("export_old", {"": why} if why else {})
+
+    def looked(self, counts: Mapping[str, int], now: datetime) -> list[str]:
+        """Compare a new whole export with the last that was as before; return what has jumped.
+
+        One that stays so for a day is what others are compared with from then on.
+        """
+        jumped = jumps(self.counts, counts)
+        if not jumped or (self.odd_since is not None and now - self.odd_since >= AGAIN_AFTER):
+            self.counts, self.odd_since = dict(counts), None
+            jumped = []
+        else:
+            self.odd_since = min(self.odd_since or now, now)
+        self.stand("export_odd", {"": "; ".join(jumped)} if jumped else {}, mark=repr(jumped))
+        return jumped
 
     def set_aside(self, rows: Sequence[tuple[str, WrongRow]], lines: Sequence[str]) -> None:
         """Note wrong rows and a line about each, which quotes nothing of the row.

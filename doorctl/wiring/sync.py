@@ -27,7 +27,9 @@ from doorctl.sync.branch import Branch
 from doorctl.sync.delivery import Delivery, Sender, deliver
 from doorctl.sync.document import refuse_odd_name
 from doorctl.sync.exchange import question_signed
-from doorctl.sync.exports import FeedExports
+from doorctl.sync.exports import Export, FeedExports
+from doorctl.sync.feed import Rows
+from doorctl.sync.look import look
 from doorctl.sync.outbox import Terms
 from doorctl.sync.push import Refreshed, refresh
 from doorctl.sync.sealing import Sealing
@@ -48,13 +50,15 @@ def push(
     clock: Clock,
     *,
     on_progress: Callable[[int, int], None] = _ignore,
+    on_odd: Callable[[list[str]], None] = _ignore,
     on_refreshed: Callable[[Refreshed], None] = _ignore,
     on_delivery: Callable[[Delivery], None] = _ignore,
     on_unsent: Callable[[str], None] = _ignore,
 ) -> tuple[Refreshed, list[Delivery]]:
     """Read the source, seal what has changed and bring every branch up to date.
 
-    `on_progress` gets how many identifiers are sealed so far and how many there are. `on_refreshed`
+    `on_progress` gets how many identifiers are sealed so far and how many there are. `on_odd` gets
+    before that which shares of a new export have jumped, in words, if any. `on_refreshed`
     is called once, before anything is sent, `on_delivery` as soon as a branch has ended, and
     `on_unsent` with the reason why an alarm did not go; the next run tries it again. Raises
     FeedError with every wrong row, StoreBusyError beside another run, InputError for a branch that
@@ -75,7 +79,15 @@ def push(
     ):
         sender = replace(sender, directory=outbox.path.parent)
         refreshed = _refreshed(
-            config, outbox, sealer, sender, book, key=key, now=moment.local, on_progress=on_progress
+            config,
+            outbox,
+            sealer,
+            sender,
+            book,
+            key=key,
+            now=moment.local,
+            on_progress=on_progress,
+            on_odd=on_odd,
         )
         on_refreshed(refreshed)
         with ThreadPoolExecutor(len(branches), thread_name_prefix="branch") as pool:
@@ -121,6 +133,7 @@ def _refreshed(
     key: InstallationKey,
     now: datetime,
     on_progress: Callable[[int, int], None],
+    on_odd: Callable[[list[str]], None],
 ) -> Refreshed:
     sync = sender_table(config)
     exports = FeedExports(
@@ -129,10 +142,14 @@ def _refreshed(
         wrong_share=sync.wrong_rows_share,
         rows_of=feed_rows(config),
     )
+    before = book.digest
     if stamp := exports.stamp():
         book.exported(datetime.fromtimestamp(stamp[0], now.tzinfo), stamp[1], now)
+    export = exports.read()
+    if export.whole and book.digest != before:
+        on_odd(book.looked(_counted(config, export, sender), now))
     refreshed = refresh(
-        exports.read(),
+        export,
         outbox,
         Sealing(
             sealer=sealer,
@@ -150,6 +167,17 @@ def _refreshed(
     if not sender.rehearsed:
         write_set_aside(set_aside_file(sync), lines)
     return refreshed
+
+
+def _counted(config: Config, export: Export, sender: Sender) -> dict[str, int]:
+    rows = Rows(export.subject, list(export.patrons), [row for _, row in export.set_aside])
+    seen = look(
+        rows,
+        on=sender.on,
+        minimum_age=sender.terms.minimum_age,
+        is_resident_needed=config.policy.require_resident,
+    )
+    return seen.counts
 
 
 def age_limits(config: Config) -> dict[str, int]:

@@ -136,6 +136,44 @@ def test_when_an_export_is_old(written: timedelta, passed: timedelta, expected: 
     assert [one for one in book.alarms["export_old"].values() if not one.over] == []
 
 
+COUNTS = {"patrons": 1000, "blocked": 30, "resident": 900, "set_aside": 0}
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"blocked": 79}, ""),
+        ({"blocked": 80}, "blocked: 80 of 1000 patrons, 30 of 1000 before"),
+        ({"resident": 850}, "resident: 850 of 1000 patrons, 900 of 1000 before"),
+        ({"patrons": 500, "blocked": 15, "resident": 450}, ""),
+        ({"patrons": 19, "blocked": 19, "resident": 0}, ""),
+        ({"set_aside": 300}, ""),
+    ],
+)
+def test_which_export_is_odd(changed: dict[str, int], named: str) -> None:
+    """One in which a share of the patrons is another by a twentieth; not one that is smaller."""
+    book = Book()
+    assert book.looked(COUNTS, NOW) == []
+
+    assert "; ".join(book.looked({**COUNTS, **changed}, NOW)) == named
+    assert told(book, NOW) == ({"export_odd": named} if named else {})
+
+
+def test_an_odd_export_is_compared_with_the_last_good_one_for_a_day() -> None:
+    """The next export, minutes later, does not end the alarm; after a day it is how things are."""
+    book, odd = Book(), {**COUNTS, "blocked": 500}
+    book.looked(COUNTS, NOW)
+
+    assert book.looked(odd, NOW) != []
+    assert book.looked(odd, NOW + REST) != []
+    told(book, NOW + REST)
+    assert book.looked(COUNTS, NOW + 2 * REST) == []
+    assert told(book, NOW + 2 * REST) == {"export_odd_cleared": ""}
+    assert book.looked(odd, NOW + 3 * REST) != []
+    assert book.looked(odd, NOW + 3 * REST + AGAIN_AFTER) == []
+    assert book.looked(odd, NOW + 4 * REST + AGAIN_AFTER) == []
+
+
 def test_rows_are_told_anew_where_they_are_others() -> None:
     """Not because a line or a file has another name: that changes each night."""
 

@@ -198,6 +198,23 @@ def _sync(config: Config) -> Sync:
     return config.sync
 
 
+def test_an_export_whose_blocks_are_gone_is_told_before_it_is_sent(server: Server) -> None:
+    """By the run's own words and by mail; the branches' guard stands behind it."""
+    blocked = [{"blockedReason": "D"}]
+    server.export(*(patron(number, blockStatus=blocked) for number in range(1, 41)))
+    server.take()
+    server.push()
+    assert "export_odd" not in server.mailed
+
+    server.pass_hours(1)
+    server.export(*(patron(number) for number in range(1, 41)))
+    jumped: list[str] = []
+    sync.push(server.config, outbox.Wishes(), server.clock, on_odd=jumped.extend)
+
+    assert jumped == ["blocked: 0 of 40 patrons, 40 of 40 before"]
+    assert server.mailed[-1] == "export_odd"
+
+
 WRONG = [
     patron(38, pincode="12"),
     patron(39, birthday="1970-13-01"),
