@@ -66,12 +66,11 @@ def push(
     """
     sync = sender_table(config)
     refuse_odd_name(wishes.approved_by)
-    keys, moment = keys_in_use(config), clock.moment()
+    keys, now = keys_in_use(config), clock.moment().local
     # Rows stay sealed by the first key; later keys are applied on top.
     key = first_key(keys[0])
     sealer = sealer_of(config, key)
     sender = _sender(config, wishes, sealer, keys, clock)
-    deliveries: list[Delivery] = []
     branches = _branches(sync, sender.private_key)
     with (
         opened_outbox(sync, wishes) as outbox,
@@ -79,25 +78,28 @@ def push(
     ):
         sender = replace(sender, directory=outbox.path.parent)
         refreshed = _refreshed(
-            config,
-            outbox,
-            sealer,
-            sender,
-            book,
-            key=key,
-            now=moment.local,
-            on_progress=on_progress,
-            on_odd=on_odd,
+            config, outbox, sealer, sender, book, key=key, now=now, seals=on_progress, odd=on_odd
         )
         on_refreshed(refreshed)
-        with ThreadPoolExecutor(len(branches), thread_name_prefix="branch") as pool:
-            for delivery in deliver(branches, outbox, sender, pool):
-                on_delivery(delivery)
-                deliveries.append(delivery)
+        deliveries = _delivered(branches, outbox, sender, on_delivery)
         patience = timedelta(hours=sync.branch_behind_h)
-        book.delivered(deliveries, moment.local, patience)
-        deliveries = [book.judged(each, moment.local, patience) for each in deliveries]
+        book.delivered(deliveries, now, patience)
+        deliveries = [book.judged(each, now, patience) for each in deliveries]
     return refreshed, deliveries
+
+
+def _delivered(
+    branches: list[Branch],
+    outbox: OutboxStore,
+    sender: Sender,
+    on_delivery: Callable[[Delivery], None],
+) -> list[Delivery]:
+    deliveries: list[Delivery] = []
+    with ThreadPoolExecutor(len(branches), thread_name_prefix="branch") as pool:
+        for delivery in deliver(branches, outbox, sender, pool):
+            on_delivery(delivery)
+            deliveries.append(delivery)
+    return deliveries
 
 
 def _sender(
@@ -132,8 +134,8 @@ def _refreshed(
     *,
     key: InstallationKey,
     now: datetime,
-    on_progress: Callable[[int, int], None],
-    on_odd: Callable[[list[str]], None],
+    seals: Callable[[int, int], None],
+    odd: Callable[[list[str]], None],
 ) -> Refreshed:
     sync = sender_table(config)
     exports = FeedExports(
@@ -147,7 +149,7 @@ def _refreshed(
         book.exported(datetime.fromtimestamp(stamp[0], now.tzinfo), stamp[1], now)
     export = exports.read()
     if export.whole and book.digest != before:
-        on_odd(book.looked(_counted(config, export, sender), now))
+        odd(book.looked(_counted(config, export, sender), now))
     refreshed = refresh(
         export,
         outbox,
@@ -156,7 +158,7 @@ def _refreshed(
             minimum_age=sender.terms.minimum_age,
             on=sender.on,
             workers=sync.workers or os.cpu_count() or 1,
-            on_progress=on_progress,
+            on_progress=seals,
             flags_weak=config.policy.flags_weak,
         ),
         key=key,
