@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from tests.fuzz import bodies, card_bits, push, reader, texts
+from tests.fuzz import bodies, card_bits, keyboard, push, reader, texts
 
 # The plain loop: as many inputs as can be, made from kept ones by small damage, from a seed.
 
@@ -190,6 +190,7 @@ def targets() -> Iterator[Mapping[str, Target]]:
         made = (
             _target("reader", reader.check, reader.SEEDS, reader.WORDS, reader.LONGEST),
             _target("keypad", reader.check_keypad, reader.SEEDS, reader.WORDS, reader.LONGEST),
+            _target("keyboard", keyboard.check, keyboard.SEEDS, keyboard.WORDS, keyboard.LONGEST),
             _target("push", push.check, push.SEEDS, push.WORDS, push.LONGEST),
             _target(
                 "config", files.check_config, texts.CONFIG_SEEDS, texts.CONFIG_WORDS, texts.LONGEST
@@ -203,7 +204,7 @@ def targets() -> Iterator[Mapping[str, Target]]:
         yield {target.name: target for target in made}
 
 
-NAMES = ("reader", "keypad", "push", "config", "feed", "form", "card_bits")
+NAMES = ("reader", "keypad", "keyboard", "push", "config", "feed", "form", "card_bits")
 
 
 def _target(

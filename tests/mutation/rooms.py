@@ -100,6 +100,11 @@ ROOMS = (
         ("tests/extras/test_mapping_*.py",),
     ),
     Room(
+        "usb",
+        tuple(f"doorctl/extras/usb/{name}.py" for name in ("keys", "records")),
+        ("tests/extras/usb/test_keys.py", "tests/extras/usb/test_records.py"),
+    ),
+    Room(
         "door",
         ("doorctl/door/*.py",),
         ("tests/door",),

@@ -389,4 +389,25 @@ DOOR_FAULTS = (
         "pass",
         "tests/doord/test_loop.py",
     ),
+    Fault(
+        "half a card behind lost keys is read",
+        "KeyedText.take",
+        "self._dropping = True",
+        "pass",
+        "tests/extras/usb/test_keys.py",
+    ),
+    Fault(
+        "a number with a hole in it is read",
+        "KeyedText._add",
+        "self._hole and (not ends)",
+        "False",
+        "tests/extras/usb/test_keys.py",
+    ),
+    Fault(
+        "a console hears the cards",
+        "_claim",
+        "ioctl(device, EVIOCGRAB, 1)",
+        "pass",
+        "tests/extras/usb/test_device.py",
+    ),
 )
