@@ -42,7 +42,8 @@ class KeyedDoor(Door):
             node = nodes.get("reader", like.directory / "reader")
             self.reader = KeyboardPlug(node, layout=layout)
         if 'keypad.kind="usb"' in overrides:
-            self.keypad = KeyboardPlug(nodes.get("keypad", like.directory / "keypad"))
+            self.keyboard = KeyboardPlug(nodes.get("keypad", like.directory / "keypad"))
+            self.keypad = self.keyboard
 
     def command(self, *words: str, tethered: bool = False) -> list[str]:
         """Return the command line of a process that takes FIFOs for keyboards."""

@@ -41,7 +41,7 @@ def test_a_scan_and_a_pin_open_the_door(door: KeyedDoor) -> None:
     """
     scans = ((ENTITLED, "{}\r"), (ALSO_ENTITLED, "]C0{}\r\n"))
     for who, scan in scans:
-        attempt = door.swipe(scan.format(who.identifier).encode())
+        attempt = door.swipe(scan.format(who.number).encode())
         door.press(who.pin)
         assert door.wait_for("decision", attempt=attempt)["reason"] == "ok"
         door.wait_for("door", state="locked")
@@ -51,7 +51,7 @@ def test_a_scan_and_a_pin_open_the_door(door: KeyedDoor) -> None:
     assert door.stop() == 0
     assert door.complaint() == ""
     told = str(door.lines)
-    assert not [who for who, _ in scans if who.identifier in told]
+    assert not [who for who, _ in scans if who.number in told]
 
 
 def test_a_device_that_is_pulled_is_told_and_heard_when_it_is_back(door: KeyedDoor) -> None:
@@ -75,11 +75,11 @@ def test_a_keypad_clears_and_repeats_no_key(door: KeyedDoor) -> None:
     """Digits of the numeric keypad, a key held long, BackSpace before the PIN, and Enter behind."""
     attempt = door.swipe(ALSO_ENTITLED.swipe)
     code = NUMBER_PAD["9"]
-    door.keypad.press([*moved(code, 1), *[event for _ in range(9) for event in moved(code, 2)]])
-    door.keypad.press([*moved(code, 0), *typed("\b")])
+    door.keyboard.press([*moved(code, 1), *[event for _ in range(9) for event in moved(code, 2)]])
+    door.keyboard.press([*moved(code, 0), *typed("\b")])
     for digit in ALSO_ENTITLED.pin:
-        door.keypad.press(chord(NUMBER_PAD[digit]))
-    door.keypad.press(chord(ENTER))
+        door.keyboard.press(chord(NUMBER_PAD[digit]))
+    door.keyboard.press(chord(ENTER))
 
     assert door.wait_for("decision", attempt=attempt)["reason"] == "ok"
 

@@ -19,6 +19,8 @@ from types import MappingProxyType
 
 import pytest
 
+from doorctl.demo.door import Plug
+
 INPUT_C = r"""
 #define _GNU_SOURCE
 #include <errno.h>
@@ -252,8 +254,8 @@ def _alt(number: Iterable[int]) -> Iterator[Record]:
     yield from moved(ALT, 0)
 
 
-class KeyboardPlug:
-    """A keyboard at a name, with the methods of a `Plug`: bytes are typed. One thread.
+class KeyboardPlug(Plug):
+    """A keyboard at a name; bytes are typed. One thread.
 
     It takes keys while the door does not read them, as many as a FIFO holds.
     """
@@ -266,8 +268,7 @@ class KeyboardPlug:
         layout: str = "danish",
         key_gap_s: float = 0.0,
     ) -> None:
-        self.name = name
-        self._moved = moved
+        super().__init__(name, moved)
         self._layout = layout
         self._gap_s = key_gap_s
         self._end = -1

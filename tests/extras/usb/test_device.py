@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from doorctl.core.errors import DeviceError
 from doorctl.devices.lines import (
     MOST_PENDING,
     BytesReceived,
+    Line,
     LineConnected,
     LineEvent,
     LineLost,
@@ -25,6 +27,7 @@ from doorctl.devices.lines import (
 from doorctl.devices.serial_line import STOP_S
 from doorctl.extras.usb.device import EVIOCGBIT_KEY, EVIOCGNAME, EVIOCGRAB, InputLine, open_keyboard
 from doorctl.extras.usb.layouts import LAYOUTS
+from tests.devices.line_contract import LineContract, Stage, open_descriptors
 from tests.fakes.keyboard import KeyboardPlug, built, record, records, typed
 from tests.fakes.waiting import LIMIT_S
 
@@ -39,6 +42,58 @@ def opened(path: str) -> int:
         return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as failure:
         raise DeviceError(str(failure)) from failure
+
+
+class UsbStage(Stage):
+    """A scanner or a keypad on a FIFO."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self.names = (name,)
+        self._plug = KeyboardPlug(directory / KEYBOARD_NAME)
+        self.where = str(self._plug.name)
+        super().__init__()
+
+    def built(
+        self,
+        post: Callable[[LineEvent], None],
+        pending: Callable[[], int],
+        monotonic_s: Callable[[], float],
+    ) -> Line:
+        """Return a line of USB."""
+        (name,) = self.names
+        return InputLine(
+            name,
+            self.where,
+            LAYOUTS["danish"],
+            post,
+            pending,
+            is_keypad=name == "keypad",
+            monotonic_s=monotonic_s,
+            opened=opened,
+        )
+
+    def plug(self) -> None:
+        """Make the node."""
+        self._plug.put_in()
+
+    def unplug(self) -> None:
+        """Take the node away."""
+        self._plug.pull()
+
+    def read(self, number: str) -> None:
+        """Type what a scanner or a keypad types."""
+        end = "" if self.names == ("keypad",) else "\r"
+        self._plug.send(f"{number}{end}".encode())
+
+
+class TestUsbLine(LineContract):
+    """What every kind of line keeps."""
+
+    @pytest.fixture(params=["reader", "keypad"])
+    def stage(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+        """A line of that name."""
+        with closing(UsbStage(tmp_path, request.param)) as stage:
+            yield stage
 
 
 class Desk:
@@ -101,11 +156,6 @@ def connected(desk: Desk) -> InputLine:
     line = desk.line()
     assert desk.take() == LineConnected("reader")
     return line
-
-
-def open_descriptors() -> int:
-    """Count what this process holds open."""
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.mark.usefixtures("connected")
