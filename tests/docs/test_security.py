@@ -50,7 +50,7 @@ FORBIDDEN = re.compile(r"\brandomblob\b|\bmd5\b|\bsha1\b|^(?:import|from) random
 BUILT = {"account.py"}
 """Modules that put an expression together: of constants of ours, which stand in them."""
 
-OPEN = re.compile(r"\.open\(\s*\"?([^,\"]+)\"?, (?:self\._)?\w+")
+OPEN = re.compile(r"(?<!\bos)\.open\(\s*\"?([^,\"]+)\"?, (?:self\._)?\w+")
 
 
 def product(*folders: str) -> dict[Path, str]:
