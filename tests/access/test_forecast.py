@@ -3,48 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 
 from hypothesis import given
-from hypothesis import strategies as st
 
 from doorctl.access.forecast import ENDING, SOON, WEEK, Before, forecast, loss
 from doorctl.access.patron import DATED, Patron, Reason
-from doorctl.access.policy import CHECKS, Case, PinProof, Policy, WeakPin, decide, findings
+from doorctl.access.policy import CHECKS, Case, PinProof, Policy, decide, findings
 from doorctl.core.moments import ClockState, Moment
+from tests.access.strategies import DAY, PATRONS, POLICIES, TODAY
 
-TODAY = date(2026, 5, 4)
-DAY = timedelta(days=1)
-CODES = st.frozensets(st.sampled_from(["O", "U", "E", "W", "Q", "", "two words"]))
-TAGS = st.frozensets(st.sampled_from(["x", "y"]))
-DAYS = st.none() | st.sampled_from(
-    [TODAY + n * DAY for n in (-2, -1, 0, 1, 4, 7, 8, 59, 60, 61)] + [date.min, date.max]
-)
-PATRONS = st.builds(
-    Patron,
-    st.just("a"),
-    st.none() | st.just(bytes(32)),
-    resident=st.booleans(),
-    active=st.booleans(),
-    blocks=CODES,
-    restricted=st.booleans(),
-    enter_from=DAYS,
-    valid_until=DAYS,
-    hold_from=DAYS,
-    hold_until=DAYS,
-    weak_pin=st.booleans(),
-    tags=TAGS,
-)
-POLICIES = st.builds(
-    Policy,
-    require_pin=st.booleans(),
-    require_resident=st.booleans(),
-    deny_blocks=CODES,
-    deny_other_blocks=st.booleans(),
-    weak_pin=st.sampled_from(WeakPin),
-    require_tags=TAGS,
-    age_exception_tags=TAGS,
-)
 OPEN = Patron("a", bytes(32), resident=True)
 EVERY_DAY = (2 << SOON.days) - 1
 

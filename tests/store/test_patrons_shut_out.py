@@ -22,41 +22,10 @@ from doorctl.privacy.subject import Subject
 from doorctl.store.erasure import erase_patron
 from doorctl.store.patrons_writer import open_or_create_patrons
 from doorctl.sync.guard import Changes, guard
+from tests.access.strategies import PATRONS, POLICIES
 from tests.fakes.memory_store import MemoryPatrons
 from tests.fakes.shut_out import Week
 from tests.store.samples import DAY, NOON, SEAL, Cache, key_of, push, sealed
-
-CODES = st.frozensets(st.sampled_from(["O", "U", "E", "W", "Q", "", "two words", 'quo"te']))
-DAYS = st.none() | st.sampled_from(
-    [NOON.date() + number * DAY for number in (-2, -1, 0, 1, 4, 7, 8, 59, 60, 61)]
-)
-TAGS = ("x", "y", "xy")
-PATRONS = st.builds(
-    Patron,
-    st.just("a"),
-    st.none() | st.sampled_from([bytes(32), bytes(range(32))]),
-    resident=st.booleans(),
-    active=st.booleans(),
-    blocks=CODES,
-    restricted=st.booleans(),
-    enter_from=DAYS,
-    valid_until=DAYS,
-    hold_from=DAYS,
-    hold_until=DAYS,
-    weak_pin=st.booleans(),
-    tags=st.sampled_from([frozenset[str](), *map(frozenset, TAGS)]),
-)
-POLICIES = st.builds(
-    Policy,
-    require_pin=st.booleans(),
-    require_resident=st.booleans(),
-    deny_blocks=CODES,
-    deny_other_blocks=st.booleans(),
-    weak_pin=st.sampled_from(WeakPin),
-    require_tags=st.sampled_from([frozenset[str](), frozenset[str](), *map(frozenset, TAGS)]),
-    age_exception_tags=st.sampled_from([frozenset[str](), frozenset("y")]),
-)
-
 
 OPENING = Patron("a", bytes(32), resident=True, tags=frozenset("xy"))
 REGISTERS = st.dictionaries(
