@@ -166,12 +166,7 @@ def answer(
     """
     if config.sync is None:
         raise InputError(f"{config.origin.path} has no [sync], so it is no sender's")
-    code = re.sub(r"[\s-]", "", typed).upper().translate(str.maketrans("OIL", "011"))
-    if len(code) != CODE_LETTERS or not set(code) <= set(ALPHABET):
-        raise InputError(f"a code has {CODE_LETTERS} letters and digits; nothing was changed")
-    content = keys.read_key_file(file, LARGEST_BYTES, made_by="doorctl pair begin", private=False)
-    if not content.startswith(REQUEST):
-        raise InputError(f"{file} is no request of `doorctl pair begin`; nothing was changed")
+    code, content = _read_code(typed), _read_request_file(file)
     signing = signing_keys.read_signing_key(config.sync.signing_key_file).verify_key()
     ledger, name = config.sync.state_directory / "pairings.json", sha256(content).hexdigest()
     tried = _kept(ledger, _content(ledger) or b"{}", dict[str, int], "delete it if you know why")
@@ -197,6 +192,20 @@ def answer(
     keys.put(out, ANSWER + _box(code_key, ANSWER).encrypt(sealed))
     keys.put(ledger, msgspec.json.encode({**tried, name: ANSWERED}))
     return request
+
+
+def _read_code(typed: str) -> str:
+    code = re.sub(r"[\s-]", "", typed).upper().translate(str.maketrans("OIL", "011"))
+    if len(code) != CODE_LETTERS or not set(code) <= set(ALPHABET):
+        raise InputError(f"a code has {CODE_LETTERS} letters and digits; nothing was changed")
+    return code
+
+
+def _read_request_file(file: Path) -> bytes:
+    content = keys.read_key_file(file, LARGEST_BYTES, made_by="doorctl pair begin", private=False)
+    if not content.startswith(REQUEST):
+        raise InputError(f"{file} is no request of `doorctl pair begin`; nothing was changed")
+    return content
 
 
 def finish(config: Config, file: Path, now: datetime, *, replaces: bool = False) -> bool:

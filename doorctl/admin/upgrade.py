@@ -133,13 +133,23 @@ class Releases:
             self._begin()
             _systemctl("try-restart", WEB)
             return []
-        # What was not ready before need not be afterwards: a release may come to mend just that.
-        tried = tuple(unit for unit in units if unit == DOOR or _is_ready(unit))
         config, old = read(), (self._home / "current").readlink().name
         storage = config.storage
         databases = (storage.branch_db, storage.patrons_db, storage.visits_db)
         text = config_file.read_text(encoding="utf-8")
         begun = Begun(old, new, units, databases, config_file.absolute(), text)
+        begun, fault = self._try(begun, config)
+        if fault is not None:
+            raise self._return(begun, fault)
+        self._forget(begun)
+        for line in self._told:
+            syslog.syslog(syslog.LOG_WARNING, f"doorctl: {line}")
+        return self._told
+
+    def _try(self, begun: Begun, config: Config) -> tuple[Begun, str | None]:
+        """Have the new release run; return how far that came, and its fault, if any."""
+        # What was not ready before need not be afterwards: a release may come to mend just that.
+        tried = tuple(unit for unit in begun.units if unit == DOOR or _is_ready(unit))
         before: frozenset[str] = frozenset()
         with suppress(DoorctlError):
             before = _failing(config)
@@ -148,18 +158,12 @@ class Releases:
             self._begin()
             begun = self._keep(begun)
             begun = self._note(begun, Step.TRYING)
-            self._link(new)
+            self._link(begun.new)
             _lay_out(begun)
-            _start(units)
-            fault = _tried(config, tried, before)
+            _start(begun.units)
+            return begun, _tried(config, tried, before)
         except (DoorctlError, OSError) as err:
-            fault = str(err)
-        if fault is not None:
-            raise self._return(begun, fault)
-        self._forget(begun)
-        for line in self._told:
-            syslog.syslog(syslog.LOG_WARNING, f"doorctl: {line}")
-        return self._told
+            return begun, str(err)
 
     def resume(self) -> None:
         """End what a killed run left: nothing, or a release that works.
