@@ -5,6 +5,12 @@ README.md beside it is drawn from it. The slow work (stretching the identifier, 
 row up, putting the attempt on record) is requested as an effect when the card is read, and
 comes back as :class:`Prepared` while the patron types. The last digit then costs an HMAC, a
 compare and the policy's tables.
+
+Where the library system may be asked about a card that the cache can't judge, every refusal
+before the PIN is proved comes when its answer would be due at the latest, asked or not: the
+time must not tell which cards are known.
+
+By one key the last patron may say how many companions follow; a number may be a code instead.
 """
 
 from __future__ import annotations
@@ -49,8 +55,6 @@ from doorctl.access.patron import UNPROVED, Reason
 from doorctl.access.pin_pad import ENTER, CodePad, PinPad
 from doorctl.core.masked import Identifier, Pin
 from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed
-
-# Companions: by one key the last patron may say how many others come along.
 
 COMPANION_S = 8.0
 """How long a key counts: as long as a person with a pram takes to pull the door open."""
@@ -192,13 +196,6 @@ def give_up_when_due(attempt: Attempt, event: Event, now: Now, rules: Rules) -> 
     return give_up(attempt, event, now, rules) if due(attempt, now) else (attempt, ())
 
 
-# From a prepared card and a PIN to the answer: delays, pushes, the library system's word.
-#
-# Where the library system may be asked about a card that the cache can't judge, every refusal
-# before the PIN is proved comes when its answer would be due at the latest, asked or not: the
-# time must not tell which cards are known.
-
-
 def keep(attempt: Attempt, event: Prepared, now: Now, rules: Rules) -> Step:
     """Keep the card's row while the PIN is typed, or let it in at once by a pass without a PIN.
 
@@ -299,9 +296,6 @@ def answer(attempt: Attempt, _event: Event, now: Now, rules: Rules) -> Step:
     if due(attempt, now, late_s=PREPARE_LIMIT_S):
         return refused(attempt, Reason.FAULT)
     return judge(attempt, now, rules) if due(attempt, now) else (attempt, ())
-
-
-# Keys while there is no card: how many companions the last patron brings, or a code.
 
 
 def press(attempt: Attempt, event: KeyPressed, now: Now, rules: Rules) -> Step:

@@ -5,6 +5,10 @@ computed once a minute and whenever a mode ends; in between it costs a compariso
 
 Calendars and warnings are whole minutes, so only the end of staff's own change
 comes within a minute.
+
+The mode is staff's own change until it ends, else the calendar's; any doubt closes. A change by
+staff holds at once and ends by itself; only a lockdown never ends into a door that stands free:
+until staff lift it, the calendar's staffed hours are closed.
 """
 
 from __future__ import annotations
@@ -16,11 +20,6 @@ from datetime import UTC, datetime, timedelta
 from doorctl.access.calendar import LOOK_AHEAD, OPEN, Calendar, Cause, Mode
 from doorctl.access.wall_time import MINUTE
 from doorctl.core.moments import Moment
-
-# The current mode: staff's change until it ends, else the calendar; any doubt closes.
-#
-# A change by staff holds at once and ends by itself; only a lockdown never ends into a door that
-# stands free: until staff lift it, the calendar's staffed hours are closed.
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,8 +185,6 @@ class Notice:
         return replace(self, until_s=now_s + AGAIN_S, again=True)
 
 
-# What the screen has to remember: the last message, and the hours of this minute.
-
 HouseState = tuple[Mode | None, bool]
 """A mode, None for unknown, and whether nobody new comes in before closing."""
 

@@ -19,13 +19,14 @@ from doorctl.core.errors import KeyFileError
 from doorctl.core.identity import owner_of
 from doorctl.core.masked import Identifier, Masked, Pin
 
-# A card or a PIN is sent only if nothing in it can be read as something else.
-
 _SENDABLE = re.compile(r"[!-{}~]+")
 
 
 def is_sendable(value: str) -> bool:
-    """Tell whether a value is visible ASCII, at least one character, without SIP2's ``|``."""
+    """Tell whether a value is visible ASCII, at least one character, without SIP2's ``|``.
+
+    Nothing in it can then be read as something else.
+    """
     return _SENDABLE.fullmatch(value) is not None
 
 

@@ -1,4 +1,10 @@
-"""FBS (Cicero), asked about one card over its CMS API."""
+"""FBS (Cicero), asked about one card over its CMS API.
+
+Field names, types and meanings: danskernesdigitalebibliotek/dpl-fbs-adapter-tool,
+``external_agencyid_patrons.json`` and ``external_v1_agencyid_authentication.json``. Fields that
+are not named here (names, addresses, telephone numbers) are skipped by the decoder and never
+built.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +28,6 @@ from doorctl.core.masked import Masked
 from doorctl.core.ports import Unshown
 from doorctl.sources.library import Library, Progress
 from doorctl.sync.rows import WrittenHold
-
-# Field names, types and meanings: danskernesdigitalebibliotek/dpl-fbs-adapter-tool,
-# ``external_agencyid_patrons.json`` and ``external_v1_agencyid_authentication.json``. Fields that
-# are not named here (names, addresses, telephone numbers) are skipped by the decoder and never
-# built.
 
 PERSON = "PERSON"
 """The only type of patron with a birthday and a residence in FBS."""
