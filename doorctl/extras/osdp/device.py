@@ -44,14 +44,15 @@ TURN_S = 0.05
 HANDSHAKE_S = 0.005
 """As short while the channel is being opened."""
 
-PAUSE_S = 0.3
-"""Pause between two tries."""
+PAUSE_S, LONGEST_PAUSE_S = 0.3, 3.0
+"""Pause after the first try that failed, and after many: libosdp loses 128 bytes with each panel.
+With two keys in the file another reader is still heard within 10 s."""
 
 FLOOD_PAUSE_S = 0.005
 """Pause between two looks at the backlog."""
 
-DARK_S = 0.3
-"""Longest wait for the lamps to go out when the door stops."""
+DARK_TURNS = 8
+"""Most turns until the lamps are out when the door stops: each takes at most :data:`TURN_S`."""
 
 SILENT_S = 1.2
 """libosdp asks an absent reader again each second. Where it has asked nothing for so long it has
@@ -168,6 +169,7 @@ class OsdpReader:
         self._stopping = Event()
         self._told: set[str] = set()
         self._tries = 0
+        self._pause_s = PAUSE_S
         self._accepts = False
         self._polls = 0
         self._has_more = False
@@ -251,7 +253,8 @@ class OsdpReader:
             self._talk(line, self._new_panel())
         except _LostError as lost:
             self._lose(str(lost), answered=lost.answered)
-            self._stopping.wait(PAUSE_S)
+            self._stopping.wait(self._pause_s)
+            self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
         finally:
             self._accepts = False
             self._panel = None
@@ -343,6 +346,7 @@ class OsdpReader:
         """
         self._accepts, self._has_more = not self._has_more, False
         if self._accepts:
+            self._pause_s = PAUSE_S
             self._told.clear()
             for name in self._names:
                 self._say(LineConnected(name))
@@ -373,11 +377,11 @@ class OsdpReader:
         """Leave no lamp on behind a door that has stopped."""
         self._accepts = False
         self._wanted = Lamps()
-        until_s = self._monotonic_s() + DARK_S
-        while panel.is_up and (now_s := self._monotonic_s()) < until_s:
-            self._light(panel)
-            panel.refresh()
-            self._wait(line, panel, now_s)
+        for _ in range(DARK_TURNS):
+            if panel.is_up:
+                self._light(panel)
+                panel.refresh()
+                self._wait(line, panel, self._monotonic_s())
 
     def _wait(self, line: Serial, panel: Panel, now_s: float) -> None:
         """Wait until a byte comes, a lamp is to be switched, or libosdp has to be turned."""
