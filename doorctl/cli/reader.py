@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 KEYPAD = "keypad"
 
+NO_NUMBER = "?<CR>"
+"""The shape of a card whose bits are no number, from an OSDP reader."""
+
 Say = Callable[[str], str]
 """English -> the branch's language."""
 
@@ -70,7 +73,7 @@ def _watch(config: Config, say: Say, *, as_json: bool) -> None:
     names = line_names(config)
     inspectors = {name: _inspector(name, config) for name in names}
     with ExitStack() as stack:
-        log = _Told(say, as_json=as_json)
+        log = _Told(say, as_json=as_json, has_bits=config.reader.kind == "osdp")
         parts = LineParts(config, names, heard.put, heard.qsize, monotonic, log, stack)
         for device in [device for built in built_lines(parts) for device in built.devices]:
             device.start()
@@ -123,13 +126,16 @@ class _Told:
 
     say: Say
     as_json: bool
+    has_bits: bool
 
     def emit(self, event: str, **fields: str | float | bool | None) -> None:
         """Tell of a line that was connected or lost, or of an alarm."""
         known = {name: value for name, value in fields.items() if value is not None}
+        if event == WELL:
+            return
         if self.as_json:
             print_json({"event": event, **known})
-        elif event != WELL:
+        else:
             state = known.pop("state", None)
             words = ([self.say(str(state))] if state else []) + [*map(str, known.values())]
             click.echo(f"{event}: {'; '.join(words)}")
@@ -145,6 +151,9 @@ class _Told:
 
     def _parts(self, seen: Inspected) -> Iterator[str]:
         say = self.say
+        if self.has_bits and seen.shape == NO_NUMBER:
+            yield say("unreadable: a wrong parity, or bits that reader.osdp_number does not read")
+            return
         yield ", ".join(self._meanings(seen)) or say("nothing that a door reads")
         yield seen.shape
         if not seen.is_keys:

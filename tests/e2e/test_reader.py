@@ -12,12 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from doorctl.extras.osdp.keys import ReaderKey, ReaderKeys, write_keys
 from tests.cards.samples import STRIPE
 from tests.e2e.door import COMMANDS, Door
-from tests.fakes.osdp_peer import OsdpPeer, cable
+from tests.fakes.osdp_peer import KEY, OsdpPeer, cable
 from tests.fakes.waiting import LIMIT_S
 
 CARD = "3000001234"
+H10301 = bytes.fromhex("80800100")
+"""26 bits: facility 1, card 2."""
+
 NAMED = ("--set", "branch.language=en")
 
 
@@ -120,6 +124,34 @@ def test_a_branch_reads_its_own_language(door: Door) -> None:
         watch.line()
         door.reader.send(f"{CARD}\r".encode())
         assert watch.line() == "reader: et lånerkort; 9{10}<CR>; ramme: CR"
+
+
+def test_an_osdp_reader_is_watched_by_its_secure_channel(door: Door, tmp_path: Path) -> None:
+    """Its cards by `osdp_number`, a wrong parity as unreadable, its keys, and its housing."""
+    write_keys(tmp_path / "reader.key", ReaderKeys(ReaderKey(KEY)))
+    door.configured(
+        "reader.kind=osdp",
+        f"reader.port={tmp_path / 'line'}",
+        f"reader.osdp_key_file={tmp_path / 'reader.key'}",
+        "reader.osdp_number=decimal",
+        "keypad.kind=osdp",
+        "keypad.port=",
+    )
+    with cable(tmp_path / "line") as far, watching(door, *NAMED) as watch:
+        peer = OsdpPeer(far)
+        try:
+            watch.line()
+            assert {watch.line(), watch.line()} == {"reader: connected", "keypad: connected"}
+            peer.swipe(H10301, 26)
+            assert watch.line() == "reader: a library card; 9{8}<CR>; framing: CR"
+            peer.swipe(bytes([H10301[0] ^ 0x40]) + H10301[1:], 26)
+            assert watch.line().startswith("reader: unreadable: a wrong parity, or bits that")
+            peer.press("4")
+            assert watch.line() == "keypad: a digit; 9"
+            peer.tamper(tampered=True)
+            assert watch.line().startswith("alarm: reader_tampered; ")
+        finally:
+            peer.stop()
 
 
 def test_where_the_door_runs_it_is_told_how_to_stop_it(door: Door) -> None:
