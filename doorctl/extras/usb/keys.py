@@ -68,6 +68,11 @@ class KeyState:
         self._dead = typed is not None and typed in self._layout.dead
         return None if METAS & self._down else typed
 
+    @property
+    def is_third_level(self) -> bool:
+        """Whether AltGr is down, or Ctrl and Alt, which are the same."""
+        return ALTGR in self._down or bool(CTRLS & self._down and ALT in self._down)
+
     def _modify(self, code: int, *, is_down: bool) -> str | None:
         if is_down:
             self._down.add(code)
@@ -85,14 +90,13 @@ class KeyState:
         return ""
 
     def _written(self, code: int) -> str | None:
-        is_ctrl = bool(CTRLS & self._down)
-        if ALTGR in self._down or (is_ctrl and ALT in self._down):
+        if self.is_third_level:
             return None if SHIFTS & self._down else self._layout.altgr.get(code)
         levels = self._layout.shift if SHIFTS & self._down else self._layout.plain
         typed = levels.get(code)
         if typed is None:
             return None
-        if is_ctrl:
+        if CTRLS & self._down:
             return chr(ord(typed) & 0x1F) if "@" <= typed.upper() <= "_" else None
         return typed.swapcase() if self._capital and typed.isalpha() else typed
 
@@ -128,7 +132,9 @@ class KeyedText:
             return b""
         typed = self._state.take(event)
         if typed is None:
-            self._hole = bool(self._held)
+            # By AltGr a scanner that is set to another layout writes AIM's bracket, in front.
+            is_bracket = self._state.is_third_level and not self._is_keypad
+            self._hole = bool(self._held) or is_bracket
             return b""
         return self._add(typed.encode("latin-1"))
 

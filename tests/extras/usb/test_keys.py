@@ -246,15 +246,13 @@ def test_a_number_behind_alt_is_one_whatever_else_is_released() -> None:
         [*chord(CTRL, 2)],
         [*moved(META, 1), *tapped(30), *moved(META, 0)],
         [*chord(ALT, 30)],
-        [*chord(ALTGR, 30)],
-        [*chord(SHIFT, ALTGR, 3)],
         [
             *moved(ALT, 1),
             *tapped(NUMBER_PAD["9"], NUMBER_PAD["9"], NUMBER_PAD["9"]),
             *moved(ALT, 0),
         ],
     ],
-    ids=["f8", "volume", "ctrl", "meta", "alt", "altgr", "shift-altgr", "alt-999"],
+    ids=["f8", "volume", "ctrl", "meta", "alt", "alt-999"],
 )
 def test_a_key_without_a_character_leaves_a_hole(keys: list[Record]) -> None:
     """Honeywell's scanners press F8 for a group separator: what stands around it is no number.
@@ -269,6 +267,15 @@ def test_a_key_without_a_character_leaves_a_hole(keys: list[Record]) -> None:
     assert inside == b"3000\x1a001234\r"
     assert not any(isinstance(reading, CardRead) for reading in line.readings)
     assert around == b"3000001234\r"
+    assert heard([*typed("47"), *keys, *typed("11")], text_of(is_keypad=True)) == b"4711"
+
+
+@pytest.mark.parametrize("keys", [[*chord(ALTGR, 30)], [*chord(SHIFT, ALTGR, 3)]])
+def test_altgr_without_a_character_is_a_hole_in_front_too(keys: list[Record]) -> None:
+    """A scanner that is set to another layout writes the bracket of an AIM mark by it."""
+    assert heard([*keys, *typed("C03000001234\r")]) == b"\x1aC03000001234\r"
+    assert heard([*typed("3000"), *keys, *typed("001234\r")]) == b"3000\x1a001234\r"
+    assert heard([*typed("3000001234"), *keys, *typed("\r")]) == b"3000001234\r"
     assert heard([*typed("47"), *keys, *typed("11")], text_of(is_keypad=True)) == b"4711"
 
 
