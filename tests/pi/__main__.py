@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 import click
 
-from tests.pi import scenarios, usb
+from tests.pi import osdp, scenarios, usb
 from tests.pi.build import Parts, built
 from tests.pi.guest import Guest
 from tests.pi.scenarios import Result
@@ -34,6 +34,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     scenarios.faults,
     scenarios.replugging,
     usb.usb,
+    osdp.osdp,
 )
 
 
@@ -45,7 +46,7 @@ SCENARIOS: tuple[Scenario, ...] = (
 @click.option("--outputs", type=click.Choice(KERNELS), help="One round; both by default.")
 @click.option("--only", multiple=True, help="Scenarios by name, such as faults; default all.")
 def run(cache: Path, build_only: bool, outputs: str | None, only: tuple[str, ...]) -> None:
-    """Print what became of each scenario. Exit 1 if one failed. Takes about 28 minutes."""
+    """Print what became of each scenario. Exit 1 if one failed. Takes about 40 minutes."""
     parts = built(cache, _tell)
     if build_only:
         return

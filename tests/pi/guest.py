@@ -217,7 +217,7 @@ class Guest:
         for line in text.splitlines():
             with contextlib.suppress(json.JSONDecodeError):
                 found.append(json.loads(line))
-        return found
+        return [line for line in found if line["event"] == event]
 
 
 SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
