@@ -32,7 +32,12 @@ COMPLETIONS = {
     "fish": "usr/share/fish/vendor_completions.d/doorctl.fish",
 }
 
-INSIDE = {"PyNaCl": "libsodium", "argon2-cffi-bindings": "libargon2", "lgpio": "lg"}
+INSIDE = {
+    "PyNaCl": "libsodium",
+    "argon2-cffi-bindings": "libargon2",
+    "lgpio": "lg",
+    "libosdp": "tiny-AES-c",
+}
 """C libraries in wheels that don't list them by themselves (PEP 770), as cryptography does."""
 
 LICENCES = {"click-default-group": "Apache-2.0", "Jinja2": "BSD-3-Clause", "segno": "BSD-3-Clause"}

@@ -19,6 +19,9 @@ from doorctl.store.connection import write_over
 LOOK_UP_S = 5.0
 """A resolver asks twice, for 5 s each: once is enough for a name server that is there."""
 
+DOORS = "reader."
+"""Begins the keys whose file is the door's alone, and no other process's."""
+
 
 def credential_file(value: object) -> str:
     """Return the name of a file that systemd hands over; "" where a value names none."""
@@ -48,10 +51,16 @@ def drop_ins(config: Config, directory: Path) -> dict[str, str]:
     """Return unit -> what its configuration needs of systemd: secrets, port, addresses outside."""
     loads = {name: f"LoadCredential={file}:{directory / file}" for name, file in secrets(config)}
     alarms = [line for name, line in loads.items() if name.startswith("alarms.")]
-    web = [*loads.values(), *(f"IPAddressAllow={one}" for one in outside(config))]
+    door = [line for name, line in loads.items() if name.startswith(DOORS)]
+    others = [line for name, line in loads.items() if not name.startswith(DOORS)]
+    web = [*others, *(f"IPAddressAllow={one}" for one in outside(config))]
     if config.web.port != keys()["web"]["port"].default:
         web.append(f"SocketBindAllow=tcp:{config.web.port}")
-    units = {"doorctl-web.service": web, "doorctl-alarm@.service": alarms}
+    units = {
+        "doorctl-web.service": web,
+        "doorctl-alarm@.service": alarms,
+        "doorctl-door.service": door,
+    }
     return {
         unit: "\n".join(["# Made by doorctl setup.", "[Service]", *sorted(set(lines)), ""])
         for unit, lines in units.items()

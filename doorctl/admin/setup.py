@@ -49,14 +49,16 @@ OWN: Mapping[str, Key] = section_keys("setup", Setup)
 class Question:
     """What is asked for the key `name`; `text` is English, and the key of its Danish.
 
-    It is asked where the question `when` has an answer, and one of `at` where there are any; the
-    answers file alone has those of "-".
+    It is asked where the question `when` has an answer, and one of `at` where there are any; of a
+    line only where it is of one of these `kinds`, if there are any. The answers file alone has
+    those of "-".
     """
 
     name: str
     text: str
     when: str = ""
     at: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -66,11 +68,26 @@ class Question:
 
     def is_due(self, answer: Mapping[str, Any]) -> bool:
         """Tell whether it is asked after the answers so far."""
+        if not self.fits(answer):
+            return False
         before = answer.get(self.when)
         return not self.when or (before in self.at if self.at else before not in (None, ""))
 
+    def fits(self, answer: Mapping[str, Any]) -> bool:
+        """Tell whether a line is of a kind for which this is asked."""
+        kind = answer.get(f"{self.name.partition('.')[0]}.kind", KIND)
+        return not self.kinds or kind in self.kinds
 
-QUESTIONS: tuple[Question, ...] = (
+    @property
+    def is_known(self) -> bool:
+        """Whether it is a key here: those of an extra that was deleted are none."""
+        table, _, leaf = self.name.rpartition(".")
+        return table == "setup" or leaf in keys().get(table, {})
+
+
+KIND, SERIAL, USB, OSDP = "serial", ("serial",), ("usb",), ("osdp",)
+
+ALL_QUESTIONS: tuple[Question, ...] = (
     Question("setup.language", "Language of this setup"),
     Question("branch.name", "The branch's name, as patrons read it"),
     Question("branch.id", "Its short name, by which pushes name it"),
@@ -78,14 +95,28 @@ QUESTIONS: tuple[Question, ...] = (
     Question("branch.language", "Language of the screen at the door"),
     Question("branch.phone", "Telephone for patrons who are refused"),
     Question("gpio.factory", "Who drives the pins: lgpio on a Pi, mock for a trial without", "-"),
+    Question("reader.kind", "How the card reader is wired: a serial line, USB keys, or OSDP"),
     Question("reader.port", "The card reader's line"),
-    Question("reader.baud", "The reader's speed"),
-    Question("reader.data_bits", "Data bits of the reader's characters"),
-    Question("reader.parity", "The reader's parity"),
-    Question("keypad.port", "The keypad's line; empty where its keys come on the reader's"),
-    Question("keypad.baud", "The keypad's speed", "keypad.port"),
-    Question("keypad.data_bits", "Data bits of the keypad's characters", "keypad.port"),
-    Question("keypad.parity", "The keypad's parity", "keypad.port"),
+    Question("reader.baud", "The reader's speed", kinds=(*SERIAL, *OSDP)),
+    Question("reader.data_bits", "Data bits of the reader's characters", kinds=SERIAL),
+    Question("reader.parity", "The reader's parity", kinds=SERIAL),
+    Question("reader.layout", "The reader's keyboard layout", kinds=USB),
+    Question("reader.osdp_address", "The reader's OSDP address", kinds=OSDP),
+    Question("reader.osdp_number", "What a card's bits are to the reader", kinds=OSDP),
+    Question(
+        "keypad.kind", "How the keypad is wired: a serial line, USB keys, or the OSDP reader's"
+    ),
+    Question(
+        "keypad.port",
+        "The keypad's line; empty where its keys come on the reader's",
+        kinds=(*SERIAL, *USB),
+    ),
+    Question("keypad.baud", "The keypad's speed", "keypad.port", kinds=SERIAL),
+    Question(
+        "keypad.data_bits", "Data bits of the keypad's characters", "keypad.port", kinds=SERIAL
+    ),
+    Question("keypad.parity", "The keypad's parity", "keypad.port", kinds=SERIAL),
+    Question("keypad.layout", "The keypad's keyboard layout", "keypad.port", kinds=USB),
     Question("gpio.relay_active_high", "Is the relay on while its pin is high?"),
     Question("gpio.relay_pin", "The relay's pin (BCM number)"),
     Question("gpio.contact_pin", "The door contact's pin; empty where there is none"),
@@ -133,6 +164,8 @@ QUESTIONS: tuple[Question, ...] = (
     Question("setup.by", "Who sets it up, for the record: a firm or a role, nobody's name"),
 )
 
+QUESTIONS = tuple(question for question in ALL_QUESTIONS if question.is_known)
+
 SECRETS: Mapping[str, tuple[str, str]] = {
     "alarms.email.user": ("alarms.email.password_file", "mail.password"),
     "alarms.webhook.url": ("alarms.webhook.secret_file", "webhook.secret"),
@@ -147,6 +180,12 @@ PRIVATE = frozenset(
     }
 )
 """Answers that may name a person or hold a token, and so stay out of the record."""
+
+READER_KEY, READER_KEY_FILE = "reader.key", "reader.osdp_key_file"
+"""The OSDP reader's key, and the key of the configuration that names it."""
+
+MADE_HERE = frozenset({WEB_KEY, READER_KEY})
+"""Secrets that setup makes, so that nobody is asked for them."""
 
 DIGITS = 4
 """Of a PIN, where the configuration doesn't say."""
@@ -187,6 +226,7 @@ def settled(answers: Answers, base: Answers) -> Answers:
             continue
         result.pop(question.name, None)
         emptied = question.when in answers and answers[question.when] in ("", [])
+        emptied |= not question.fits(base | result)
         blank = "" if question.key.default is None else question.key.default
         if emptied and question.name in base and base[question.name] != blank:
             result[question.name] = list(blank) if isinstance(blank, tuple) else blank
@@ -321,6 +361,11 @@ def _completed(
     for name, (needed, file) in SECRETS.items():
         if written.get(name):
             written.setdefault(needed, f"${CREDENTIALS}/{file}")
+    if (base | written).get("reader.kind") == OSDP[0]:
+        if not (base | written).get(READER_KEY_FILE):
+            written[READER_KEY_FILE] = f"${CREDENTIALS}/{READER_KEY}"
+    elif base.get(READER_KEY_FILE):
+        written[READER_KEY_FILE] = ""
     signed = own.certificate == "request" and (directory / WEB_PEM).is_file()
     if signed or own.certificate in {"self-signed", "files"}:
         if base.get("web.host", "127.0.0.1") == "127.0.0.1":
@@ -333,7 +378,7 @@ def _completed(
 def _of_written(written: Answers, directory: Path, *, scripted: bool) -> Iterator[Problem]:
     for name, value in written.items():
         secret = credential_file(value)
-        if scripted and secret not in {"", WEB_KEY} and not (directory / secret).is_file():
+        if scripted and secret not in {"", *MADE_HERE} and not (directory / secret).is_file():
             what = f"needs {directory / secret}, a file of one line, mode 0600, which isn't there"
             yield Problem(name, what)
         if name.partition(".")[0] == "sync" or name in LISTED:

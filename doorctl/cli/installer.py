@@ -16,7 +16,7 @@ import click
 import doorctl
 from doorctl.admin import machine
 from doorctl.admin import setup as rules
-from doorctl.admin.certificate import WEB_KEY, make_certificate
+from doorctl.admin.certificate import make_certificate
 from doorctl.admin.setup import Plan
 from doorctl.cli.options import DEFAULT_CONFIG
 from doorctl.config import Config
@@ -25,7 +25,12 @@ from doorctl.core.identity import owner_of
 UNITS = ("doorctl-web", "doorctl-door")
 DATABASES = ("patrons.db", "branch.db", "visits.db")
 
+KEY_STEP = "keys reader --install"
+
+SET_UP_MODE = "Put the reader into its set-up mode, as its manual says: it is given its key now."
+
 ASKED_AGAIN = {
+    KEY_STEP: ("reader.port", "reader.baud", "reader.osdp_address"),
     "patrons load": ("setup.feed",),
     "staff add": ("setup.account",),
     "backup": ("backup.recipients",),
@@ -90,12 +95,13 @@ class Terminal:
 
     `secret` is given what it is for and its file, where an empty answer keeps what is there;
     `swiped` returns how a swipe went; `again` is given a step's name, and tells whether to answer
-    its questions anew.
+    its questions anew; `ready` is given what somebody is to do first, and waits for it.
     """
 
     secret: Callable[[str, Path | None], str]
     swiped: Callable[[Config], str]
     again: Callable[[str], bool]
+    ready: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +132,13 @@ class Work:
         self._place_secrets()
         changed = self._write(beside) or self.begun
         self._make_databases()
+        keyed = self._keyed_reader()
         if own.feed != Path():
             self._load_patrons()
         self._add_account()
         made = self._made_backup()
         boot = self._boot()
-        about = {"certificate": certificate, "relay at boot": boot} | made
+        about = {"certificate": certificate, "relay at boot": boot} | keyed | made
         self._start(changed=changed)
         about |= self._tried()
         self._record(about)
@@ -167,6 +174,20 @@ class Work:
             self._call("init")
         if not self._systemctl("daemon-reload"):
             click.echo(self.say(WITHOUT_UNITS[self._why_idle()]).format(path=self.path))
+
+    def _keyed_reader(self) -> dict[str, str]:
+        """Give an OSDP reader its key, unless it answers with it; say how it went."""
+        config = self.made.config
+        if config.reader.kind != rules.OSDP[0]:
+            return {}
+        if self.terminal is not None and not (self.path.parent / rules.READER_KEY).exists():
+            self.terminal.ready(self.say(SET_UP_MODE))
+        # It has the line to itself.
+        self._systemctl("stop", "doorctl-door")
+        try:
+            return {"reader's key": self._attempted(*KEY_STEP.split())}
+        finally:
+            self._systemctl("start", "doorctl-door")
 
     def _load_patrons(self) -> None:
         # Web alone writes the register while it runs; it has to be there whatever comes of it.
@@ -208,7 +229,7 @@ class Work:
         for name, file in machine.secrets(self.made.config):
             path = self.path.parent / file
             is_due = not path.exists() or file in self.renewed
-            if self.terminal is None or file == WEB_KEY or not is_due:
+            if self.terminal is None or file in rules.MADE_HERE or not is_due:
                 continue
             if typed := self.terminal.secret(name, path):
                 machine.put(path, f"{typed}\n".encode(), 0o600)

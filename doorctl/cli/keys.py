@@ -9,6 +9,7 @@ import click
 
 from doorctl.cli.options import with_config
 from doorctl.config import Config
+from doorctl.core.errors import InputError
 
 
 @click.group()
@@ -91,3 +92,23 @@ def adopt(config: Config, new: Path, *, only: bool) -> None:
     done = rotation.adopt(config, new.absolute())
     click.echo("the new key is in use" if done else "the new key was in use already")
     click.echo("Next: systemctl start doorctl-door doorctl-web")
+
+
+@keys.command()
+@click.option("--install", is_flag=True, help="Its first key: the reader is in its set-up mode.")
+@with_config
+def reader(config: Config, *, install: bool) -> None:
+    """Give the OSDP reader another key, and the door with it.
+
+    Stop doorctl-door before. The old key counts until the reader has answered with the new one.
+    With --install, a reader that is new or was reset; without, the one whose key the door has.
+    Interrupted, run it again.
+    """
+    from doorctl.extras.extra import used
+
+    for extra in used(config):
+        if extra.reader_key is not None:
+            click.echo(extra.reader_key(config, install))
+            click.echo("Next: systemctl start doorctl-door")
+            return
+    raise InputError(f"reader.kind is {config.reader.kind}, and such a reader has no key")

@@ -35,7 +35,7 @@ from doorctl.config.tables import REQUIRED
 from doorctl.core.errors import ConfigError, DeviceError, DoorctlError, InputError, Sentence
 from doorctl.core.identity import ROOT, owner_of
 from doorctl.core.language import own as language
-from doorctl.devices.plugged import bare_lines, serial_lines
+from doorctl.devices.plugged import bare_lines, key_devices, serial_lines
 
 SPEEDS = (9600, 115200, 19200, 38400, 57600, 4800, 2400, 1200)
 """Bits a second in the order in which lines are tried: most readers come with the first."""
@@ -213,7 +213,7 @@ class Dialogue:
 
     def _done(self) -> tuple[Plan, list[str]]:
         """Ask and do, until no step fails that an answer can mend."""
-        terminal = Terminal(self._secret, self._swiped, self._again)
+        terminal = Terminal(self._secret, self._swiped, self._again, self._ready)
         while True:
             made = self._ask_all()
             about = self._say, terminal, self._renewed, self._begun
@@ -236,6 +236,11 @@ class Dialogue:
             return False
         text = "`doorctl {step}` failed. Answer its questions again?"
         return self._yes(text, default=True, step=step)
+
+    def _ready(self, what: str) -> None:
+        """Wait until somebody has done what a step needs."""
+        click.echo(what)
+        click.prompt(self._say("Then Enter"), default="", show_default=False)
 
     def _ask_all(self) -> Plan:
         """Ask what has no answer yet, and return what all come to once somebody agrees."""
@@ -321,7 +326,10 @@ class Dialogue:
         """Ask until the answer can be used; what stands already is offered, and kept by Enter."""
         name, key = question.name, question.key
         if name in {f"{table}.port" for table in LINES}:
-            self._find(key.table)
+            if self._is_serial(key.table):
+                self._find(key.table)
+            else:
+                self._list(key.table)
         value, stands = self._offered(question)
         offered = self._spoken(value)
         choice = f" ({self._say(key.allowed)})" if key.allowed.startswith("one of") else ""
@@ -342,8 +350,8 @@ class Dialogue:
     def _offered(self, question: Question) -> tuple[object, bool]:
         """Return what is offered to a question, and whether that stands already."""
         name, known = question.name, self._known
-        if self._new and name in rules.NEW and name not in self._answers:
-            return None, False
+        if self._new and name not in self._answers and self._is_open(name):
+            return self._guessed(question), False
         # Monday's hours are offered for the days that have none yet.
         if question.when == "hours.monday" and name not in known:
             return known["hours.monday"], False
@@ -355,6 +363,20 @@ class Dialogue:
         if name == "alarms.email.port" and value in rules.MAIL_PORTS.values():
             return rules.MAIL_PORTS[known["alarms.email.security"]], False
         return value, True
+
+    def _is_open(self, name: str) -> bool:
+        """Tell whether nothing that stands in the example is right for a question."""
+        keypad_kind = name == "keypad.kind" and self._known["reader.kind"] == rules.OSDP[0]
+        keypad_port = name == "keypad.port" and not self._is_serial("keypad")
+        return name in rules.NEW or keypad_kind or keypad_port
+
+    def _guessed(self, question: Question) -> object:
+        """Return the only line that is there; the OSDP reader's own keypad; else None."""
+        table = question.key.table
+        if question.name == f"{table}.port" and not self._is_serial(table):
+            found = self._plugged(table)
+            return found[0] if len(found) == 1 else None
+        return self._known["reader.kind"] if question.name == "keypad.kind" else None
 
     def _spoken(self, value: object) -> str:
         return rules.spoken(value, yes=self._say("yes"), no=self._say("no"))
@@ -398,9 +420,27 @@ class Dialogue:
         else:
             click.echo(what.told(self._say))
 
+    def _list(self, table: str) -> None:
+        """Say which lines are there: no OSDP reader or USB keys are told by their sound."""
+        if lines := self._plugged(table):
+            click.echo(self._say("Lines here: {lines}").format(lines=", ".join(lines)))
+
+    def _plugged(self, table: str) -> list[str]:
+        device, kind = self._root / "dev", self._known.get(f"{table}.kind")
+        found = key_devices(device) if kind == rules.USB[0] else serial_lines(device)
+        return [line for line in map(str, found) if not self._is_taken(table, line)]
+
+    def _is_serial(self, table: str) -> bool:
+        return bool(self._known.get(f"{table}.kind", rules.KIND) == rules.KIND)
+
+    def _is_taken(self, table: str, line: str) -> bool:
+        """Tell whether a line is the reader's, and so can't be a keypad's own."""
+        reader = table == "keypad" and self._known["reader.port"] == line
+        return reader and not (self._is_serial(table) and self._is_serial("reader"))
+
     def _find(self, table: str) -> None:
         """Find a line by what somebody does at it; nothing is taken where it is to be typed."""
-        lines = tried = [*map(str, serial_lines(self._root / "dev"))]
+        lines = tried = self._plugged(table)
         if not lines:
             text = self._say("Nothing is in /dev/serial/by-id, so a line is to be typed, such as:")
             others = map(str, bare_lines(self._root / "dev"))

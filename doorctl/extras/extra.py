@@ -130,6 +130,8 @@ class Extra(Declared):
             DeviceError, KeyFileError: what they need can't be had.
         probe: asks a serial line for a reader of this kind, and sends bytes for it; what stands
             under [reader] for one that answers, else None. DeviceError: the line can't be opened.
+        reader_key: gives the reader of a kind its next key, or with True, in the reader's set-up
+            mode, its first; says how it went. DeviceError, KeyFileError: it has none; says why.
         follower: what the door tells of each look at the hours; None where it has nothing to do.
         begin: what `doorctl init` stores in an empty ``branch.db``.
         jobs: starts threads of the web process.
@@ -143,6 +145,7 @@ class Extra(Declared):
     library: Callable[[Lms, Clock], LibrarySystem] | None = None
     lines: Callable[[LineParts], Lines] | None = None
     probe: Probe | None = None
+    reader_key: Callable[[Config, bool], str] | None = None
     follower: Callable[[DoorParts], Follower | None] | None = None
     begin: Callable[[Config, BranchRecordsWriter, Moment], None] | None = None
     jobs: Callable[[JobParts], None] | None = None

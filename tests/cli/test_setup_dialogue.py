@@ -44,6 +44,7 @@ def answer_branch(terminal: Terminal) -> None:
     terminal.type("ISIL")
     terminal.type("Sproget på skærmen")
     terminal.type("Telefonnummer", "87 11 11 11")
+    terminal.type(r"Hvordan kortlæseren er forbundet.*\[serial\]")
 
 
 def answer_rest(terminal: Terminal, bench: Bench) -> None:
@@ -93,6 +94,7 @@ def find_reader(terminal: Terminal, reader: Device) -> None:
 def find_lines(terminal: Terminal, reader: Device, keypad: Device) -> None:
     """Swipe and press, again for each speed that is tried, until both lines are found."""
     find_reader(terminal, reader)
+    terminal.type(r"Hvordan tastaturet er forbundet.*\[serial\]")
     while ": 1 2 3 4" not in terminal.until(r"tastaturet nu \(|: 1 2 3 4"):
         time.sleep(HAND_S)
         for key in b"1234":
@@ -156,6 +158,8 @@ def test_stopped_or_killed_it_goes_on(bench: Bench) -> None:
     again.type(r"hvor den blev standset\? \[ja\]")
     again.type("ISIL")
     again.type("Sproget på skærmen")
+    again.type("Hvordan kortlæseren er forbundet")
+    again.type("Hvordan tastaturet er forbundet")
     again.until("Er relæet trukket")
     again.kill()
     assert not re.search("Bibliotekets navn|Kør et kort", again.shown)
@@ -176,6 +180,7 @@ def test_a_line_that_is_in_use_is_not_fought_for(bench: Bench) -> None:
         terminal.type("Its ISIL")
         terminal.type("Language of the screen")
         terminal.type("Telephone")
+        terminal.type("How the card reader is wired")
         terminal.type(r"in use; .*\s+Does the door run there\? .* \[no\]", "perhaps")
         terminal.type(r"Does the door run there\?", "yes")
         terminal.type(r"Does the door run there\?", "no")
@@ -184,6 +189,7 @@ def test_a_line_that_is_in_use_is_not_fought_for(bench: Bench) -> None:
         terminal.type("Allowed: one of 1200, 2400", "4800")
         terminal.type("Data bits of the reader's")
         terminal.type("The reader's parity")
+        terminal.type("How the keypad is wired")
         terminal.until("Press 1 2 3 4")
     terminal.type("")
     terminal.until("The keypad's line")
@@ -202,7 +208,8 @@ def test_stopped_while_it_waits_for_a_swipe_it_starts_the_door_again(
     """
     bench.plug("READER", 9600, "8N1")
     answers = ("setup.language=da", "branch.name=Langå", "branch.id=langaa", "branch.isil=")
-    given = [f"--set={one}" for one in (*answers, "branch.language=da", "branch.phone=1")]
+    more = ("branch.language=da", "branch.phone=1", "reader.kind=serial")
+    given = [f"--set={one}" for one in (*answers, *more)]
     with Serial(str(bench.by_id / "usb-READER-if00"), exclusive=True):
         terminal = bench.begin(*given)
         terminal.until(r"Kører døren dér\?")
@@ -225,6 +232,7 @@ def type_through(terminal: Terminal, *patterns: str) -> None:
 
 TYPED = (
     *("setup.language=en", "branch.isil=", "branch.language=da", "branch.phone=1"),
+    *("reader.kind=serial", "keypad.kind=serial"),
     *("reader.data_bits=8", "reader.parity=none", "keypad.port=", "gpio.contact_pin=22"),
     *("gpio.exit_button_pin=", "gpio.fire_pin=", "hours.monday=[]", "lms.kind=", "setup.by=x"),
     *(f"hours.{day}=[]" for day in ("tuesday", "wednesday", "thursday", "friday")),

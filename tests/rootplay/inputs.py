@@ -40,6 +40,7 @@ case $1 in show) echo ActiveState=active ;; esac
 MAKES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "setup": frozenset({"door.toml", "setup-record.txt"}),
+        "keys reader": frozenset({"reader.key"}),
         "keys adopt": frozenset({"installation.key", "installation.key.next"}),
         "pair begin": frozenset({"pairing.secret"}),
         "sync pair": frozenset({"sync.toml", "pairings.json", "branch-trial.pem"}),

@@ -41,6 +41,7 @@ ASKED: Mapping[str, str] = MappingProxyType(
         "pair finish": "ANSWER --replace",
         "keys rotate": "",
         "keys adopt": "NEXT",
+        "keys reader": "--install --set reader.kind=osdp --set reader.osdp_key_file=READERKEY",
         "sync init": "",
         "sync look": "FEED",
         "sync pair": "REQUEST --out COPY",
@@ -112,6 +113,7 @@ FILES: Mapping[str, str] = MappingProxyType(
         "BACKUP": "etc/made.backup",
         "AGE": "etc/age.key",
         "NEXT": "etc/installation.key.next",
+        "READERKEY": "etc/reader.key",
         "SOCKET": "run/door.sock",
     }
 )
@@ -129,7 +131,10 @@ NAMES = (
     *(f"door/visits.db{suffix}" for suffix in BESIDE),
     *("door/door.sock", "door/purges"),
 )
-ROOTS = ("door.toml", "sync.toml", "installation.key", "signing.key", "feed.ndjson")
+ROOTS = (
+    *("door.toml", "sync.toml", "installation.key", "signing.key", "feed.ndjson"),
+    "reader.key",
+)
 MISHAPS = ("directory", "unreadable", "nothing", "link to nothing")
 """What may have befallen root's own files."""
 

@@ -218,6 +218,16 @@ def test_the_key_is_read_where_systemd_puts_it() -> None:
     assert source == "/etc/doorctl/installation.key"
 
 
+def test_the_readers_key_has_its_line_in_the_doors_unit_alone() -> None:
+    """Whoever writes the configuration by hand takes a ``#`` off; web never sees that key."""
+    line = "# LoadCredential=reader.key:/etc/doorctl/reader.key\n"
+
+    assert line in text_of("doorctl-door.service")
+    assert "reader.key" not in "".join(
+        text_of(unit.name) for unit in SERVICES if unit.name != "doorctl-door.service"
+    )
+
+
 def said_after_a_stop(
     line: str, directory: Path, codes: dict[str, int], result: str = "success"
 ) -> list[str]:

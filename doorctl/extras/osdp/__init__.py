@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from doorctl.config.rules import ITS_PATH, Values
 from doorctl.config.tables import Reader, key
 from doorctl.core.alarms import at_once, over
-from doorctl.core.errors import Problem
+from doorctl.core.errors import InputError, Problem
 from doorctl.extras.extra import Extra, LineParts, Lines
+
+if TYPE_CHECKING:
+    from doorctl.config import Config
 
 KEY_FILE = "reader.osdp_key_file"
 
@@ -62,6 +65,18 @@ def probe(port: str) -> Mapping[str, object] | None:
     return ask(port)
 
 
+def reader_key(config: Config, installing: bool) -> str:
+    """Give the reader its key; see :func:`doorctl.extras.osdp.keying.give_key`."""
+    from doorctl.extras.osdp.keying import give_key
+    from doorctl.lookup.key_days import placed
+
+    reader = config.reader
+    if not isinstance(reader, OsdpTable):
+        raise InputError(f"reader.kind is {reader.kind}, and such a reader has no key")
+    file = placed(config, reader.osdp_key_file)
+    return give_key(file, reader.port, reader.baud, reader.osdp_address, installing=installing)
+
+
 ALARMS = {
     "reader_tampered": at_once(
         "The card reader was opened or taken off the wall, or somebody is at its cable.",
@@ -79,4 +94,5 @@ EXTRA = Extra(
     modules=("osdp_sys",),
     lines=lines,
     probe=probe,
+    reader_key=reader_key,
 )

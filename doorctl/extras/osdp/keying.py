@@ -19,6 +19,7 @@ from serial import Serial
 from serial.serialutil import Timeout
 
 from doorctl.core.errors import DeviceError
+from doorctl.core.identity import as_root, owner_of
 from doorctl.devices.serial_line import FAILURES
 from doorctl.extras.osdp.keys import (
     MADE_BY,
@@ -28,6 +29,7 @@ from doorctl.extras.osdp.keys import (
     read_keys,
     write_keys,
 )
+from doorctl.extras.osdp.panel import seed_randomness
 
 ANSWER_S = 2.0
 """Longest wait for a secure channel; at 9600 bits a second one is there after half a second."""
@@ -62,7 +64,7 @@ def give_key(file: Path, port: str, baud: int, address: int, *, installing: bool
     Raises DeviceError: the line is in use, no reader answers, or it does not take the key; the file
     then holds all with which it may answer. KeyFileError: the file can't be read or written.
     """
-    if installing and not file.exists():
+    if installing and not _is_there(file):
         # Before the line is opened: the door's unit starts without a reader, but not without this.
         write_keys(file, ReaderKeys(None, new_key()))
     keys = read_keys(file)
@@ -79,6 +81,11 @@ def give_key(file: Path, port: str, baud: int, address: int, *, installing: bool
             coming = _sent(line, file, keys, present, installing=installing)
         write_keys(file, ReaderKeys(coming))
     return GIVEN
+
+
+def _is_there(file: Path) -> bool:
+    with owner_of(file.parent):
+        return file.exists()
 
 
 def _sent(
@@ -103,7 +110,9 @@ def _sent(
 def opened_line(port: str, baud: int, address: int) -> Iterator[KeyingLine]:
     """Open the reader's line for nobody else; DeviceError: it can't be, or it goes away."""
     try:
-        with Serial(port, baud, timeout=0, write_timeout=ANSWER_S, exclusive=True) as serial:
+        with as_root():
+            serial = Serial(port, baud, timeout=0, write_timeout=ANSWER_S, exclusive=True)
+        with serial:
             yield KeyingLine(serial, address)
     except DeviceError:
         raise
@@ -154,6 +163,7 @@ class KeyingLine:
 
     def _panel(self, key: ReaderKey, *flags: int) -> Any:
         # A new one each time: one that was refused would wait 300 s.
+        seed_randomness()
         reader = PDInfo(
             self._address, self, scbk=key.reveal(), flags=[LibFlag.EnableNotification, *flags]
         )
