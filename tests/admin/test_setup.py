@@ -129,7 +129,7 @@ OF_OTHER_KEYS = {
     *("warning_comes_before_alarm", "longer_is_longer", "socket_fits", "sockets_differ"),
     *("together alarms.webhook", "encrypted backup.destination", "oidc_comes_back"),
     *("encrypted alarms.heartbeat.url", "together signin.oidc", "outputs_fit", "targets_fit"),
-    *("unlike outputs", "unlike sync.targets", "keys_differ", "line_kinds_fit"),
+    *("unlike outputs", "unlike sync.targets", "keys_differ", "line_kinds_fit", "has_its_key"),
     *("encrypted signin.oidc.issuer", "encrypted signin.oidc.redirect_url"),
 }
 """Rules on what setup neither asks for nor writes beside an answer."""
