@@ -29,7 +29,7 @@ LIMITS = {
 ROOM_LIMITS = {
     "web": 6_500,
     "store": 6_300,
-    "cli": 3_300,
+    "cli": 3_400,
     "doord": 3_040,
     "access": 2_480,
     "extras": 4_100,
