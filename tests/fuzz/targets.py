@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from tests.fuzz import bodies, card_bits, keyboard, push, reader, texts
+from tests.fuzz import bodies, card_bits, keyboard, osdp_line, push, reader, texts
 
 # The plain loop: as many inputs as can be, made from kept ones by small damage, from a seed.
 
@@ -200,11 +200,14 @@ def targets() -> Iterator[Mapping[str, Target]]:
             _target(
                 "card_bits", card_bits.check, card_bits.SEEDS, card_bits.WORDS, card_bits.LONGEST
             ),
+            _target(
+                "osdp_line", osdp_line.check, osdp_line.SEEDS, osdp_line.WORDS, osdp_line.LONGEST
+            ),
         )
         yield {target.name: target for target in made}
 
 
-NAMES = ("reader", "keypad", "keyboard", "push", "config", "feed", "form", "card_bits")
+NAMES = ("reader", "keypad", "keyboard", "push", "config", "feed", "form", "card_bits", "osdp_line")
 
 
 def _target(

@@ -162,6 +162,7 @@ class KeyingLine:
         any(self._opens(self._panel(key)) for _ in range(TRIES))
 
     def _panel(self, key: ReaderKey, *flags: int) -> Any:
+        seed_randomness()
         # A new one each time: one that was refused would wait 300 s.
         seed_randomness()
         reader = PDInfo(
