@@ -14,7 +14,10 @@ import pytest
 
 from doorctl.extras.osdp.keys import ReaderKey, ReaderKeys, write_keys
 from tests.cards.samples import STRIPE
+from tests.e2e.conftest import Loaded
 from tests.e2e.door import COMMANDS, Door
+from tests.e2e.keyed_door import KeyedDoor
+from tests.fakes.keyboard import built
 from tests.fakes.osdp_peer import KEY, OsdpPeer, cable
 from tests.fakes.waiting import LIMIT_S
 
@@ -152,6 +155,20 @@ def test_an_osdp_reader_is_watched_by_its_secure_channel(door: Door, tmp_path: P
             assert watch.line().startswith("alarm: reader_tampered; ")
         finally:
             peer.stop()
+
+
+def test_usb_keyboards_are_watched_as_lines(
+    door: Door, loaded: Loaded, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A scanner's Enter is a CR, and a keypad's digit is a key."""
+    keyed = KeyedDoor(door, loaded, built(tmp_path_factory.mktemp("library")))
+    with keyed, watching(keyed, *NAMED) as watch:
+        watch.line()
+        assert {watch.line(), watch.line()} == {"reader: connected", "keypad: connected"}
+        keyed.reader.send(f"{CARD}\r".encode())
+        assert watch.line() == "reader: a library card; 9{10}<CR>; framing: CR"
+        keyed.keypad.send(b"4")
+        assert watch.line() == "keypad: a digit; 9"
 
 
 def test_where_the_door_runs_it_is_told_how_to_stop_it(door: Door) -> None:
