@@ -129,6 +129,8 @@ def of(name: str, *parts: str) -> set[str]:
         ("web", "", set()),
         ("run", ASKING["outputs"], of("outputs", "following", "switching")),
         ("web", ASKING["metrics"], of("metrics", "figures")),
+        ("run", ASKING["usb"], of("usb", "device", "keys", "layouts", "records")),
+        ("web", ASKING["usb"], of("usb")),
         ("run", ASKING["sip2"], of("sip2")),
         ("web", ASKING["sip2"], of("sip2", "client", "frames", "meaning")),
         ("web", ASKING["oidc"], of("oidc", "pages", "sign_ins_pending", "signing_in")),
