@@ -78,7 +78,7 @@ def give_key(file: Path, port: str, baud: int, address: int, *, installing: bool
                 return THERE
             if not line.heard:
                 raise line.failure("")
-            coming = _sent(line, file, keys, present, installing=installing)
+            coming = _handed_next(line, file, keys, present, installing=installing)
         write_keys(file, ReaderKeys(coming))
     return GIVEN
 
@@ -88,7 +88,7 @@ def _is_there(file: Path) -> bool:
         return file.exists()
 
 
-def _sent(
+def _handed_next(
     line: KeyingLine, file: Path, keys: ReaderKeys, present: ReaderKey | None, *, installing: bool
 ) -> ReaderKey:
     """Send the reader its next key and return it, once it has answered with that."""
