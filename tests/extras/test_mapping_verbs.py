@@ -23,7 +23,7 @@ from doorctl.extras.mapping import (
 )
 from doorctl.extras.mapping.reading import reader_of, translation_of
 from doorctl.extras.mapping.records import json_records
-from doorctl.extras.mapping.translation import WrongFieldError
+from doorctl.extras.mapping.translation import WrongFieldError, columns
 from doorctl.sync.rows import RowReader, WrittenPatron
 
 
@@ -122,11 +122,157 @@ def test_what_can_t_be_read_is_a_wrong_row(field: str, verbs: object, value: obj
     assert "4711" not in str(wrong)
 
 
+def test_a_whole_row() -> None:
+    """Each field of the feed has its value, under the feed's own name."""
+    row = {"id": 7, "card": "3000001234", "cpr": "0101701234", "on": "yes", "day": "2026-01-31"}
+    own = FeedMap(
+        **{name: entry("day") for name in ("pincode_changed", "birthday", "valid_until")},
+        **{name: entry("day") for name in ("on_hold", "on_hold_until")},
+        patron_id=entry("id"),
+        pincode=entry({"from": "id", "default": ""}),
+        resident=entry("on"),
+        active=entry({"from": "on", "true_if": ["JA"]}),
+        blocks=(entry({"from": "on", "present": "D"}), "cpr"),
+        tags=("on", "on"),
+        identifiers=MappedIdentifiers(card="card", cpr="cpr"),
+    )
+    whole = translation_of(own, is_flat=False)
+    until = {"status": "INACTIVE", "expiryDate": "2026-01-31"}
+
+    assert isinstance(whole.translated(row), WrongFieldError)
+    free = {**row, "on": "no"}
+    assert whole.translated(free) == {
+        "patronId": "7",
+        "identifiers": [
+            {"identifier": "3000001234", "identifierType": "CARD", **until},
+            {"identifier": "0101701234", "identifierType": "CPR", **until},
+        ],
+        "pincode": "7",
+        "pincodeChanged": "2026-01-31",
+        "resident": False,
+        "birthday": "2026-01-31",
+        "blockStatus": [{"blockedReason": "0101701234"}],
+        "onHold": {"from": "2026-01-31", "to": "2026-01-31"},
+        "tags": ["no"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("word", "status"), [("JA", "ACTIVE"), ("ja", "ACTIVE"), ("n", "INACTIVE")]
+)
+def test_cards_that_are_in_force(word: str, status: str) -> None:
+    """Or not, which keeps their patron out."""
+    row = translated({**ROW, "x": word}, active={"from": "x", "true_if": ["Ja"]})
+
+    assert [identifier["status"] for identifier in row["identifiers"]] == [status]
+
+
+DAY = "2026-01-31"
+
+
+@pytest.mark.parametrize(
+    ("verbs", "begins", "ends", "hold"),
+    [
+        ("x", DAY, None, {"from": DAY, "to": None}),
+        ("x", None, None, None),
+        ("x", None, DAY, {"from": None, "to": DAY}),
+        ("x", DAY, DAY, {"from": DAY, "to": DAY}),
+        ({"from": "x", "true_if": ["P"]}, "P", None, {"from": None, "to": None}),
+        ({"from": "x", "true_if": ["P"]}, "p", DAY, {"from": None, "to": DAY}),
+        ({"from": "x", "true_if": ["P"]}, "no", DAY, None),
+        (None, DAY, DAY, {"from": None, "to": DAY}),
+        (None, DAY, None, None),
+    ],
+)
+def test_a_pause(verbs: object, begins: object, ends: object, hold: object) -> None:
+    """By a first day, by a word, or by its last day alone."""
+    more = {} if verbs is None else {"on_hold": verbs}
+    row = translated({**ROW, "x": begins, "y": ends}, on_hold_until="y", **more)
+
+    assert row["onHold"] == hold
+
+
+@pytest.mark.parametrize(
+    ("field", "verbs", "value", "what"),
+    [
+        ("pincode", "x", [1.5], "holds a value of another kind; give the path of a text"),
+        ("pincode", "x", [1, 2], "holds several values; say which with first, or by its path"),
+        ("pincode", "y", "", "the row has no such field; mend the path, or give a default"),
+        ("birthday", "x", "31", "holds no day of this format; see its format"),
+        (
+            "resident",
+            "x",
+            "?",
+            "holds a text that says neither yes nor no; name those that say yes",
+        ),
+        (
+            "blocks",
+            {"from": "x", "true_if": ["y"]},
+            "y",
+            "in and true_if say yes or no here; give present",
+        ),
+    ],
+)
+def test_what_is_said_of_a_wrong_field(field: str, verbs: object, value: object, what: str) -> None:
+    """The key of the map, what is wrong, and what to do."""
+    wrong = translated({**ROW, "x": value}, **{field: verbs})
+
+    assert str(wrong) == f"source.map.{field}: {what}"
+
+
+def test_whose_a_row_is_may_be_what_is_wrong() -> None:
+    """Then it is of no patron, and no patron who is missing is taken out."""
+    wrong = translated({**ROW, "id": [1, 2]})
+
+    assert isinstance(wrong, WrongFieldError)
+    assert wrong.patron_ref is None
+
+
+def test_a_column_may_have_dots_and_brackets() -> None:
+    """In a flat file the whole path is one name; one with a default may be missing."""
+    own = FeedMap(
+        patron_id="No. [x]",
+        resident=entry({"from": "r", "default": "true"}),
+        pincode=entry({"default": "4711"}),
+        identifiers=MappedIdentifiers(card="c"),
+    )
+    made = translation_of(own, is_flat=True)
+
+    assert made.translated({"No. [x]": "7", "c": "300000"})["patronId"] == "7"  # type: ignore[index]
+    assert columns(list(made.fields)) == {
+        "No. [x]": "source.map.patron_id",
+        "c": "source.map.identifiers.card",
+    }
+    assert {field.name for field in made.fields} >= {"source.map.pincode"}
+
+
+@pytest.mark.parametrize(
+    ("verbs", "value", "expected"),
+    [
+        ({"from": "x[].y[]"}, [{"y": ["a", "b"]}, {"y": ["c"]}, {}], ["a", "b", "c"]),
+        ({"from": "x[0]"}, ["a", "b", "c"], ["a"]),
+        ({"from": "x[].value"}, ["a", {"value": "b", "@desc": "B"}], ["a", "b"]),
+        ({"from": "x.value"}, "a", ["a"]),
+        ({"from": "x.value.y", "default": "d"}, "a", ["d"]),
+        ({"from": "x.y"}, None, []),
+        ({"from": "x[].y"}, None, []),
+        ({"from": "x"}, True, ["true"]),
+        ({"from": "x", "strip": "#"}, " #aX ", ["aX"]),
+        ({"from": "x", "split": ","}, "a,\tb", ["a", "b"]),
+    ],
+)
+def test_paths(verbs: object, value: object, expected: list[str]) -> None:
+    """Lists in lists, one item, texts with and without attributes, what is blank."""
+    assert translated({**ROW, "x": value}, tags=verbs)["tags"] == expected
+
+
 @pytest.mark.parametrize("path", [".a", "a.", "a..b", "a[", "a[]b", "[0]", "a[x", "a[0][1]"])
 def test_what_is_no_path_is_refused(path: str) -> None:
-    """A slip of the pen in a path is told when the file is read, not at each row."""
-    with pytest.raises(msgspec.ValidationError):
-        entry({"from": path})
+    """A slip of the pen in a path is told when the file is read; a column may be called so."""
+    for kind, count in (("json", 2), ("csv", 0)):
+        more = {"kind": kind, "map__tags": (path, entry({"from": path}))}
+        where = [problem.where for problem in problems(**GOOD, **more)]
+        assert where == ["source.map.tags"] * count
 
 
 @pytest.mark.parametrize(

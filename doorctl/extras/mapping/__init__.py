@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,7 +14,7 @@ from doorctl.config.rules import USELESS, Values
 from doorctl.config.tables import key, shown
 from doorctl.core.errors import Problem
 from doorctl.extras.extra import Extra
-from doorctl.extras.mapping.verbs import Verbs
+from doorctl.extras.mapping.verbs import Verbs, steps_of
 
 if TYPE_CHECKING:
     from doorctl.config import Config
@@ -74,6 +75,23 @@ class Source:
     pins: Literal["export", "learnt"] = key("export")
     records: str = key("", example="users", allowed='the name of a list or element, or ""')
     map: FeedMap = field(default_factory=FeedMap)
+
+
+def paths_are_paths(values: Values) -> Iterator[Problem]:
+    """In JSON and XML a path has steps; in CSV it is a column's name, whatever that is."""
+    if values.get("source.kind") == "csv":
+        return
+    for name, written in values.items():
+        if not name.startswith(f"{TABLE}."):
+            continue
+        for entry in written if isinstance(written, tuple) else (written,):
+            path = entry.path if isinstance(entry, Verbs) else entry
+            with suppress(ValueError):
+                if path:
+                    steps_of(path)
+                continue
+            what = "found {found}, which is no path; give one such as personal.born or cards[]"
+            yield Problem(name, what, found=shown(path))
 
 
 RESTRICTING = ("blocks", "on_hold")
@@ -143,6 +161,7 @@ EXTRA = Extra(
     section=Source,
     rules=(
         encoding_is_known,
+        paths_are_paths,
         has_numbers,
         xml_has_records,
         restricts_what_it_does_not_name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from string import whitespace
 from typing import Any, TypeVar
 
 from msgspec import UNSET
@@ -81,7 +82,7 @@ class Field:
         if text is None:
             raise self.wrong("holds a value of another kind; give the path of a text")
         for part in text.split(self.verbs.split) if self.verbs.split else [text]:
-            yield part.strip(self.verbs.strip + " ") if self.verbs.strip else part.strip()
+            yield part.strip(self.verbs.strip + whitespace)
 
 
 def day(field: Field, row: Record) -> str | None:
@@ -167,7 +168,7 @@ class Translation:
         return None if field is None else read(field, row)
 
     def _words(self, name: str, row: Record) -> list[str]:
-        return [word for field in self.lists.get(name, ()) for word in words(field, row)]
+        return [word for field in self.lists[name] for word in words(field, row)]
 
     def _hold(self, row: Record) -> dict[str, str | None] | None:
         begins, ends = self.singles.get("on_hold"), self._maybe(day, "on_hold_until", row)
@@ -188,7 +189,7 @@ class Translation:
                 "expiryDate": until,
             }
             for kind in ("CARD", "CPR")
-            for field in self.lists.get(kind, ())
+            for field in self.lists[kind]
             for number in dict.fromkeys(field.texts(row))
         ]
 

@@ -53,8 +53,6 @@ class Verbs(
             raise ValueError
         if sum(map(bool, (self.among, self.true_if, self.present, self.format))) > 1:
             raise ValueError
-        if self.path:
-            steps_of(self.path)
 
 
 FALSE = frozenset({"", "0", "false", "f", "n", "nej", "no"})
