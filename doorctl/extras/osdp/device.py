@@ -33,7 +33,6 @@ from doorctl.extras.osdp.packets import Replies
 from doorctl.extras.osdp.panel import Channel, Panel, PanelEvent, opened_line
 
 READER, KEYPAD = "reader", "keypad"
-TAMPERED = "reader_tampered"
 
 POLL_S = 0.051
 """libosdp asks the reader again so soon after its answer."""
@@ -160,8 +159,8 @@ class OsdpReader:
     ) -> None:
         self._wired, self._names = wired, names
         self._post, self._pending, self._monotonic_s = post, pending, monotonic_s
-        self._housing = AlarmOnce(log, TAMPERED, "housing")
-        self._cable = AlarmOnce(log, TAMPERED, "cable")
+        self._housing = AlarmOnce(log, "reader_tampered", "housing")
+        self._cable = AlarmOnce(log, "reader_tampered", "cable")
         self._replies = Replies(wired.address)
         self._channel = Channel(self._replies, monotonic_s)
         self._panel: Panel | None = None
