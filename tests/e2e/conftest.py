@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.commands import Forking
 from tests.e2e.door import Door, Staged
+from tests.e2e.kinds import CABLED
 from tests.e2e.people import write_feed
+from tests.fakes.keyboard import built
 from tests.fakes.waiting import until
 from tests.web.branch import Branch
 
@@ -140,14 +143,29 @@ def doors(tmp_path_factory: pytest.TempPathFactory, loaded: Loaded) -> Iterator[
         yield Doors(tmp_path_factory, stack, loaded)
 
 
+@pytest.fixture(scope="session")
+def keyboards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build what answers for the kernel about keyboards."""
+    return built(tmp_path_factory.mktemp("keyboards"))
+
+
 @pytest.fixture(scope="module")
-def shared_door(tmp_path_factory: pytest.TempPathFactory, loaded: Loaded) -> Iterator[Door]:
+def shared_door(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, loaded: Loaded
+) -> Iterator[Door]:
     """Give the tests of a file a door whose worker has come to rest; they don't disturb each other.
 
-    While much waits for it at a start, an unreadable card is not put on record.
+    While much waits for it at a start, an unreadable card is not put on record. A file may name the
+    kinds of its reader and keypad, as parameters.
     """
+    kind = getattr(request, "param", "serial")
     with ExitStack() as stack:
-        door = Doors(tmp_path_factory, stack, loaded).started()
+        door = Doors(tmp_path_factory, stack, loaded).made()
+        CABLED[kind](door)
+        if kind == "usb":
+            over = {"LD_PRELOAD": str(request.getfixturevalue("keyboards"))}
+            door.doors = Forking("doorctl.wiring.door", **over)
+        door.start()
         until(lambda: door.said("purge"))
         door.call("selftest")  # which the worker does in its turn
         yield door

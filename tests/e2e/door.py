@@ -125,6 +125,8 @@ class Door(Staged):
     """
 
     calls_forked = True
+    most_of_a_card = 1000
+    """Bytes that its reader can send of one card."""
 
     def __init__(
         self, directory: Path, config: Path, overrides: Sequence[str] = (), *, pins: Path

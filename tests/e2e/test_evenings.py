@@ -41,6 +41,7 @@ from tests.e2e import people
 from tests.e2e.commands import Forking
 from tests.e2e.conftest import IMPATIENT, LOADED, Loaded
 from tests.e2e.door import WIRED, Door, Drive
+from tests.e2e.kinds import CABLED, KINDS
 from tests.e2e.people import (
     CHILD,
     CLOSED,
@@ -528,13 +529,34 @@ ROWS = [
 ]
 
 
+def is_at_each_kind(row: list[str]) -> bool:
+    """Tell whether an evening is played on each kind of reader and keypad.
+
+    Not where the keys come on the reader's line, or are control characters: serial lines alone have
+    those.
+    """
+    group, script, _, preset = row[0][0], *[*row, "", ""][1:4]
+    return group in "abd" and preset != "line" and "!key" not in script
+
+
+OTHERS = [(kind, row) for kind in KINDS if kind != "serial" for row in ROWS if is_at_each_kind(row)]
+CASES = [("serial", row) for row in ROWS] + [
+    (kind, row)
+    for kind, row in OTHERS
+    if "shared" in row or row[0][0] == "a" or os.environ.get("EVENINGS") == "all"
+]
+"""Kind and evening; by default other kinds play those that share a door, and people's."""
+
+
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Evening]]:
-    """Build the clock once, and keep the doors that evenings share, by their settings."""
+def running(
+    tmp_path_factory: pytest.TempPathFactory, keyboards: Path
+) -> Iterator[dict[tuple[str, str], Evening]]:
+    """Build the clock once, and keep the doors that evenings share, by kind and settings."""
     library = Evening.library = built(tmp_path_factory.mktemp("clock"))
-    Evening.doors = Forking("doorctl.wiring.door", LD_PRELOAD=str(library))
+    Evening.doors = Forking("doorctl.wiring.door", LD_PRELOAD=f"{library} {keyboards}")
     Evening.commands = Forking(LD_PRELOAD=str(library))
-    kept: dict[str, Evening] = {}
+    kept: dict[tuple[str, str], Evening] = {}
     with ExitStack() as stack:
         yield kept
         for evening in kept.values():
@@ -654,18 +676,21 @@ def each(reasons: str) -> list[str]:
     return [reason for reason, _, times in counted for _ in range(int(times or 1))]
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0])
+@pytest.mark.parametrize(("kind", "row"), CASES, ids=[f"{row[0]}, {kind}" for kind, row in CASES])
 def test_an_evening(
+    kind: str,
     row: list[str],
     tmp_path_factory: pytest.TempPathFactory,
     loaded: Loaded,
-    running: dict[str, Evening],
+    running: dict[tuple[str, str], Evening],
 ) -> None:
     """Each attempt ends as the table has it, the strike is released for each yes and never else."""
     _, script, reasons, preset, when, seen = [*row, "", "", ""][:6]
     with ExitStack() as stack:
-        evening = running.pop(preset, None)
-        evening = evening or made(tmp_path_factory.mktemp("evening"), loaded, preset, when)
+        evening = running.pop((kind, preset), None)
+        if evening is None:
+            evening = made(tmp_path_factory.mktemp("evening"), loaded, preset, when)
+            CABLED[kind](evening)
         stack.enter_context(evening)
         stack.callback(evening.kill_web)
         lines, drives, alarms = len(evening.lines), len(evening.relay()), len(evening.alarms())
@@ -688,5 +713,5 @@ def test_an_evening(
         if other.get("alarm") == "":
             assert evening.alarms()[alarms:] == []
         if preset in SHARED:
-            running[preset] = evening
+            running[kind, preset] = evening
             stack.pop_all()
