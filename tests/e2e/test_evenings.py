@@ -536,7 +536,7 @@ def is_at_each_kind(row: list[str]) -> bool:
     those.
     """
     group, script, _, preset = row[0][0], *[*row, "", ""][1:4]
-    return group in "abd" and preset != "line" and "!key" not in script
+    return group in {"a", "b", "d"} and preset != "line" and "!key" not in script
 
 
 OTHERS = [(kind, row) for kind in KINDS if kind != "serial" for row in ROWS if is_at_each_kind(row)]
