@@ -582,6 +582,20 @@ def test_a_line_that_stays_away_is_told_and_its_return_too(watch: Watch) -> None
     assert watch.look() == ["reader_lost", "reader_lost_cleared"]
 
 
+def test_a_keypad_that_is_the_readers_own_is_lost_with_it(watch: Watch) -> None:
+    """One cable, one alarm; a keypad with a cable of its own has another.
+
+    Bug (an OSDP reader on the emulated Pi): one loss called people twice.
+    """
+    watch.lines = {"reader": False, "keypad": False}
+    assert sorted(watch.look(FAULTS["reader_lost"] + 1)) == ["keypad_lost", "reader_lost"]
+
+    ours = Watch(directory=watch.directory, lines={"reader": False, "keypad": False})
+    config = ours.lookout.config
+    ours.lookout.config = replace(config, keypad=replace(config.keypad, port=""))
+    assert ours.look(FAULTS["reader_lost"] + 1) == ["reader_lost"]
+
+
 def test_a_register_is_old_after_a_third_of_its_time(watch: Watch) -> None:
     """With the usual 72 hours after a day; a push ends it at the next look.
 
