@@ -115,10 +115,10 @@ def pair_branch(config: Config, file: Path, out: Path) -> None:
 @json_option
 @partial(with_config, sending=True)
 def look_at(config: Config, file: Path, *, as_json: bool) -> None:
-    """Show what the rows of FILE would become; send and keep nothing.
+    """Show what the rows of FILE would become; send nothing.
 
-    By [source], if that is there. No number, name or PIN is shown. Exit 1 if the file
-    can't be read, or none of its rows.
+    By [source], if that is there. Nothing is kept, and no number, name or PIN is shown. Exit 1 if
+    the file can't be read, or none of its rows.
     """
     policy = config.policy
     rows = read_rows(file, pin_length=policy.pin_length, rows_of=feed_rows(config))

@@ -174,6 +174,28 @@ def test_any_bytes_end_in_something_that_can_be_shown(name: str, chunks: list[by
         assert all(meaning in SENTENCES for meaning in shown.meanings)
 
 
+@pytest.mark.parametrize(
+    ("data", "is_read", "is_keys"),
+    [(b"3000001234\r", True, False), (b"???\r", False, False), (b"4", False, True)],
+)
+def test_whether_a_card_or_a_key_was_read(data: bytes, *, is_read: bool, is_keys: bool) -> None:
+    """So that nothing is said of framing or bits where there was none to see."""
+    read = seen(READERS["keypad" if is_keys else "cards"](), data)
+
+    assert (read.is_read, read.is_keys) == (is_read, is_keys)
+
+
+def test_a_line_that_waits_for_more_is_not_shown_yet() -> None:
+    """Where the reading itself still has a deadline, the line is looked at once more then."""
+    due: list[float | None] = [1.0, 1.0, 5.0, 5.0, None]
+    inspector = Inspector(lambda _data, _now_s: [], lambda: due.pop(0) if len(due) > 1 else due[0])
+    inspector.receive(b"3", 0.0)
+
+    assert inspector.ended(2.0) is None
+    assert inspector.ended(2.0) is None
+    assert inspector.ended(5.0) is not None
+
+
 def test_each_meaning_has_its_words_in_danish() -> None:
     """What an installer reads is in the language of the branch."""
     danish = own("da").words

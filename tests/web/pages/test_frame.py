@@ -412,7 +412,7 @@ CHOICE = re.compile(r'action="/language".*?name="next" value="([^"]*)"', re.DOTA
 HARMLESS = {
     *("day", "ends", "month", "span", "from", "to", "since", "until", "around"),
     *("outcome", "reason", "by", "action", "sign_ins"),
-    *("attempt", "before", "page", "preset"),
+    *("attempt", "before", "page", "preset", "phones"),
     *("account", "next", "done", "error", "state", "code"),
 }
 """Days and times, choices from lists, numbers of our own; who of staff; and the way itself."""
