@@ -48,7 +48,7 @@ def test_each_folder_is_an_extra_on_the_list() -> None:
     """Nothing lies in that room that no configuration can ask for."""
     folders = {path.parent.name for path in (ROOT / "doorctl/extras").glob("*/__init__.py")}
 
-    assert folders <= {listed.name for listed in EXTRAS} == ASKING.keys()
+    assert folders == {listed.name for listed in EXTRAS} == ASKING.keys()
     assert all(isinstance(find(name), Extra) for name in folders)
 
 

@@ -17,12 +17,14 @@ import click
 import doorctl
 from tests.benchmark.decision import decision, swipe
 from tests.benchmark.figures import FULL, MILLION, QUICK, Figure, Plan, as_table, described
+from tests.benchmark.kinds import KINDS_PART, kinds
 from tests.benchmark.lanes import busy, door, replug, starts
 from tests.benchmark.pages import PAGES, pages
 from tests.benchmark.push import changes, purge_of_a_month, push
 from tests.benchmark.pushing import pushing, receiving
 from tests.benchmark.regular import PART as REGULAR
 from tests.benchmark.regular import regular
+from tests.e2e.kinds import KINDS
 
 PARTS: MappingProxyType[str, Callable[[Plan, Path], Iterator[Figure]]] = MappingProxyType(
     {
@@ -33,6 +35,7 @@ PARTS: MappingProxyType[str, Callable[[Plan, Path], Iterator[Figure]]] = Mapping
         "pages": pages,
         "start": starts,
         "replug": replug,
+        "kinds": kinds,
         "swipe": swipe,
         "push": push,
         "changes": changes,
@@ -50,6 +53,7 @@ ROWS = Counter(
         "last digit -> relay beside pushes": 4,
         "door process": 7,
         "reader unplugged and back": 1,
+        KINDS_PART: 7 * len(KINDS),
         "swipe": 1,
         "push of": 4,
         "changes of": 6,

@@ -104,14 +104,17 @@ def staged(register: Register, *overrides: str) -> Stage:
 
     `overrides`: more ``--set`` values.
     """
+    return Stage(register.directory, shipped("demo.toml"), (*settings(register), *overrides))
+
+
+def settings(register: Register) -> tuple[str, ...]:
+    """Return what every stage lays over its configuration."""
     seal = register.sealer.seal
-    values = (
+    return (
         f"door.release_s={RELEASE_S}",
         f"seal.memory_kib={seal.memory_kib}",
         f"seal.iterations={seal.iterations}",
-        *overrides,
     )
-    return Stage(register.directory, shipped("demo.toml"), values)
 
 
 @contextmanager
@@ -332,12 +335,13 @@ def replug(plan: Plan, work: Path) -> Iterator[Figure]:
     """Pull the reader of a whole door and put it back, time and again."""
     with staged(fill(work / "replug", KNOWN)) as stage:
         stage.start()
-        longest_s = max(_back_s(stage) for _ in range(plan.replugs))
+        longest_s = max(back_s(stage) for _ in range(plan.replugs))
         stage.stop()
     yield Figure(REPLUG_PART, "node -> connected, max", longest_s, "s", plan.replugs, budget=BACK_S)
 
 
-def _back_s(stage: Stage) -> float:
+def back_s(stage: Stage) -> float:
+    """Pull the reader and put it back; return how long it takes until the door has it."""
     stage.reader.pull()
     stage.wait_for("reader", state="lost")
     before = time.monotonic()

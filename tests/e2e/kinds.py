@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from doorctl.extras.extra import extra_named
 from tests.fakes.keyboard import KeyboardPlug
@@ -18,7 +18,6 @@ from tests.fakes.osdp_peer import KEY, OsdpPeer, cable
 
 if TYPE_CHECKING:
     from doorctl.demo.door import Plug
-    from tests.e2e.door import Door
 
 MOST_OF_A_CARD = 64
 """Bytes that an OSDP reader tells of one card."""
@@ -88,18 +87,30 @@ class OsdpKeys:
         self._reader.peer.press(data.decode())
 
 
-def as_serial(_door: Door) -> None:
+class Cabled(Protocol):
+    """A door that was not started, as a test or the benchmark has it."""
+
+    directory: Path
+    reader: Plug
+    keypad: Plug
+    most_of_a_card: int
+
+    def configured(self, *overrides: str) -> object:
+        """Lay more over the configuration."""
+
+
+def as_serial(_door: Cabled) -> None:
     """Leave a door as it is."""
 
 
-def as_usb(door: Door) -> None:
+def as_usb(door: Cabled) -> None:
     """Give a door two keyboards; its process has to be under what `built` returns of them."""
-    door.reader = cast("Plug", KeyboardPlug(door.directory / "reader"))
-    door.keypad = cast("Plug", KeyboardPlug(door.directory / "keypad"))
+    door.reader = KeyboardPlug(door.directory / "reader")
+    door.keypad = KeyboardPlug(door.directory / "keypad")
     door.configured("reader.kind=usb", "keypad.kind=usb")
 
 
-def as_osdp(door: Door) -> None:
+def as_osdp(door: Cabled) -> None:
     """Give a door one reader with keypad, whose key both have."""
     file = door.directory / "reader.key"
     file.touch(0o600)
@@ -116,7 +127,7 @@ def _is_here(kind: str) -> bool:
     return kind == "serial" or (extra is not None and extra.lines is not None)
 
 
-CABLED: MappingProxyType[str, Callable[[Door], None]] = MappingProxyType(
+CABLED: MappingProxyType[str, Callable[[Cabled], None]] = MappingProxyType(
     {"serial": as_serial, "usb": as_usb, "osdp": as_osdp}
 )
 """Kind -> what gives a door that was not started its devices."""

@@ -459,7 +459,7 @@ c a register of 71.8 h | A 4711 . | ok | | +71.8
 c staff go home | !hours @17:01 ?door=locked A 4711 . | ok | staffed | tomorrow 16:40 | pulses 2
 c a clock that jumps | A 4711 . @+180 A 4711 . | ok clock_untrusted | 10:00-22:00 | tomorrow 15:00
 d the keypad away | A 47 !pull:keypad ?keypad=lost !plug:keypad ?keypad=connected !again:A !worn .
-    1 1 . | card_unreadable ok
+    4711 . | card_unreadable ok
 d frozen in mid-PIN | A 47 !halt !wait:0.5 !go !again:A !worn . 1 1 . | card_unreadable ok
 d restarted between two | A 4711 . !stop !start A 4711 . | ok ok
 d the register lost | !stop !lose:patrons.db !start !swipe . | fault

@@ -129,7 +129,7 @@ class Copy:
 
     def delete(self, extra: str) -> None:
         """Delete an extra's folder."""
-        shutil.rmtree(self.directory / "doorctl/extras" / extra, ignore_errors=True)
+        shutil.rmtree(self.directory / "doorctl/extras" / extra)
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command of doorctl on the configuration."""

@@ -1,0 +1,117 @@
+"""How long each kind of reader and keypad takes: card to identifier, digit to decision."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from types import MappingProxyType
+from typing import Self
+
+from doorctl.config.shipped import shipped
+from doorctl.demo.door import Stage
+from doorctl.store.door_log import VisitHistory
+from tests.benchmark.figures import Echo, Figure, Plan, Spread
+from tests.benchmark.lanes import BACK_S, Lane, back_s, echo_directory, settings
+from tests.benchmark.register import KNOWN, Register, fill
+from tests.e2e.kinds import CABLED, KINDS
+from tests.fakes.keyboard import built
+
+CARD = b"3000001234\r"
+
+CARD_MS = MappingProxyType({"usb": 5.0, "osdp": 80.0})
+"""The design's budgets from the last key of a card, or the card, to the identifier."""
+
+DIGIT_MS = MappingProxyType({"osdp": 120.0})
+"""The design's budget from a digit to the decision; libosdp polls each 50 ms."""
+
+HAND_S = 1.0
+"""From the first three digits to the last. An OSDP reader is asked for one digit at a time, between
+its lamps and its buzzer: keys that come faster than each 150 ms wait for those before them (190 ms
+at one each 100 ms, measured)."""
+
+KINDS_PART = "reader and keypad of the kind"
+
+
+class KindStage(Stage):
+    """A stage whose devices are of one kind."""
+
+    most_of_a_card = 0
+
+    def __init__(self, register: Register, kind: str, library: Path) -> None:
+        super().__init__(register.directory, shipped("demo.toml"), settings(register))
+        self._over = (f"LD_PRELOAD={library}",) if kind == "usb" else ()
+        CABLED[kind](self)
+
+    def configured(self, *overrides: str) -> Self:
+        """Lay more over the configuration."""
+        for override in overrides:
+            self.options += ["--set", override]
+        return self
+
+    def command(self, *words: str, tethered: bool = False) -> list[str]:
+        """Return the command line, under the library that answers about keyboards."""
+        return ["env", *self._over, *super().command(*words, tethered=tethered)]
+
+    def cards_ns(self, count: int) -> list[int]:
+        """Read cards, by a process with these lines and nothing behind; return how long each took.
+
+        From before a scanner types its first key, or an OSDP reader has its card.
+        """
+        self.reader.put_in()
+        self.keypad.put_in()
+        script = [sys.executable, "-m", "tests.benchmark.listen", *self.options]
+        with subprocess.Popen(
+            ["env", *self._over, *script], stdout=subprocess.PIPE, text=True
+        ) as listening:
+            assert listening.stdout is not None
+            for _ in ("reader", "keypad"):
+                assert listening.stdout.readline() == "open\n"
+            taken = []
+            for _ in range(count):
+                before = time.monotonic_ns()
+                self.reader.send(CARD)
+                taken.append(int(listening.stdout.readline()) - before)
+            listening.terminate()
+        return taken
+
+
+def kinds(plan: Plan, work: Path) -> Iterator[Figure]:
+    """Time cards and last digits at each kind, taking turns with a bare echo."""
+    work.mkdir(parents=True)
+    library = built(work)
+    for kind in KINDS:
+        stage = KindStage(fill(work / kind, KNOWN), kind, library)
+        with stage, Echo(echo_directory(work / f"{kind}-floor")) as echo:
+            cards_ns = stage.cards_ns(plan.rounds)
+            stage.start()
+            with closing(VisitHistory(stage.directory / "visits.db")) as history:
+                digits_ns, floor_ns = _typed(Lane(stage, history), echo, plan.rounds)
+            longest_s = max(back_s(stage) for _ in range(plan.replugs))
+            stage.stop()
+        yield from _figures(kind, cards_ns, digits_ns, floor_ns)
+        part = f"{KINDS_PART} {kind}: reader unplugged and back"
+        yield Figure(part, "node -> connected, max", longest_s, "s", plan.replugs, budget=BACK_S)
+
+
+def _typed(lane: Lane, echo: Echo, rounds: int) -> tuple[list[int], list[int]]:
+    taken, floor = [], []
+    for _ in range(rounds):
+        lane.approach()
+        lane.await_lock()
+        time.sleep(HAND_S)
+        taken.append(lane.enter_ns())
+        floor.append(echo.time_ns())
+    return taken, floor
+
+
+def _figures(
+    kind: str, cards_ns: Sequence[int], digits_ns: Sequence[int], floor_ns: Sequence[int]
+) -> Iterator[Figure]:
+    floor, part = Spread.of_ns(floor_ns), f"{KINDS_PART} {kind}:"
+    card, digit = Spread.of_ns(cards_ns), Spread.of_ns(digits_ns)
+    yield from card.figures(f"{part} card -> identifier", floor, p99=CARD_MS.get(kind))
+    yield from digit.figures(f"{part} digit -> decision", floor, p99=DIGIT_MS.get(kind))
