@@ -11,14 +11,11 @@ from itertools import pairwise
 MIN_CODE_DIGITS = 6
 """With fewer, 100 codes could not be issued (EN 60839-11-1, table 4, by :data:`CODES_APART`)."""
 
-
 MAX_CODE_DIGITS = 9
 """Ten digits would read as a CPR or card number."""
 
-
 CODES_APART = 1000
 """Possible codes for each one issued: EN 60839-11-1, table 4, "possible : allocated"."""
-
 
 MIN_DIFFERENT_DIGITS = 4
 """111112 and 131313 are what people try first."""

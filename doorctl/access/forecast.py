@@ -14,7 +14,7 @@ from typing import Any
 
 from doorctl.access import policy as rules
 from doorctl.access.patron import DATED, Patron
-from doorctl.access.policy import Case, PinProof, Policy
+from doorctl.access.policy import Case, Check, PinProof, Policy
 from doorctl.core.moments import ClockState, Moment
 
 WEEK = timedelta(days=7)
@@ -65,15 +65,15 @@ def forecast(policy: Policy, patron: Patron, first: date) -> Forecast:
     opens, refused = 0, dict[str, int]()
     for start, end in pairwise(turns):
         days = (1 << end) - (1 << start)
-        refusals = _refusals(policy, patron, first + timedelta(start))
-        opens |= 0 if refusals else days
-        for name in refusals:
-            refused[name] = refused.get(name, 0) | days
+        found = refusals(policy, patron, first + timedelta(start))
+        opens |= 0 if found else days
+        for check in found:
+            refused[check.by_row] = refused.get(check.by_row, 0) | days
     if not refused:
         return Forecast(opens, refused, frozenset())
     no_days: dict[str, Any] = dict.fromkeys(DATED)
-    always = _refusals(policy, replace(patron, **no_days), first)
-    return Forecast(opens, refused, frozenset(always))
+    always = refusals(policy, replace(patron, **no_days), first)
+    return Forecast(opens, refused, frozenset(check.by_row for check in always))
 
 
 def _turns(patron: Patron, first: date) -> Iterator[int]:
@@ -84,12 +84,13 @@ def _turns(patron: Patron, first: date) -> Iterator[int]:
             yield from (turn for turn in (n, n + 1) if 0 < turn < _DAYS)
 
 
-def _refusals(policy: Policy, patron: Patron, day: date) -> list[str]:
+def refusals(policy: Policy, patron: Patron, day: date) -> list[Check[Patron]]:
+    """Return the checks by which a row alone is refused at noon of a day, in their order."""
     noon = datetime.combine(day, _NOON, UTC)
     moment = Moment(noon, noon, ClockState.TRUSTED)
     case = Case(patron, moment, PinProof.PROVED, cache_minimum_age=policy.minimum_age)
     return [
-        check.by_row
+        check
         for check in rules.CHECKS
         if check.by_row and check.refuses(policy, case, patron) is not None
     ]

@@ -77,7 +77,7 @@ def create_or_undo(
 def make_databases(config: Config, key_file: Path, undo: ExitStack) -> None:
     """Make the empty databases of patrons and visits that are not there; `undo` removes them."""
     key = read_key(key_file)
-    sealer = sealer_of(config, key)
+    sealer = sealer_of(key, config.seal)
     patrons, visits = config.storage.patrons_db, config.storage.visits_db
     make_directory(visits.parent)
     create_cache = partial(create_patrons, seal=sealer.seal)

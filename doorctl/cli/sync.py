@@ -120,14 +120,9 @@ def look_at(config: Config, file: Path, *, as_json: bool) -> None:
     By [source], if that is there. Nothing is kept, and no number, name or PIN is shown. Exit 1 if
     the file can't be read, or none of its rows.
     """
-    policy = config.policy
+    policy, on = config.policy, system_clock(config).moment().latest_known.date()
     rows = read_rows(file, pin_length=policy.pin_length, rows_of=feed_rows(config))
-    seen = look(
-        rows,
-        on=system_clock(config).moment().latest_known.date(),
-        minimum_age=policy.minimum_age,
-        is_resident_needed=policy.require_resident,
-    )
+    seen = look(rows, on=on, policy=policy)
     if as_json:
         print_json(asdict(seen))
     else:

@@ -290,7 +290,7 @@ _kinds: dict[str, AlarmKind] = {
     "export_old_cleared": over("export_old", "A new export has come."),
     "export_odd": today(
         "An export says something quite different of many patrons than the one before.",
-        "See by doorctl sync look whether a column has moved; the branches' guard stands behind.",
+        "See by doorctl sync look whether a column has moved; each branch's guard checks too.",
     ),
     "export_odd_cleared": over("export_odd", "The exports are alike again."),
     "rows_set_aside": today(

@@ -23,7 +23,7 @@ from doorctl.lookup.calendar import calendar_of
 from doorctl.privacy.passages import OPENED, HourCount
 from doorctl.privacy.retention import PurgeReport
 from doorctl.rpc.status import Finding
-from doorctl.store.purging import Purging
+from doorctl.store.purge_job import Purging
 
 KEPT_GRACE_S, FREED_GRACE_S = 0.4, 0.7
 """How late the loop may lock before the kernel ends it, to be locked a second after the release.

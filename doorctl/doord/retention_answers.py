@@ -20,7 +20,7 @@ from doorctl.rpc.retention import (
     LiftHold,
 )
 from doorctl.store.erasure import erase_visits
-from doorctl.store.purging import Opened, Run
+from doorctl.store.purge_job import Opened, Run
 from doorctl.store.visits import VisitStore
 
 

@@ -302,7 +302,7 @@ class DoorStores:
             config, wary=True, damaged=partial(self.alarm, "store_damaged")
         )
         self.key = read_key(config.secrets.installation_key_file)
-        self.sealer = sealer_of(config, self.key)
+        self.sealer = sealer_of(self.key, config.seal)
         self.patrons = PatronCache(
             config.storage.patrons_db, self.sealer.seal, self.sealer.earlier, self.clock.monotonic_s
         )

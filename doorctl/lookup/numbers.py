@@ -33,7 +33,7 @@ def own_sealer(config: Config) -> ArgonSealer:
 
     Raises KeyFileError: the installation key can't be read.
     """
-    return sealer_of(config, read_key(config.secrets.installation_key_file))
+    return sealer_of(read_key(config.secrets.installation_key_file), config.seal)
 
 
 TakenAs = Literal["card", "cpr"]

@@ -25,8 +25,8 @@ from doorctl.rpc.retention import (
 from doorctl.services.branch import noted
 from doorctl.services.owner import by_the_owner
 from doorctl.store.keys import read_key
+from doorctl.store.purge_job import Purging, forget_left
 from doorctl.store.purge_reports import read_report
-from doorctl.store.purging import Purging, forget_left
 from doorctl.store.sealer import earlier_keys
 from doorctl.store.trim import trim
 from doorctl.store.visits import open_or_create_visits

@@ -91,11 +91,16 @@ class PushedRows:
         self._brought: set[str] = set()
         self._robbed: set[str] = set()
 
+    @property
+    def _are_many(self) -> bool:
+        """Whether they are too many patrons to be kept in mind, of whom each is then looked at."""
+        return len(self._brought) > MOST_KEPT
+
     def put(self, rows: Iterable[SealedRow]) -> None:
         """Put the push's rows, read once; RowsClashError: two are of the same identifier."""
         for batch in batches(rows):
             records = {row.row_key: to_record(row, self._epoch) for row in batch}
-            if not self._full and len(self._brought) <= MOST_KEPT:
+            if not (self._full or self._are_many):
                 self._brought.update(row.patron.patron_ref for row in batch)
             put = self._connection.executemany(_PUT, records.values())
             # A row of this epoch is not overwritten, so a second one changes nothing.
@@ -145,8 +150,7 @@ class PushedRows:
 
     def finish(self, at: datetime) -> None:
         """Forget what was learnt and counts no more; between :meth:`put` and :meth:`remove`."""
-        too_many = len(self._brought) > MOST_KEPT
-        self._learnt.finish(at, None if too_many else sorted(self._brought))
+        self._learnt.finish(at, None if self._are_many else self._brought)
 
     def _found(self, sql: str, listed: Collection[object], *more: object) -> list[Record]:
         find = sql.format(marks=marks(listed))
@@ -161,7 +165,7 @@ class PushedRows:
                 )
 
     def _left_out(self) -> Iterator[list[Record]]:
-        if self._full or len(self._brought) > MOST_KEPT:
+        if self._full or self._are_many:
             find = _NEXT_LEFT_OUT if self._full else _NEXT_OTHER
             more = () if self._full else (self._epoch,)
             after = b""

@@ -73,7 +73,7 @@ class LearntRows:
         elif brought is None:
             self._connection.execute(_REPLACE_BROUGHT, (self._epoch,))
         else:
-            for refs in batches(brought if self._any_asked else ()):
+            for refs in batches(sorted(brought) if self._any_asked else ()):
                 self._connection.execute(_REPLACE_PATRONS.format(marks=marks(refs)), refs)
         # A day ends earlier in Denmark than in UTC: nothing goes before its last day is over.
         for statement in _FORGET_LEARNT:

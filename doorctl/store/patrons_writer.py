@@ -317,15 +317,18 @@ class PatronCacheWriter(Writer):
         return found
 
     def _compact_after(self, removed: int, *, full: bool) -> None:
-        """Rewrite the file after a snapshot; changes cost what they change, and empty the WAL."""
-        self._to_compact = self._to_compact or removed > 0
-        if not self._to_compact:
+        """Rewrite the file after a snapshot; changes cost what they change, and empty the WAL.
+
+        What an earlier process or an earlier change has left is not this push's: a look removes it.
+        """
+        if not removed:
             return
+        self._to_compact = True
         # The push is durable; what a busy reader or a full disk leaves, a later look removes.
         with suppress(StoreError):
             if full:
                 self.compact()
-            elif removed:
+            else:
                 with translated(self.path):
                     empty_log(self.database)
 

@@ -18,7 +18,7 @@ from argon2.low_level import Type, hash_secret_raw
 
 from doorctl.access.code_throttle import CODES_KEY
 from doorctl.access.patron import KEY_BYTES, key_parts, overlaid
-from doorctl.config import Config
+from doorctl.config.tables import Seal as Cost
 from doorctl.core.masked import Identifier, InstallationKey, StretchedKey
 from doorctl.core.ports import Seal
 from doorctl.privacy.tables import CARD, PATRONS
@@ -85,9 +85,9 @@ class ArgonSealer:
         return StretchedKey(stretched + self._links)
 
 
-def sealer_of(config: Config, key: InstallationKey) -> ArgonSealer:
-    """Return the sealer of a key, at the costs of the configuration."""
-    return ArgonSealer(key, config.seal.memory_kib, config.seal.iterations)
+def sealer_of(key: InstallationKey, cost: Cost) -> ArgonSealer:
+    """Return the sealer of a key, at the costs of a configuration."""
+    return ArgonSealer(key, cost.memory_kib, cost.iterations)
 
 
 def seal_on_record(path: Path) -> Seal | None:

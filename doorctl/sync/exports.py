@@ -115,7 +115,8 @@ class FeedExports:
             what = f"neither ends in {FULL} nor in {CHANGES}; rename it, or give it a leading dot"
             raise FeedError(self.path.name, [Problem(name, what) for name in odd[:MOST_PROBLEMS]])
         if not files:
-            what = f"holds no export; its name ends in {FULL}.ndjson or {FULL}.csv"
+            some = f"{FULL}.xml or {FULL}.json" if self.rows_of else f"{FULL}.ndjson"
+            what = f"holds no export; its name ends in {some} or {FULL}.csv"
             raise FeedError(self.path.name, [Problem("directory", what)])
         newest = max((place for place, file in enumerate(files) if _is_full(file)), default=0)
         return files[newest:]

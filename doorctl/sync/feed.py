@@ -139,7 +139,7 @@ def read_rows(
             feed = path.open("rb")
         with feed as whole:
             file = whole if lines is None else _head(whole, lines)
-            usual = sheet_rows if path.suffix.lower() == SUFFIX else _json_rows
+            usual = sheet_rows if path.suffix.lower() == SUFFIX else json_rows
             return _Reading(path.name, RowReader(pin_length)).read((rows_of or usual)(file))
     except OSError as error:
         what = f"can't be read ({error.strerror}); check the path and its permissions"
@@ -236,7 +236,8 @@ class _Reading:
             self._first.setdefault(identifier, patron)
 
 
-def _json_rows(file: BinaryIO) -> Iterator[tuple[int, object]]:
+def json_rows(file: BinaryIO) -> Iterator[tuple[int, object]]:
+    """Yield each line's number and what it holds, or a NotJsonError."""
     for number, line in numbered(file):
         try:
             yield number, decoded(line)

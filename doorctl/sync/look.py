@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from doorctl.access.forecast import refusals
+from doorctl.access.policy import Policy, WeakPin
 from doorctl.core.masked import IdentifierKind
 from doorctl.sync.feed import FeedPatron, Rows
-from doorctl.sync.rows import old_enough_from
+from doorctl.sync.guard import SHARE_PERCENT
+from doorctl.sync.sealing import unsealed
 
-JUMP = 0.05
+JUMP = SHARE_PERCENT / 100
 """Of all patrons, which nothing that happens in a day explains; the guard's own share."""
+
+NO_CARD = "no card"
 
 NOT_SHARES = frozenset({"patrons", "cards", "cprs", "would_get_in", "set_aside"})
 """Counts that are no share of the patrons, that others explain, or that have an alarm."""
@@ -64,29 +70,40 @@ class Look:
     suspicions: Sequence[str]
 
 
-def look(rows: Rows, *, on: date, minimum_age: int, is_resident_needed: bool) -> Look:
-    """Count what the right rows of an export say on a day, and why others are wrong."""
-    patrons = rows.right
-    judged = [
-        _row(each, on, minimum_age, is_resident_needed=is_resident_needed) for each in patrons
-    ]
-    counts = {
+def look(rows: Rows, *, on: date, policy: Policy) -> Look:
+    """Tell what the right rows of an export say on a day, and why others are wrong.
+
+    The door's own checks are asked who would get in; what a branch alone knows, such as a ban, its
+    hours and a PIN, plays no part.
+    """
+    judged = [_row(patron, on, policy) for patron in rows.right]
+    counts = _counts(rows, judged)
+    suspicions = [*_suspicions(rows.right, counts), *_suspicious_numbers(rows.right)]
+    return Look(counts, _reasons(rows), judged[:SHOWN_ROWS], suspicions)
+
+
+def counted(rows: Rows, *, on: date, policy: Policy) -> dict[str, int]:
+    """Return the counts of a look alone."""
+    return _counts(rows, [_row(patron, on, policy) for patron in rows.right])
+
+
+def _counts(rows: Rows, judged: Sequence[Row]) -> dict[str, int]:
+    patrons, refused = rows.right, Counter(row.keeps_out for row in judged)
+    return {
         "patrons": len(patrons),
         "cards": sum(row.cards for row in judged),
         "cprs": sum(row.cprs for row in judged),
-        "without_identifier": sum(not (row.cards or row.cprs) for row in judged),
+        "without_identifier": refused[NO_CARD],
         "without_pin": sum(not row.pin for row in judged),
         "resident": sum(row.resident for row in judged),
         "blocked": sum(bool(row.blocks) for row in judged),
         "on_hold": sum(each.row.hold_from is not None for each in patrons),
         "without_birthday": sum(each.birthday is None for each in patrons),
-        "under_age": sum(_is_under_age(each, on, minimum_age) for each in patrons),
-        "expired": sum(_is_over(each, on) for each in patrons),
-        "would_get_in": sum(not row.keeps_out for row in judged),
+        "under_age": refused["age"],
+        "expired": refused["expired"],
+        "would_get_in": refused[""],
         "set_aside": len(rows.wrong),
     }
-    suspicions = [*_suspicions(patrons, counts), *_suspicious_numbers(patrons)]
-    return Look(counts, _reasons(rows), judged[:SHOWN_ROWS], suspicions)
 
 
 def jumps(before: Mapping[str, int], now: Mapping[str, int]) -> list[str]:
@@ -102,21 +119,22 @@ def jumps(before: Mapping[str, int], now: Mapping[str, int]) -> list[str]:
         for name, count in now.items()
         if name not in NOT_SHARES
         and name in before
-        and abs(count / are - before[name] / was) >= JUMP
+        and (abs(count / are - before[name] / was) >= JUMP or _is_gone(before[name], count))
     ]
 
 
-def _row(patron: FeedPatron, on: date, minimum_age: int, *, is_resident_needed: bool) -> Row:
+def _is_gone(before: int, now: int) -> bool:
+    # A column of blocks that is empty all at once is more than its small share says.
+    return before >= FEW and not now
+
+
+def _row(patron: FeedPatron, on: date, policy: Policy) -> Row:
     kinds = Counter(number.kind for number in patron.numbers)
-    keeps_out = {
-        "no card": not patron.identifiers,
-        "expired": _is_over(patron, on),
-        "not resident": is_resident_needed and not patron.row.resident,
-        "blocked": bool(patron.row.blocks),
-        "on hold": patron.row.hold_from is not None,
-        "under age": _is_under_age(patron, on, minimum_age),
-        "no birthday": minimum_age > 0 and patron.birthday is None,
-    }
+    rows = unsealed(patron, policy.minimum_age, on, flags_weak=policy.weak_pin is not WeakPin.ALLOW)
+    refused = [[check.name for check in refusals(policy, row, on)] for _, row in rows]
+    keeps_out = NO_CARD
+    if refused:
+        keeps_out = "" if [] in refused else refused[0][0]
     return Row(
         patron.line,
         kinds[IdentifierKind.CARD],
@@ -124,28 +142,14 @@ def _row(patron: FeedPatron, on: date, minimum_age: int, *, is_resident_needed: 
         patron.pin is not None,
         patron.row.resident,
         len(patron.row.blocks),
-        next((why for why, holds in keeps_out.items() if holds), ""),
+        keeps_out,
     )
-
-
-def _is_under_age(patron: FeedPatron, on: date, minimum_age: int) -> bool:
-    born = patron.birthday
-    return born is not None and old_enough_from(born, minimum_age) > on
-
-
-def _is_over(patron: FeedPatron, on: date) -> bool:
-    """Tell whether no number of a patron is in force any more; False for one without numbers."""
-    days = [each.valid_until for each in patron.identifiers]
-    all_over = all(
-        not each.active or (each.valid_until is not None and each.valid_until < on)
-        for each in patron.identifiers
-    )
-    return bool(days) and all_over
 
 
 def _reasons(rows: Rows) -> dict[str, int]:
-    """Return why rows are wrong, with how many of each; places in a list are left out."""
-    reasons = Counter(why for row in rows.wrong for why in row.why[:1])
+    """Return why rows are wrong, with how many of each; places and lines are left out."""
+    first = (why for row in rows.wrong for why in row.why[:1])
+    reasons = Counter(re.sub(r"\[\d+\]|(?<=line )\d+", "…", why) for why in first)
     return dict(reasons.most_common())
 
 
@@ -166,8 +170,8 @@ def _suspicions(patrons: Sequence[FeedPatron], counts: dict[str, int]) -> Iterat
     born = [each.birthday for each in patrons if each.birthday is not None]
     if born and sum((day.month, day.day) == (1, 1) for day in born) > len(born) / 2:
         yield "most birthdays are 1 January: the export knows the year alone"
-    if len(born) >= FEW and len(set(born)) <= len(born) // 10:
-        yield "most patrons share their birthday with others: is it the right column?"
+    if len(born) >= FEW and Counter(born).most_common(1)[0][1] > len(born) / 10:
+        yield "one birthday is that of every tenth patron: is it the right column?"
     if len(born) >= FEW and max(day.day for day in born) <= MONTHS:
         yield "no birthday is after the 12th of a month: are day and month the right way round?"
 

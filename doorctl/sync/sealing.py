@@ -64,10 +64,7 @@ def _sealed(
 ) -> SealedRow:
     stretched = sealer.stretch(identifier.identifier)
     check = None if patron.pin is None else pin_check(stretched, patron.pin)
-    row = replace(
-        row, pin_check=check, active=identifier.active, valid_until=identifier.valid_until
-    )
-    return SealedRow(row_key(stretched), row, patron.pin_changed)
+    return SealedRow(row_key(stretched), replace(row, pin_check=check), patron.pin_changed)
 
 
 def _in_order(
@@ -83,15 +80,24 @@ def _in_order(
 
 
 def _drafts(patrons: Iterable[FeedPatron], sealing: Sealing) -> Iterator[Callable[[], SealedRow]]:
-    age, on = sealing.minimum_age, sealing.on
     for patron in patrons:
-        row = replace(
-            patron.row,
-            enter_from=enter_from(patron.birthday, patron.numbers, age, on),
-            weak_pin=sealing.flags_weak and has_weak_pin(patron),
-        )
-        for identifier in patron.identifiers:
+        rows = unsealed(patron, sealing.minimum_age, sealing.on, flags_weak=sealing.flags_weak)
+        for identifier, row in rows:
             yield partial(_sealed, sealing.sealer, patron, identifier, row)
+
+
+def unsealed(
+    patron: FeedPatron, minimum_age: int, on: date, *, flags_weak: bool
+) -> Iterator[tuple[FeedIdentifier, Patron]]:
+    """Yield each identifier with its row, which has all but the key and the PIN check."""
+    common = replace(
+        patron.row,
+        enter_from=enter_from(patron.birthday, patron.numbers, minimum_age, on),
+        weak_pin=flags_weak and has_weak_pin(patron),
+    )
+    for identifier in patron.identifiers:
+        row = replace(common, active=identifier.active, valid_until=identifier.valid_until)
+        yield identifier, row
 
 
 def has_weak_pin(patron: FeedPatron) -> bool:

@@ -63,7 +63,7 @@ from doorctl.rpc.panel import PanelBoard, panel_answers
 from doorctl.rpc.question import Answers
 from doorctl.rpc.retention import PURGE
 from doorctl.rpc.server import ControlServer, answer_until_closed
-from doorctl.store.purging import Purging, forget_left
+from doorctl.store.purge_job import Purging, forget_left
 from doorctl.wiring.lines import built_lines, line_names
 
 ASKING_STOP_S = 4.0

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from threading import Event
 
 from doorctl.admin.keys import keys_in_use
@@ -29,7 +29,7 @@ from doorctl.sync.document import refuse_odd_name
 from doorctl.sync.exchange import question_signed
 from doorctl.sync.exports import Export, FeedExports
 from doorctl.sync.feed import Rows
-from doorctl.sync.look import look
+from doorctl.sync.look import counted
 from doorctl.sync.outbox import Terms
 from doorctl.sync.push import Refreshed, refresh
 from doorctl.sync.sealing import Sealing
@@ -69,7 +69,7 @@ def push(
     keys, now = keys_in_use(config), clock.moment().local
     # Rows stay sealed by the first key; later keys are applied on top.
     key = first_key(keys[0])
-    sealer = sealer_of(config, key)
+    sealer = sealer_of(key, config.seal)
     sender = _sender(config, wishes, sealer, keys, clock)
     branches = _branches(sync, sender.private_key)
     with (
@@ -149,7 +149,7 @@ def _refreshed(
         book.exported(datetime.fromtimestamp(stamp[0], now.tzinfo), stamp[1], now)
     export = exports.read()
     if export.whole and book.digest != before:
-        odd(book.looked(_counted(config, export, sender), now))
+        odd(book.looked(_counted(config, export, sender.on), now))
     refreshed = refresh(
         export,
         outbox,
@@ -171,15 +171,9 @@ def _refreshed(
     return refreshed
 
 
-def _counted(config: Config, export: Export, sender: Sender) -> dict[str, int]:
+def _counted(config: Config, export: Export, on: date) -> dict[str, int]:
     rows = Rows(export.subject, list(export.patrons), [row for _, row in export.set_aside])
-    seen = look(
-        rows,
-        on=sender.on,
-        minimum_age=sender.terms.minimum_age,
-        is_resident_needed=config.policy.require_resident,
-    )
-    return seen.counts
+    return counted(rows, on=on, policy=config.policy)
 
 
 def age_limits(config: Config) -> dict[str, int]:

@@ -44,7 +44,7 @@ from doorctl.privacy.retention import PurgeReport
 from doorctl.rpc.status import Finding
 from doorctl.store.door_log import VisitHistory
 from doorctl.store.hourly import HourlyHistory
-from doorctl.store.purging import Purging
+from doorctl.store.purge_job import Purging
 from tests.doord.fake_door import FakeDoor
 from tests.fakes.event_log import FakeEventLog, Field
 from tests.fakes.loop import FakeSupervisor

@@ -96,7 +96,7 @@ EXPORTS: dict[str, str] = {
     ),
     "evergreen": (
         "id,barcode,dob,profile,expire_date,active,barred\n"
-        f"51,{CARD},1970-01-31,15,2030-01-31 00:00:00+01,t,t\n"
+        f"51,{CARD},1970-01-31,15,2030-01-31 00:00:00+01,1,1\n"
     ),
     "rero-ils": json.dumps(
         [
@@ -337,7 +337,7 @@ def test_a_card_of_their_export_opens(tmp_path: Path) -> None:
 
     ours = json.loads(call("patrons", "explain", "-", "--json", typed=f"{CARD}\n").output)
     theirs = json.loads(call("patrons", "explain", "-", "--json", typed="3000005678\n").output)
-    assert (ours["verdict"], theirs["verdict"]) == ("granted", "refused")
+    assert (ours["verdict"], theirs["reason"]) == ("granted", "not_resident")
 
 
 def test_sync_look_shows_what_rows_become_and_no_number(tmp_path: Path) -> None:

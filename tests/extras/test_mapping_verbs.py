@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from decimal import Decimal
 from io import BytesIO
 from typing import Any
@@ -22,8 +23,9 @@ from doorctl.extras.mapping import (
     Source,
 )
 from doorctl.extras.mapping.reading import reader_of, translation_of
-from doorctl.extras.mapping.records import json_records
+from doorctl.extras.mapping.records import csv_records, json_records, xml_records
 from doorctl.extras.mapping.translation import WrongFieldError, columns
+from doorctl.sync.csv_export import SheetEndedError
 from doorctl.sync.rows import RowReader, WrittenPatron
 
 
@@ -53,7 +55,7 @@ ROW = {"id": 7, "card": "3000001234"}
         ({"from": "x", "in": ["A"]}, None, "resident", False),
         ({"from": "x", "in": ["5"]}, 5, "resident", True),
         ({"from": "x", "true_if": ["J"]}, "J", "resident", True),
-        ({"from": "x", "true_if": ["J"]}, "N", "resident", False),
+        ({"from": "x", "true_if": ["J"]}, "Nej", "resident", False),
         ({"from": "x"}, True, "resident", True),
         ({"from": "x"}, "nej", "resident", False),
         ({"from": "x", "format": "%d/%m/%Y"}, "31/01/1970", "birthday", "1970-01-31"),
@@ -80,6 +82,8 @@ def test_each_verb(verbs: object, value: object, field: str, expected: object) -
     ("verbs", "value", "codes"),
     [
         ({"from": "x", "present": "D"}, "2030-01-01", ["D"]),
+        ({"from": "x", "present": "D"}, "F", ["D"]),
+        ({"from": "x", "present": "D"}, "N", ["D"]),
         ({"from": "x", "present": "D"}, True, ["D"]),
         ({"from": "x", "present": "D"}, ["something"], ["D"]),
         ({"from": "x", "present": "D"}, "0", []),
@@ -158,7 +162,7 @@ def test_a_whole_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "status"), [("JA", "ACTIVE"), ("ja", "ACTIVE"), ("n", "INACTIVE")]
+    ("word", "status"), [("JA", "ACTIVE"), ("ja", "ACTIVE"), ("nej", "INACTIVE")]
 )
 def test_cards_that_are_in_force(word: str, status: str) -> None:
     """Or not, which keeps their patron out."""
@@ -178,7 +182,7 @@ DAY = "2026-01-31"
         ("x", None, DAY, {"from": None, "to": DAY}),
         ("x", DAY, DAY, {"from": DAY, "to": DAY}),
         ({"from": "x", "true_if": ["P"]}, "P", None, {"from": None, "to": None}),
-        ({"from": "x", "true_if": ["P"]}, "p", DAY, {"from": None, "to": DAY}),
+        ({"from": "x", "true_if": ["P"]}, "p", DAY, {"from": None, "to": None}),
         ({"from": "x", "true_if": ["P"]}, "no", DAY, None),
         (None, DAY, DAY, {"from": None, "to": DAY}),
         (None, DAY, None, None),
@@ -190,6 +194,9 @@ def test_a_pause(verbs: object, begins: object, ends: object, hold: object) -> N
     row = translated({**ROW, "x": begins, "y": ends}, on_hold_until="y", **more)
 
     assert row["onHold"] == hold
+
+
+PARTIAL_LIST = "an item of the list lacks a field that the path names"
 
 
 @pytest.mark.parametrize(
@@ -205,12 +212,10 @@ def test_a_pause(verbs: object, begins: object, ends: object, hold: object) -> N
             "?",
             "holds a text that says neither yes nor no; name those that say yes",
         ),
-        (
-            "blocks",
-            {"from": "x", "true_if": ["y"]},
-            "y",
-            "in and true_if say yes or no here; give present",
-        ),
+        ("blocks", "x[].code", [{"code": "D"}, {"code": ""}], "names a block without a code"),
+        ("blocks", "x[].kode", [{"code": "D"}], PARTIAL_LIST),
+        ("blocks", {"from": "x[stat=A].code", "default": ""}, [{"state": "A"}], PARTIAL_LIST),
+        ("blocks", {"from": "x[].y[].code", "default": ""}, [{"y": [{}]}], PARTIAL_LIST),
     ],
 )
 def test_what_is_said_of_a_wrong_field(field: str, verbs: object, value: object, what: str) -> None:
@@ -249,7 +254,7 @@ def test_a_column_may_have_dots_and_brackets() -> None:
 @pytest.mark.parametrize(
     ("verbs", "value", "expected"),
     [
-        ({"from": "x[].y[]"}, [{"y": ["a", "b"]}, {"y": ["c"]}, {}], ["a", "b", "c"]),
+        ({"from": "x[].y[]"}, [{"y": ["a", "b"]}, {"y": ["c"]}, {"y": None}], ["a", "b", "c"]),
         ({"from": "x[0]"}, ["a", "b", "c"], ["a"]),
         ({"from": "x[].value"}, ["a", {"value": "b", "@desc": "B"}], ["a", "b"]),
         ({"from": "x.value"}, "a", ["a"]),
@@ -271,7 +276,7 @@ def test_what_is_no_path_is_refused(path: str) -> None:
     """A slip of the pen in a path is told when the file is read; a column may be called so."""
     for kind, count in (("json", 2), ("csv", 0)):
         more = {"kind": kind, "map__tags": (path, entry({"from": path}))}
-        where = [problem.where for problem in problems(**GOOD, **more)]
+        where = [problem.where for problem in problems(**{**GOOD, **more})]
         assert where == ["source.map.tags"] * count
 
 
@@ -359,7 +364,15 @@ def problems(**values: Any) -> list[Problem]:
     return [problem for rule in EXTRA.rules for problem in rule(whole)]
 
 
-GOOD = {"map__identifiers__card": "c", "map__pincode": "p", "pins": "export", "encoding": "utf-8"}
+GOOD = {
+    "kind": "csv",
+    "encoding": "utf-8",
+    "records": "",
+    "delimiter": "",
+    "map__identifiers__card": "c",
+    "map__pincode": "p",
+    "pins": "export",
+}
 
 
 @pytest.mark.parametrize(
@@ -367,6 +380,19 @@ GOOD = {"map__identifiers__card": "c", "map__pincode": "p", "pins": "export", "e
     [
         ({"map__identifiers__card": ()}, "source.map.identifiers.card"),
         ({"encoding": "utf-99"}, "source.encoding"),
+        ({"encoding": "hex"}, "source.encoding"),
+        ({"kind": "json", "encoding": "latin-1"}, "source.encoding"),
+        ({"kind": "json", "delimiter": ";"}, "source.delimiter"),
+        ({"records": "users"}, "source.records"),
+        ({"kind": "json", "map__tags": "ids[a..b=X].v"}, "source.map.tags"),
+        ({"map__blocks": entry({"from": "x", "first": True})}, "source.map.blocks"),
+        ({"map__blocks": entry({"from": "x", "strip": "-D"})}, "source.map.blocks"),
+        ({"map__blocks": entry({"from": "x[0]"})}, "source.map.blocks"),
+        ({"map__blocks": entry({"from": "x", "true_if": ["y"]})}, "source.map.blocks"),
+        ({"map__on_hold": entry({"from": "x", "first": True})}, "source.map.on_hold"),
+        ({"map__resident": entry({"from": "x", "present": "D"})}, "source.map.resident"),
+        ({"map__birthday": entry({"from": "x", "in": ["a"]})}, "source.map.birthday"),
+        ({"map__pincode": entry({"from": "x", "format": "%d"})}, "source.map.pincode"),
         ({"kind": "xml"}, "source.records"),
         ({"map__pincode": ""}, "source.map.pincode"),
         ({"pins": "learnt"}, "source.map.pincode"),
@@ -377,4 +403,65 @@ GOOD = {"map__identifiers__card": "c", "map__pincode": "p", "pins": "export", "e
 def test_a_map_that_can_t_be_meant_is_refused(changed: dict[str, Any], where: str) -> None:
     """A map without cards, without PINs by oversight, or that lets in what it does not name."""
     assert problems(**GOOD) == []
+    assert problems(**GOOD, map__blocks=entry({"from": "x", "strip": "-"})) == []
     assert [problem.where for problem in problems(**{**GOOD, **changed})] == [where]
+
+
+def test_a_pause_by_a_word_has_no_last_day() -> None:
+    """It is over when the word is gone; a day that has passed would end it before."""
+    word = {"map__on_hold": entry({"from": "x", "true_if": ["P"]}), "map__on_hold_until": "y"}
+
+    assert [problem.where for problem in problems(**GOOD, **word)] == ["source.map.on_hold_until"]
+    assert problems(**{**GOOD, **word, "map__on_hold": "x"}) == []
+
+
+@pytest.mark.parametrize("field", ["blocks", "patron_id"])
+def test_a_field_that_stands_twice_in_json_is_a_wrong_file(field: str) -> None:
+    """Of two values the last would count, and the first may be the block."""
+    written = f'[{{"{field}": "D", "{field}": ""}}]'.encode()
+
+    ((_, row),) = json_records(BytesIO(written), "")
+
+    assert "stands in it twice" in str(row)
+
+
+def test_xml_rows_let_go_of_what_was_read() -> None:
+    """A town of rows takes the memory of one, and so does what stands between them."""
+    row = b"<user><id>1</id><note>" + 100 * b"x" + b"</note></user><other><a/></other>"
+
+    def peak(rows: int) -> int:
+        file = BytesIO(b"<users>" + rows * row + b"</users>")
+        tracemalloc.start()
+        assert sum(1 for _ in xml_records(file, "user")) == rows
+        held = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return held
+
+    assert peak(20_000) < 2 * peak(2_000)
+
+
+def test_xml_nested_too_deep_is_a_wrong_file() -> None:
+    """Nothing is thrown."""
+    deep = b"<user>" + 5_000 * b"<a>" + 5_000 * b"</a>" + b"</user>"
+
+    assert [type(row) for _, row in xml_records(BytesIO(deep), "user")] == [SheetEndedError]
+
+
+def test_a_line_without_end_is_not_read_whole() -> None:
+    """A file of another kind, which has no line ends, is told after so many letters of it."""
+    file = BytesIO(b"a;b\n1;2\n" + 10_000_000 * b"x")
+
+    rows = list(csv_records(file, encoding="utf-8", delimiter="", needed={}))
+
+    assert [number for number, _ in rows] == [2, 3]
+    assert "longer than" in str(rows[-1][1])
+
+
+def test_a_fault_in_the_middle_of_a_sheet_has_its_line() -> None:
+    """A letter of another encoding in line 3 is not one of line 1."""
+    file = BytesIO(b"a;b\n1;2\n" + 9_000 * b" " + b"1;\xe6\n")
+
+    rows = list(csv_records(file, encoding="utf-8", delimiter="", needed={}))
+
+    assert rows[-1][0] in {2, 3}
+    assert "no CSV in utf-8" in str(rows[-1][1])

@@ -29,7 +29,7 @@ from doorctl.services.holds import add_hold, lift_hold
 from doorctl.services.purging import purge_now
 from doorctl.services.status import status
 from doorctl.store.branch_writer import BranchRecordsWriter
-from doorctl.store.purging import Purging
+from doorctl.store.purge_job import Purging
 from doorctl.store.records import AuditTrail
 from doorctl.web import branch_thread
 from doorctl.web.branch_thread import BranchThread

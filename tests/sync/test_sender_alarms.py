@@ -144,6 +144,7 @@ COUNTS = {"patrons": 1000, "blocked": 30, "resident": 900, "set_aside": 0}
     [
         ({"blocked": 79}, ""),
         ({"blocked": 80}, "blocked: 80 of 1000 patrons, 30 of 1000 before"),
+        ({"blocked": 0}, "blocked: 0 of 1000 patrons, 30 of 1000 before"),
         ({"resident": 850}, "resident: 850 of 1000 patrons, 900 of 1000 before"),
         ({"patrons": 500, "blocked": 15, "resident": 450}, ""),
         ({"patrons": 19, "blocked": 19, "resident": 0}, ""),

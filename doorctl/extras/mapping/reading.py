@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from doorctl.extras.mapping.records import (
-    FLAT,
-    Numbered,
-    csv_records,
-    json_records,
-    ndjson_records,
-    xml_records,
-)
+from doorctl.extras.mapping.records import Numbered, csv_records, json_records, xml_records
 from doorctl.extras.mapping.translation import Field, Translation, columns, field_of
 from doorctl.extras.mapping.verbs import Verbs
+from doorctl.sync.feed import json_rows
 
 if TYPE_CHECKING:
     from doorctl.extras.mapping import Entries, Entry, FeedMap, Source
     from doorctl.sync.feed import RowsOf
 
-SINGLE = (
-    "patron_id", "pincode", "pincode_changed", "birthday", "resident", "valid_until", "active",
-    "on_hold", "on_hold_until",
-)  # fmt: skip
+LISTS = ("blocks", "tags")
+"""Fields of which a patron has many; others are single."""
 
 
 def reader_of(source: Source) -> RowsOf:
     """Return a function from an open file to the numbered rows of the feed in it."""
-    translation = translation_of(source.map, is_flat=source.kind in FLAT)
+    translation = translation_of(source.map, is_flat=source.kind == "csv")
     return partial(_translated, source=source, translation=translation)
 
 
@@ -44,8 +37,9 @@ def translation_of(written: FeedMap, *, is_flat: bool) -> Translation:
         all_of_them = entries if isinstance(entries, tuple) else (entries,)
         return tuple(field(leaf, entry) for entry in all_of_them)
 
-    singles = {leaf: field(leaf, entry) for leaf in SINGLE if (entry := getattr(written, leaf))}
     own = written.identifiers
+    leaves = {each.name for each in fields(written)} - {"identifiers", *LISTS}
+    singles = {leaf: field(leaf, entry) for leaf in leaves if (entry := getattr(written, leaf))}
     lists = {
         "CARD": several("identifiers.card", own.card),
         "CPR": several("identifiers.cpr", own.cpr),
@@ -65,7 +59,7 @@ def _records(
 ) -> Iterator[tuple[int, object]]:
     match source.kind:
         case "ndjson":
-            return ndjson_records(file)
+            return json_rows(file)
         case "json":
             return json_records(file, source.records)
         case "xml":

@@ -9,17 +9,13 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping
-from typing import IO, Any, BinaryIO, Literal
+from typing import IO, Any, BinaryIO
 from xml.etree import ElementTree as ET
 
 from doorctl.sync.csv_export import SheetEndedError, SheetError
-from doorctl.sync.json_lines import LONGEST_LINE_BYTES, NotJsonError, decoded, numbered
+from doorctl.sync.json_lines import LONGEST_LINE_BYTES
 
-Kind = Literal["ndjson", "json", "csv", "xml"]
 Numbered = Iterator[tuple[int, object]]
-
-FLAT: frozenset[Kind] = frozenset({"csv"})
-"""Kinds whose rows are cells by column, without anything inside."""
 
 _FORMULA = re.compile(r'="(.*)"', re.DOTALL)
 """How a spreadsheet is made to keep the zeros in front of a number."""
@@ -27,13 +23,19 @@ _FORMULA = re.compile(r'="(.*)"', re.DOTALL)
 UNREADABLE = "the rest of the file can't be read; nothing of it is used"
 
 
-def ndjson_records(file: BinaryIO) -> Numbered:
-    """Yield each line's number and object, or a NotJsonError."""
-    for number, line in numbered(file):
-        try:
-            yield number, decoded(line)
-        except NotJsonError as error:
-            yield number, error
+def _fields(twice: list[str]) -> type[dict[str, Any]]:
+    """Return a class of objects; each field that stands in one twice is noted, for one is lost."""
+    put = dict.__setitem__
+
+    class Fields(dict[str, Any]):
+        __slots__ = ()
+
+        def __setitem__(self, name: str, value: Any) -> None:
+            if name in self:
+                twice.append(name)
+            put(self, name, value)
+
+    return Fields
 
 
 def json_records(file: BinaryIO, where: str) -> Numbered:
@@ -42,14 +44,18 @@ def json_records(file: BinaryIO, where: str) -> Numbered:
     `where` is the list's path, such as ``users``; empty for a document that is a list itself. A
     SheetEndedError is yielded where the document ends too early, or holds no such list.
     """
-    from ijson import IncompleteJSONError, JSONError, items
+    from ijson import JSONError, items
 
-    number = 0
+    number, twice = 0, list[str]()
+    made = _fields(twice)
     try:
-        for row in items(file, f"{where}.item" if where else "item"):
+        for row in items(file, f"{where}.item" if where else "item", map_type=made):
             number += 1
+            if twice:
+                yield number, SheetEndedError("row: a field stands in it twice; give each once")
+                return
             yield number, row
-    except (IncompleteJSONError, JSONError, UnicodeDecodeError, ValueError, RecursionError):
+    except (JSONError, ValueError, RecursionError):
         yield number + 1, SheetEndedError(f"row: no JSON; {UNREADABLE}")
         return
     if not number:
@@ -67,13 +73,30 @@ def csv_records(
         delimiter: one character; empty for the semicolon, tab or comma that the header has most of.
         needed: the columns that have to be there, each with the key that reads it.
     """
-    try:
-        with io.TextIOWrapper(file, encoding=_marked(file, encoding), newline="") as text:
-            yield from _rows(text, delimiter, needed)
-    except SheetEndedError as ended:
-        yield 1, ended
-    except (csv.Error, UnicodeError):
-        yield 1, SheetEndedError(f"row: no CSV in {encoding}; {UNREADABLE}")
+    with io.TextIOWrapper(file, encoding=_marked(file, encoding), newline="") as text:
+        lines = _Lines(text)
+        try:
+            yield from _rows(lines, delimiter, needed)
+        except SheetEndedError as ended:
+            yield max(1, lines.number), ended
+        except (csv.Error, UnicodeError):
+            what = f"row: no CSV in {encoding}; {UNREADABLE}"
+            yield lines.number + 1, SheetEndedError(what)
+
+
+class _Lines:
+    """Lines of a text, none longer than a row may be; `number` is that of the last."""
+
+    def __init__(self, text: IO[str]) -> None:
+        self._text = text
+        self.number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        while line := self._text.readline(LONGEST_LINE_BYTES + 1):
+            self.number += 1
+            if len(line) > LONGEST_LINE_BYTES:
+                raise SheetEndedError(f"row: longer than {LONGEST_LINE_BYTES} letters")
+            yield line
 
 
 def _marked(file: BinaryIO, encoding: str) -> str:
@@ -84,8 +107,8 @@ def _marked(file: BinaryIO, encoding: str) -> str:
     return "utf-16" if begins.startswith((b"\xff\xfe", b"\xfe\xff")) else encoding
 
 
-def _rows(text: IO[str], delimiter: str, needed: Mapping[str, str]) -> Numbered:
-    first = text.readline(LONGEST_LINE_BYTES)
+def _rows(lines: _Lines, delimiter: str, needed: Mapping[str, str]) -> Numbered:
+    first = next(iter(lines), "")
     by = delimiter or max(";\t,", key=first.count)
     header = [name.strip() for name in next(csv.reader([first], delimiter=by), [])]
     if len(set(header)) != len(header):
@@ -94,9 +117,8 @@ def _rows(text: IO[str], delimiter: str, needed: Mapping[str, str]) -> Numbered:
         f"{key}: has no column {name}" for name, key in needed.items() if name not in header
     ]:
         raise SheetEndedError(f"header: {'; '.join(missing)}")
-    rows = csv.reader(text, delimiter=by, strict=True)
-    for cells in rows:
-        number = rows.line_num + 1
+    for cells in csv.reader(lines, delimiter=by, strict=True):
+        number = lines.number
         if not any(map(str.strip, cells)):
             continue
         if len(cells) != len(header):
@@ -116,14 +138,22 @@ def xml_records(file: BinaryIO, where: str) -> Numbered:
     An element's text stands under its name, or under ``value`` beside its attributes ("@name").
     """
     number = 0
+    around: list[ET.Element] = []
     try:
-        for _, element in ET.iterparse(file):  # noqa: S314 - expat limits what grows
-            if _name(element.tag) != where:
+        for event, element in ET.iterparse(file, ("start", "end")):  # noqa: S314 - a file of theirs
+            if event == "start":
+                around.append(element)
                 continue
-            number += 1
-            yield number, _object(element)
-            element.clear()
-    except (ET.ParseError, ValueError, LookupError):
+            around.pop()
+            if _name(element.tag) == where:
+                number += 1
+                yield number, _object(element)
+            elif any(_name(outer.tag) == where for outer in around):
+                continue
+            # What has been read is let go, or the whole file would be held.
+            if around:
+                around[-1].remove(element)
+    except (ET.ParseError, ValueError, LookupError, RecursionError):
         yield number + 1, SheetEndedError(f"row: no XML; {UNREADABLE}")
         return
     if not number:

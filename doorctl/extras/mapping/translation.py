@@ -11,6 +11,7 @@ from msgspec import UNSET
 
 from doorctl.extras.mapping.verbs import (
     ABSENT,
+    PARTIAL,
     Step,
     Verbs,
     as_text,
@@ -35,7 +36,7 @@ class WrongFieldError(UnreadRowError):
 class Field:
     """A field of a map, ready to be read.
 
-    `name` is its key in the configuration. `is_flat` says that the whole path is one name.
+    `name` is its key in the configuration; `says_yes` are the texts that do, in lower case.
     """
 
     name: str
@@ -50,9 +51,12 @@ class Field:
     def value(self, row: Record) -> Any:
         """Return what the row has: a value, a list of values, or BLANK.
 
-        WrongFieldError: it has no such field, and no default says what that means.
+        WrongFieldError: it has no such field, and no default says what that means; or an item of a
+        list has none, which is never right.
         """
         value = found(row, self.steps) if self.steps else ABSENT
+        if value is PARTIAL:
+            raise self.wrong("an item of the list lacks a field that the path names")
         if value is not ABSENT:
             return value
         if self.verbs.default is UNSET:
@@ -114,9 +118,15 @@ def words(field: Field, row: Record) -> list[str]:
     texts, code = field.texts(row), field.verbs.present
     if code:
         return [] if all(map(says_no, texts)) else [code]
-    if not any((field.verbs.among, field.verbs.true_if)):
-        return texts
-    raise field.wrong("in and true_if say yes or no here; give present")
+    return texts
+
+
+def codes(field: Field, row: Record) -> list[str]:
+    """Return the codes of blocks, as :func:`words`. WrongFieldError: one of a list has no code."""
+    value = field.value(row)
+    if isinstance(value, list) and not all(map(as_text, value)) and not field.verbs.present:
+        raise field.wrong("names a block without a code")
+    return words(field, row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +160,17 @@ class Translation:
                 "pincodeChanged": self._maybe(day, "pincode_changed", row),
                 "resident": self._maybe(flag, "resident", row),
                 "birthday": self._maybe(day, "birthday", row),
-                "blockStatus": [{"blockedReason": code} for code in self._words("blocks", row)],
+                "blockStatus": [
+                    {"blockedReason": code}
+                    for field in self.lists["blocks"]
+                    for code in codes(field, row)
+                ],
                 "onHold": self._hold(row),
-                "tags": list(dict.fromkeys(self._words("tags", row))),
+                "tags": list(
+                    dict.fromkeys(
+                        word for field in self.lists["tags"] for word in words(field, row)
+                    )
+                ),
             }
         except WrongFieldError as error:
             return WrongFieldError(str(error), ref)
@@ -167,15 +185,12 @@ class Translation:
         field = self.singles.get(name)
         return None if field is None else read(field, row)
 
-    def _words(self, name: str, row: Record) -> list[str]:
-        return [word for field in self.lists[name] for word in words(field, row)]
-
     def _hold(self, row: Record) -> dict[str, str | None] | None:
         begins, ends = self.singles.get("on_hold"), self._maybe(day, "on_hold_until", row)
         if begins is None:
             return None if ends is None else {"from": None, "to": ends}
         if begins.verbs.true_if:
-            return {"from": None, "to": ends} if flag(begins, row) else None
+            return {"from": None, "to": None} if flag(begins, row) else None
         begun = day(begins, row)
         return None if begun is None and ends is None else {"from": begun, "to": ends}
 

@@ -6,7 +6,7 @@ A table and never a program: eight verbs, and no way to add to them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum
@@ -22,7 +22,7 @@ class Verbs(
     kw_only=True,
     rename={"path": "from", "among": "in"},
 ):
-    """Where a value stands (`from`), and what is done to it, in the order below.
+    """Where a value stands (`from`), and what is done to it: split, strip, first, then the rest.
 
     Attributes:
         path: `from`, the path of a value in a row of the library system.
@@ -55,19 +55,21 @@ class Verbs(
             raise ValueError
 
 
-FALSE = frozenset({"", "0", "false", "f", "n", "nej", "no"})
-"""Texts that say no, in lower case; a box that is not ticked is one of these in all exports."""
+FALSE = frozenset({"", "0", "false", "nej", "no"})
+"""Texts that say no, in lower case. No single letter is: it may be the code of a block."""
 
 
 class Nothing(Enum):
-    """What stands where no value does."""
+    """What stands where no value does; of a list PARTIAL, if an item lacks what the path names."""
 
     ABSENT = "absent"
     BLANK = "blank"
+    PARTIAL = "partial"
 
 
 ABSENT: Final = Nothing.ABSENT
 BLANK: Final = Nothing.BLANK
+PARTIAL: Final = Nothing.PARTIAL
 
 _STEP = re.compile(r"([^.\[\]]+)(?:\[(?:([^\[\]=]+)=([^\[\]]*)|([0-9]{0,4}))\])?")
 
@@ -76,13 +78,13 @@ _STEP = re.compile(r"([^.\[\]]+)(?:\[(?:([^\[\]=]+)=([^\[\]]*)|([0-9]{0,4}))\])?
 class Step:
     """One name of a path, and which items of the list that stands there.
 
-    `where` is a path within an item and the text there, `place` counts from 0; with neither all
-    items count, if it `spreads`.
+    `where` is a path within an item and the text that stands there, `place` counts from 0; with
+    neither all items count, if it `spreads`.
     """
 
     name: str
     spreads: bool = False
-    where: tuple[str, str] | None = None
+    where: tuple[tuple[Step, ...], str] | None = None
     place: int | None = None
 
 
@@ -98,7 +100,7 @@ def steps_of(path: str) -> tuple[Step, ...]:
     steps, at = [], 0
     while match := _STEP.match(path, at):
         name, key, wanted, place = match.groups()
-        where = None if key is None else (key.strip().replace("/", "."), wanted)
+        where = None if key is None else (steps_of(key.strip().replace("/", ".")), wanted)
         spreads = match[0] != name
         steps.append(Step(name, spreads, where, int(place) if place else None))
         at = match.end()
@@ -111,7 +113,7 @@ def steps_of(path: str) -> tuple[Step, ...]:
 
 
 def found(value: Any, steps: Sequence[Step]) -> Any:
-    """Return what stands at the end of some steps: a value, a list of them, ABSENT or BLANK."""
+    """Return what stands at the end of some steps: a value, a list of them, or `Nothing`."""
     for number, step in enumerate(steps):
         if value is None or value is BLANK:
             return BLANK
@@ -131,18 +133,21 @@ def _spread(value: Any, step: Step, rest: Sequence[Step]) -> Any:
     # XML has no lists: an element that stands there once is a list of it.
     items = value if isinstance(value, list) else [value]
     if step.where is not None:
-        key, wanted = steps_of(step.where[0]), step.where[1]
-        items = [item for item in items if as_text(found(item, key)) == wanted]
+        key, wanted = step.where
+        marks = [found(item, key) for item in items]
+        if ABSENT in marks or PARTIAL in marks:
+            return PARTIAL
+        items = [item for item, mark in zip(items, marks, strict=True) if as_text(mark) == wanted]
     if step.place is not None:
         items = items[step.place : step.place + 1]
     ends = [found(item, rest) for item in items]
-    return [*_flat(end for end in ends if not isinstance(end, Nothing))]
+    return PARTIAL if ABSENT in ends or PARTIAL in ends else [*_flat(ends)]
 
 
-def _flat(values: Iterator[Any]) -> Iterator[Any]:
+def _flat(values: Iterable[Any]) -> Iterator[Any]:
     for value in values:
         if isinstance(value, list):
-            yield from _flat(iter(value))
+            yield from _flat(value)
         else:
             yield value
 

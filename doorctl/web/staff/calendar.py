@@ -291,7 +291,7 @@ async def _poster(request: PageRequest) -> Response:
     shown = await request.call(days, first, monthrange(first.year, first.month)[1])
     usual, other = usual_and_other(shown)
     both = [request.frame.words_of(code) for code in (DANISH, ENGLISH)]
-    # Which reader is at the door is known to those who hang it there.
+    # Staff say whether the reader takes phones.
     phones = request.query("phones") != "no"
     return request.page(
         "calendar_poster.html", first=first, usual=usual, other=other, both=both, phones=phones
