@@ -131,7 +131,7 @@ OF_OTHER_KEYS = {
     *("encrypted alarms.heartbeat.url", "together signin.oidc", "outputs_fit", "targets_fit"),
     *("unlike outputs", "unlike sync.targets", "keys_differ", "line_kinds_fit", "has_its_key"),
     *("encoding_is_known", "has_numbers", "paths_are_paths", "pins_can_be_learnt"),
-    *("restricts_what_it_does_not_name", "xml_has_records"),
+    *("keys_fit_the_kind", "verbs_fit", "pause_has_one_end", "xml_has_records"),
     *("encrypted signin.oidc.issuer", "encrypted signin.oidc.redirect_url"),
 }
 """Rules on what setup neither asks for nor writes beside an answer."""

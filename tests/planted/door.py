@@ -244,7 +244,7 @@ DOOR_FAULTS = (
     ),
     Fault(
         "the guard has a list of its own",
-        "_refusals",
+        "refusals",
         "if check.by_row and",
         "if check.by_row in ('newly_blocked', 'newly_expired', 'newly_restricted') and",
         "tests/store/test_patrons_shut_out.py",

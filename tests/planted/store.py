@@ -50,7 +50,7 @@ STORE_FAULTS = (
     Fault(
         "changes look at the whole register",
         "PushedRows._left_out",
-        "if self._full or len(self._brought) > MOST_KEPT:",
+        "if self._full or self._are_many:",
         "if self._full or self._brought:",
         "tests/store/test_patrons.py",
     ),

@@ -6,6 +6,13 @@ from tests.planted.fault import Fault
 
 WEB_FAULTS = (
     Fault(
+        "a block that has no code is none",
+        "codes",
+        "not all(map(as_text, value))",
+        "not any(map(as_text, value))",
+        "tests/extras/test_mapping_verbs.py",
+    ),
+    Fault(
         "a field that an export has no more counts as empty",
         "Field.value",
         "self.verbs.default is UNSET",

@@ -134,10 +134,10 @@ def _spread(value: Any, step: Step, rest: Sequence[Step]) -> Any:
     items = value if isinstance(value, list) else [value]
     if step.where is not None:
         key, wanted = step.where
-        marks = [found(item, key) for item in items]
-        if ABSENT in marks or PARTIAL in marks:
+        marked = [(item, found(item, key)) for item in items]
+        if any(mark in (ABSENT, PARTIAL) for _, mark in marked):
             return PARTIAL
-        items = [item for item, mark in zip(items, marks, strict=True) if as_text(mark) == wanted]
+        items = [item for item, mark in marked if as_text(mark) == wanted]
     if step.place is not None:
         items = items[step.place : step.place + 1]
     ends = [found(item, rest) for item in items]
