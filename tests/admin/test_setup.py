@@ -130,6 +130,7 @@ OF_OTHER_KEYS = {
     *("together alarms.webhook", "encrypted backup.destination", "oidc_comes_back"),
     *("encrypted alarms.heartbeat.url", "together signin.oidc", "outputs_fit", "targets_fit"),
     *("unlike outputs", "unlike sync.targets", "keys_differ", "line_kinds_fit", "has_its_key"),
+    "has_a_keypad",
     *("encoding_is_known", "has_numbers", "paths_are_paths", "pins_can_be_learnt"),
     *("keys_fit_the_kind", "verbs_fit", "pause_has_one_end", "xml_has_records"),
     *("encrypted signin.oidc.issuer", "encrypted signin.oidc.redirect_url"),

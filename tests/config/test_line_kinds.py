@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from doorctl.config.extras import find
 from doorctl.config.rules import line_kinds_fit, ports_differ
 from tests.config.conftest import RIGHT, Configured, Wrong
 
@@ -95,6 +96,27 @@ def useless(name: str, kind: str) -> str:
 def test_what_a_kind_has_and_what_it_has_not(given: dict[str, Any], problems: list[str]) -> None:
     """A key of another kind is refused by name; its default is no such key."""
     assert told(**given) == problems
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ({}, True),
+        ({"keypad_kind": "osdp"}, False),
+        ({"keypad_port": "/dev/b"}, False),
+        ({"policy_require_pin": False}, False),
+        ({"panel_keypad": True}, False),
+        ({"reader_kind": "serial"}, False),
+    ],
+)
+def test_an_osdp_readers_own_keys_are_asked_for(given: dict[str, Any], *, wrong: bool) -> None:
+    """They never come with its cards: without a keypad's line no PIN could be typed."""
+    pytest.importorskip("doorctl.extras.osdp")
+    osdp = {"reader_kind": "osdp", "policy_require_pin": True, "panel_keypad": False}
+    rules = find("osdp").rules  # type: ignore[union-attr]
+
+    found = [problem for rule in rules for problem in rule(values(**{**osdp, **given}))]
+    assert [problem.where for problem in found] == ["keypad.kind"] * wrong
 
 
 def test_a_line_is_serial_unless_another_kind_is_named(configured: Configured) -> None:

@@ -34,6 +34,18 @@ def has_its_key(values: Values) -> Iterator[Problem]:
         yield Problem(KEY_FILE, ITS_PATH, beside='reader.kind = "osdp"')
 
 
+def has_a_keypad(values: Values) -> Iterator[Problem]:
+    """PINs can be typed: its keys come on the keypad's line, and never with its cards.
+
+    Bug (a second reader): beside a keypad without a port each key was dropped, and nobody got in.
+    """
+    none = values.get("keypad.kind") == "serial" and values.get("keypad.port") == ""
+    needed = values.get("policy.require_pin") and values.get("panel.keypad") is False
+    if values.get("reader.kind") == "osdp" and none and needed:
+        what = 'found {found}, and no keypad has a port; give "osdp" for the reader\'s own keys'
+        yield Problem("keypad.kind", what, found='"serial"')
+
+
 def lines(parts: LineParts) -> Lines:
     """Return the one device, which serves the reader, its keypad, and its lamps."""
     from doorctl.extras.osdp.device import OsdpReader, Wired
@@ -89,7 +101,7 @@ ALARMS = {
 
 EXTRA = Extra(
     sections={"reader": OsdpTable},
-    rules=(has_its_key,),
+    rules=(has_its_key, has_a_keypad),
     alarms=ALARMS,
     modules=("osdp_sys",),
     lines=lines,

@@ -175,6 +175,7 @@ class OsdpReader:
         self._forged_s = -inf
         self._wanted = Lamps()
         self._shown: Lamps | None = None
+        self._lit_polls = -1
         self._asked: tuple[str, float] | None = None
         self._flaws: Counter[str] = Counter()
         self._waking = Lock()
@@ -267,6 +268,8 @@ class OsdpReader:
         # The next key is in the file before the reader has it: they are tried in turn.
         self._tries += 1
         key = keys[self._tries % len(keys)]
+        # Late answers to a channel before would pass for forged ones.
+        self._channel.flush()
         self._channel.heard_s = self._channel.sent_s = self._monotonic_s()
         self._panel = Panel(self._channel, self._wired.address, key, self._heard)
         return self._panel
@@ -274,6 +277,9 @@ class OsdpReader:
     def _talk(self, line: Serial, panel: Panel) -> None:
         was_up = False
         while not self._stopping.is_set():
+            # Before what has come is read: after a standstill that is old, and nothing may count.
+            if was_up and self._monotonic_s() - self._channel.heard_s >= DEAF_S:
+                raise _LostError(f"{self._where} does not answer any more; check cable and power")
             panel.refresh()
             if self._channel.failure is not None:
                 raise self._channel.failure
@@ -299,6 +305,8 @@ class OsdpReader:
     def _refused(self) -> _LostError:
         """Return why there is no channel, by what the reader has answered."""
         if not self._replies.seen:
+            # Another reader may be wired next.
+            self._flaws.clear()
             return _LostError(
                 f"{self._where} does not answer; check cable (A and B), power, address and speed"
             )
@@ -322,13 +330,11 @@ class OsdpReader:
     def _greet(self, panel: Panel) -> None:
         self._reopening = self._reopening.worked()
         self._polls = self._replies.polls
-        self._shown = None
+        self._shown, self._lit_polls = None, -1
         self._ask(panel, "status", ASK_STATUS)
 
     def _serve(self, panel: Panel, now_s: float) -> None:
         """Keep a channel that stands."""
-        if now_s - self._channel.heard_s >= DEAF_S:
-            raise _LostError(f"{self._where} does not answer any more; check its cable and power")
         if not self._accepts and self._replies.polls > self._polls:
             self._polls = self._replies.polls
             self._accept_if_all_said()
@@ -352,19 +358,29 @@ class OsdpReader:
 
     def _light(self, panel: Panel) -> None:
         wanted, shown = self._wanted, self._shown
-        if wanted == shown:
+        # Once between two polls, or the reader's keys would wait for its lamps.
+        if wanted == shown or self._replies.polls == self._lit_polls:
             return
-        self._shown = wanted
+        self._lit_polls = self._replies.polls
         was = None if shown is None else (shown.green, shown.red)
+        commands = []
         if (wanted.green, wanted.red) != was and panel.is_able(osdp_sys.CAP_READER_LED_CONTROL):
-            self._ask(panel, "lamps", lamp_command(wanted))
+            commands.append(lamp_command(wanted))
         sounds = shown is None or wanted.buzzer != shown.buzzer
         if sounds and panel.is_able(osdp_sys.CAP_READER_AUDIBLE_OUTPUT):
-            self._ask(panel, "lamps", tone_command(wanted))
+            commands.append(tone_command(wanted))
+        asked = [self._ask(panel, "lamps", command) for command in commands]
+        if all(asked):
+            self._shown = wanted
 
-    def _ask(self, panel: Panel, what: str, command: Mapping[str, object]) -> None:
-        if self._flaws[what] < FLAWS and panel.submit(command):
-            self._asked = what, self._monotonic_s()
+    def _ask(self, panel: Panel, what: str, command: Mapping[str, object]) -> bool:
+        """Have a command sent; False where libosdp has no room, and it is to be asked again."""
+        if self._flaws[what] >= FLAWS:
+            return True
+        if not panel.submit(command):
+            return False
+        self._asked = what, self._monotonic_s()
+        return True
 
     def _note_flaw(self, now_s: float) -> None:
         # A reader that answers NAK to a command: libosdp then gives the channel up.
@@ -377,6 +393,7 @@ class OsdpReader:
         self._accepts = False
         self._wanted = Lamps()
         for _ in range(DARK_TURNS):
+            self._lit_polls = -1
             if panel.is_up:
                 self._light(panel)
                 panel.refresh()

@@ -103,7 +103,8 @@ class Panel:
         # It writes to stderr, and packets at its lowest levels.
         osdp_sys.set_loglevel(osdp_sys.LOG_EMERG)
         seed_randomness()
-        channel.replies.forget()
+        self._replies = channel.replies
+        self._replies.forget()
         flags = osdp_sys.FLAG_ENFORCE_SECURE if enforced else 0
         about = {
             "name": "reader",
@@ -125,6 +126,10 @@ class Panel:
         """Let libosdp read, write and look at its clock; takes no time."""
         self.has_queued = False
         self._panel.refresh()
+        if not self._replies.awaits:
+            # One turn takes a command out of the queue, and the next one sends it.
+            self._panel.refresh()
+            self._panel.refresh()
 
     def is_able(self, capability: int) -> bool:
         """Tell whether the reader has a capability; known once the channel is up."""
