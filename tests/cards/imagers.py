@@ -25,11 +25,6 @@ class Output:
         """Name it, for a test's name."""
         return self.code
 
-    @property
-    def is_typed(self) -> bool:
-        """Whether a scanner that is a keyboard can send it: each character is one of its keys."""
-        return self.text.isprintable()
-
 
 OUTPUTS = (
     Output("3000001234", PLASTIC_CARD, "Code 128"),

@@ -19,6 +19,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from doorctl.devices.lines import BytesReceived, Line, LineConnected, LineEvent, LineLost
 from tests.fakes.waiting import LIMIT_S, until
 
@@ -212,7 +214,7 @@ class LineContract:
     def test_each_key_is_one_byte(self, stage: Stage) -> None:
         """Digits, ``*`` and ``#`` come on the line ``keypad`` as they are, in their order."""
         if "keypad" not in stage.names:
-            return
+            pytest.skip("it has no keypad")
         keys = "0123456789*#"
         stage.begin()
         for key in keys:
@@ -225,4 +227,6 @@ class LineContract:
         stage.begin()
         stage.read(CARD)
 
-        assert CARD not in repr(stage.inbox.take())
+        event = stage.inbox.take()
+        assert isinstance(event, BytesReceived)
+        assert event.data.decode() not in repr(event)

@@ -33,7 +33,6 @@ def test_no_card_and_no_digit_is_left(doors: Doors, keyboards: Path, kind: str) 
     door.start()
 
     assert door.let_in(OWNER)["reason"] == "ok"
-    door.press(CARD_PIN)
     assert door.visit(OWNER, WRONG_PIN)["reason"] == "wrong_pin"
     attempt = door.swipe(OWNER.swipe)
     door.press_heard(CARD_PIN[:4])
@@ -43,6 +42,7 @@ def test_no_card_and_no_digit_is_left(doors: Doors, keyboards: Path, kind: str) 
     door.wait_for("reader", state="connected")
     door.press(CARD_PIN)  # half a PIN is forgotten with the line
     assert door.wait_for("decision", attempt=attempt)["reason"] == "ok"
+    door.press(CARD_PIN)  # nobody awaits it, and no attempt follows that it could spoil
     assert door.stop() == 0
 
     written = files_under(door.directory, *(door.directory / name for name in SPARED))

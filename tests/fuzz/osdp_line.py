@@ -5,8 +5,11 @@ An input is what comes after a command with the sequence number 2.
 
 from __future__ import annotations
 
+from binascii import crc_hqx
+
 from doorctl.extras.osdp.packets import (
     CRC,
+    CRC_START,
     FROM_READER,
     HEADER_BYTES,
     MOST_BYTES,
@@ -18,12 +21,33 @@ from doorctl.extras.osdp.packets import (
 )
 
 COMMAND = bytes.fromhex("530008000e0215600000")
-SEEDS = (
-    bytes.fromhex("538008000640") + b"\x00\x00",
+CARD_TOLD = b"\x50\x00\x00\x08\x00\x31"
+
+
+def whole(data: bytes, block: bytes = b"") -> bytes:
+    """Make a reply with the right CRC, to a command with the sequence number 2."""
+    control = COMMAND[4] & SEQUENCE | CRC | (SECURE if block else 0)
+    size = HEADER_BYTES + len(block) + len(data) + 2
+    head = bytes((SOM, FROM_READER, size & 0xFF, size >> 8, control)) + block + data
+    return head + crc_hqx(head, CRC_START).to_bytes(2, "little")
+
+
+GOOD = (
     bytes.fromhex("538007000240e4"),
-    bytes.fromhex("53800e000e0216400102030400"),
-    bytes.fromhex("538010000e031201500000080031ffff"),
-    bytes.fromhex("ff538007000240e4538007000240e4"),
+    whole(b"\x40\x01\x02\x03\x04", b"\x02\x16"),
+    whole(b"\x50" + bytes(16) + b"\x01\x02\x03\x04", b"\x02\x18"),
+    whole(b"\x76" + bytes(32), b"\x03\x12\x01"),
+    whole(b"\x78" + bytes(16), b"\x03\x14\x01"),
+)
+"""Replies that pass."""
+
+SEEDS = (
+    *GOOD,
+    whole(CARD_TOLD),
+    whole(CARD_TOLD, b"\x03\x12\x01"),
+    whole(CARD_TOLD, b"\x03\x14\x01"),
+    whole(CARD_TOLD, b"\x02\x16"),
+    b"\xff" + 2 * GOOD[0],
 )
 WORDS = (b"\x53\x80", b"\xff\x53", b"\x02\x16", b"\x02\x18", b"\x03\x12\x01", b"\x03\x14\x01",
          b"\x50\x00\x00", b"\x53\x00\x01", b"\x76", b"\x40")  # fmt: skip
@@ -33,15 +57,21 @@ UNSIGNED = {reply.value for reply in Reply}
 
 
 def check(data: bytes) -> None:
-    """Check it at once and cut in two: the same passes."""
-    passed = _passed(data)
+    """Check it as it is and with the right CRC behind it, at once and cut in two."""
+    _check(data)
+    _check(data + crc_hqx(data, CRC_START).to_bytes(2, "little"))
+
+
+def _check(data: bytes) -> None:
+    found = passed(data)
     for cut in {1, len(data) // 2, max(0, len(data) - 1)}:
-        assert _passed(data[:cut], data[cut:]) == passed, "it depends on how bytes are cut"
-    if passed:
-        _check_packet(passed, data)
+        assert passed(data[:cut], data[cut:]) == found, "it depends on how bytes are cut"
+    if found:
+        _check_packet(found, data)
 
 
-def _passed(*pieces: bytes) -> bytes:
+def passed(*pieces: bytes) -> bytes:
+    """Return what passes of an answer that comes in pieces."""
     replies = Replies(0)
     replies.sent(COMMAND)
     return b"".join(map(replies.received, pieces))

@@ -16,7 +16,7 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from tests.fakes.waiting import LIMIT_S
+from tests.fakes.waiting import LIMIT_S, until
 from tests.sources.http_server import free_port
 
 DROP_S = 0.05
@@ -94,6 +94,8 @@ def mail_server(
     try:
         yield controller.port
     finally:
+        # Python 3.11's own wait for them returns at once, and one amid its TLS would be left open.
+        until(lambda: not getattr(controller.server, "_active_count", 0))
         controller.stop()
 
 

@@ -516,7 +516,6 @@ def watch(house: House) -> None:
     house.round.turn()
 
 
-@pytest.mark.usefixtures("far_east")
 def test_an_old_register_goes_where_its_file_cannot_be_rewritten(house: House) -> None:
     """A full disk keeps free space as it is, and no old row.
 
@@ -535,6 +534,7 @@ def test_an_old_register_goes_where_its_file_cannot_be_rewritten(house: House) -
     assert len(house.register.expired) == 1
 
 
+@pytest.mark.usefixtures("far_east")
 def test_a_single_patron_is_forgotten_too_and_the_alarm_says_why(house: House) -> None:
     """With the day in UTC before which there was no push, and how many rows that were."""
     house.register.patrons = 1

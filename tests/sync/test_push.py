@@ -537,7 +537,7 @@ def test_a_dead_branch_delays_no_other(tmp_path: Path) -> None:
         """A branch that does not answer."""
 
         def held(self) -> Held | Refused | Away:
-            """BranchAnswer only when the test has seen the other's delivery."""
+            """Answer only when the test has seen the other's delivery."""
             release.wait(timeout=LIMIT_S)
             return super().held()
 
