@@ -60,6 +60,7 @@ def ended_by_its_limit(
     again: bytes,
     authority: Path | None = None,
     replies: Sequence[bytes] = (),
+    *,
     limit_s: float = BRIEF_S,
 ) -> None:
     """Ask a server that never gets to an end; see that the client's own limit ends it.
