@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,6 +72,8 @@ def watching(door: Door, *more: str) -> Iterator[Watching]:
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
+        ending = threading.Timer(LIMIT_S, process.kill)
+        ending.start()
         try:
             watch = Watching(process)
             yield watch
@@ -79,6 +82,7 @@ def watching(door: Door, *more: str) -> Iterator[Watching]:
             watch.said += rest.splitlines()
             assert (process.returncode, complained) == (0, "")
         finally:
+            ending.cancel()
             process.kill()
 
 

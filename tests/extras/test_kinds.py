@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.extras.copies import Copy
+from tests.fakes.waiting import LIMIT_S
 
 MADE = '''
 """A kind of line whose device says of itself what it is for."""
@@ -160,13 +162,18 @@ def events_of(copy: Copy) -> Iterator[dict[str, object]]:
         text=True,
     ) as door:
         assert door.stdout is not None
+        ending = threading.Timer(LIMIT_S, door.kill)
+        ending.start()
         awaited = {"ready", "decision"}
-        for line in door.stdout:
-            event = json.loads(line)
-            yield event
-            awaited.discard(event["event"])
-            if not awaited:
-                door.terminate()
+        try:
+            for line in door.stdout:
+                event = json.loads(line)
+                yield event
+                awaited.discard(event["event"])
+                if not awaited:
+                    door.terminate()
+        finally:
+            ending.cancel()
 
 
 def test_one_device_serves_two_lines_and_has_lamps_of_its_own(copy: Copy) -> None:
