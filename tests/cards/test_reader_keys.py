@@ -345,9 +345,10 @@ def test_no_digit_is_lost_beside_a_reader_that_repeats_its_card(
 ) -> None:
     """A digit at once behind an ETX is the PIN's, once a frame before it was followed by quiet.
 
-    With an LRC behind each frame no digit comes but the typed ones. Bug (security review, left
-    over): beside a phone that an STX reader read again and again, one digit in ten was taken for
-    an LRC and lost, and its owner was refused.
+    With an LRC behind each frame no digit comes but the typed ones.
+
+    Bug (security review, left over): beside a phone that an STX reader read again and again, one
+    digit in ten was taken for an LRC and lost, and its owner was refused.
     """
     typed = [1.0 + sum(pauses[: n + 1]) for n in range(PIN_LENGTH)]
     frames = [0.0, *(0.3 + sum(repeats[: n + 1]) for n in range(len(repeats)))]

@@ -112,8 +112,10 @@ def test_the_example_shows_the_defaults() -> None:
 def test_what_is_commented_out_is_absent_by_default() -> None:
     """A key stands behind a # only where leaving it out means something of its own.
 
-    Those of extras do: the example asks for none, so that it is right where one was deleted. Bug (a
-    second reader): it asked for metrics and oidc, and a branch without them could not be set up.
+    Those of extras do: the example asks for none, so that it is right where one was deleted.
+
+    Bug (a second reader): it asked for metrics and oidc, and a branch without them could not be set
+    up.
     """
     written = written_tables(EXAMPLE.read_text(encoding="utf-8"))
     left_out = {key.name for key in DESCRIBED if key.leaf not in written.get(key.table, {})}

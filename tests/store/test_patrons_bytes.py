@@ -71,8 +71,9 @@ def test_nothing_of_a_removed_patron_is_in_any_file(cache: Cache) -> None:
 def test_changes_leave_the_rewriting_of_the_file_to_a_look_a_day(cache: Cache) -> None:
     """It takes as long as all rows take; a snapshot, which takes as long, does it by itself.
 
-    So does the first look of a process: what the one before it removed is known to no other. Bug (a
-    second reader): a restart before the day's look forgot that until the next removal.
+    So does the first look of a process: what the one before it removed is known to no other.
+
+    Bug (a second reader): a restart before the day's look forgot that until the next removal.
     """
     calls: list[bool] = []
 
