@@ -364,6 +364,20 @@ def test_a_reader_that_falls_silent_is_lost_and_another_one_is_heard(branch: Bra
     branch.connected()
 
 
+def test_an_absent_reader_is_lost_before_libosdp_gives_it_up(branch: Branch) -> None:
+    """The door is ready, and says what is missing, after as many questions as when it is cut later.
+
+    Bug (a second reader): the loss came only with libosdp's ninth question, after nine seconds.
+    """
+    end = branch.cabled()
+    branch.started()
+
+    assert "does not answer" in branch.lost()
+    assert 0 < os.read(end, 65536).count(bytes((SOM, 0))) < 9
+    branch.peer(end)
+    branch.connected()
+
+
 def test_an_opened_housing_is_an_alarm_with_its_end(branch: Branch) -> None:
     """Once for the opening, once for its end; and what the reader says first of all counts."""
     peer = branch.peer(branch.cabled())

@@ -204,7 +204,7 @@ class OsdpReader:
                 self._awake = -1
 
     def show(self, lamps: Lamps) -> None:
-        """Have the reader's lamp and buzzer switched by its own thread: nobody waits for it.
+        """Have the reader's lamp and buzzer switched by its own thread, without a wait.
 
         What the reader does not have, and a reader that is lost, count as shown: its loss is an
         alarm of its own. Raises DeviceError: the reader breaks the channel off when told to.
@@ -261,7 +261,7 @@ class OsdpReader:
 
     def _new_panel(self) -> Panel:
         try:
-            # Read anew each time: a key that was put right is used without a restart.
+            # Read anew each time: a key put right in this very file is used without a restart.
             keys = read_keys(self._wired.key_file).known
         except KeyFileError as error:
             raise _LostError(str(error), answered=True) from None
@@ -295,6 +295,9 @@ class OsdpReader:
                 raise _LostError(f"{self._where} ended its secure channel; was it restarted?")
             elif now_s - self._channel.sent_s >= SILENT_S:
                 raise self._refused()
+            elif not self._replies.seen and now_s - self._channel.heard_s >= DEAF_S:
+                # Said now: libosdp goes on to ask for some seconds more.
+                self._lose(str(self._refused()))
             self._wait(line, panel, now_s)
         self._darken(line, panel)
 

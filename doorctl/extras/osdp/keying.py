@@ -1,4 +1,4 @@
-"""The reader is given its key, or the next one, by whoever has its line to himself.
+"""The reader is given its key, or the next one, over a line that nothing else uses.
 
 The key file always holds the key with which the reader answers: the next one is in it, behind the
 present one, before the reader hears of it, and the present one goes out of it once the reader has
@@ -108,7 +108,7 @@ def _handed_next(
 
 @contextmanager
 def opened_line(port: str, baud: int, address: int) -> Iterator[KeyingLine]:
-    """Open the reader's line for nobody else; DeviceError: it can't be, or it goes away."""
+    """Open the reader's line exclusively; DeviceError: it can't be, or it goes away."""
     try:
         with as_root():
             serial = Serial(port, baud, timeout=0, write_timeout=ANSWER_S, exclusive=True)

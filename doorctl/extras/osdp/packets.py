@@ -3,7 +3,7 @@
 libosdp 3.2.9 checks too little of what comes by the cable:
 
 - a card or a key in a block of the handshake's kind (SCS_12, SCS_14) goes by without a MAC while
-  the secure channel stands, so whoever holds the cable could say any card;
+  the secure channel stands, so an attacker at the cable could say any card;
 - one wrong bit, or a second answer to one command, ends the channel for 300 s.
 
 So it is given no byte that has not passed here. What it gets beside the handshake is encrypted

@@ -146,7 +146,7 @@ _STATE = ctypes.create_string_buffer(256)
 
 
 def seed_randomness() -> None:
-    """Give libc's ``rand()`` a state that nobody has had.
+    """Give libc's ``rand()`` a state that was never used before.
 
     libosdp 3.2.9 draws its half of the session's keys from it and never seeds it, so each process
     would draw the same: somebody who has recorded a card and a PIN could say them again to the
