@@ -17,16 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from serial import Serial, SerialException
 
+from doorctl.devices.line_thread import FIRST_WAIT_S, LOOK_S, Node, Reopening
 from doorctl.devices.lines import MOST_PENDING, BytesReceived, LineConnected, LineEvent, LineLost
-from doorctl.devices.serial_line import (
-    CHUNK_BYTES,
-    DRAIN_QUIET_S,
-    FIRST_WAIT_S,
-    LOOK_S,
-    Node,
-    Reopening,
-    SerialLine,
-)
+from doorctl.devices.serial_line import CHUNK_BYTES, DRAIN_QUIET_S, SerialLine
 from tests.fakes.waiting import LIMIT_S
 
 READER_NAME = "usb-QEMU_QEMU_USB_SERIAL_1-0000:00:04.0-1-if00-port0"

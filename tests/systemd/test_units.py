@@ -12,7 +12,7 @@ import pytest
 
 from doorctl.cli.sync import TRY_AGAIN
 from doorctl.core.alarms import KINDS
-from doorctl.devices.serial_line import STOP_S
+from doorctl.devices.line_thread import STOP_S
 from doorctl.doord.chores import FREED_GRACE_S, KEPT_GRACE_S
 from doorctl.doord.controller import TURN_LIMIT_S
 from doorctl.notices.mail import TOTAL_S

@@ -10,7 +10,7 @@ from errno import ENOENT
 from math import inf
 from pathlib import Path
 from select import select
-from threading import Event, Lock, Thread, current_thread
+from threading import Lock
 from types import MappingProxyType
 
 import osdp_sys
@@ -18,14 +18,9 @@ from serial import Serial
 
 from doorctl.core.errors import DeviceError, KeyFileError
 from doorctl.core.ports import AlarmOnce, EventLog
-from doorctl.devices.lines import (
-    MOST_PENDING,
-    BytesReceived,
-    LineConnected,
-    LineEvent,
-    LineLost,
-)
-from doorctl.devices.serial_line import FAILURES, LOOK_S, STOP_S, Reopening, node_at, what_to_check
+from doorctl.devices.line_thread import LineThread
+from doorctl.devices.lines import LineEvent
+from doorctl.devices.serial_line import FAILURES, WHAT_TO_CHECK, what_to_check
 from doorctl.door.lamps import Lamps
 from doorctl.extras.osdp.keys import MADE_BY, read_keys
 from doorctl.extras.osdp.numbers import Number, card_text
@@ -46,9 +41,6 @@ HANDSHAKE_S = 0.005
 PAUSE_S, LONGEST_PAUSE_S = 0.3, 3.0
 """Pause after the first try that failed, and after many: libosdp loses 128 bytes with each panel.
 With two keys in the file another reader is still heard within 10 s."""
-
-FLOOD_PAUSE_S = 0.005
-"""Pause between two looks at the backlog."""
 
 DARK_TURNS = 8
 """Most turns until the lamps are out when the door stops: each takes at most :data:`TURN_S`."""
@@ -139,13 +131,16 @@ class _LostError(Exception):
         self.answered = answered
 
 
-class OsdpReader:
+class OsdpReader(LineThread):
     """A Line that serves ``reader``, and ``keypad`` if that is among `names`; and its Signals.
 
     Nothing is accepted but on the secure channel. A LineLost is posted for each loss, and another
     where the reader's answers then show a deeper cause, such as another key. The alarm
     ``reader_tampered`` stands while the housing is open, and for a minute after a forged packet.
     """
+
+    missing = WHAT_TO_CHECK[ENOENT]
+    monotonic_s: Callable[[], float]
 
     def __init__(
         self,
@@ -157,16 +152,13 @@ class OsdpReader:
         monotonic_s: Callable[[], float],
         log: EventLog,
     ) -> None:
-        self._wired, self._names = wired, names
-        self._post, self._pending, self._monotonic_s = post, pending, monotonic_s
+        self._wired, self.names, self.port = wired, names, wired.port
+        self.post, self.pending, self.monotonic_s = post, pending, monotonic_s
         self._housing = AlarmOnce(log, "reader_tampered", "housing")
         self._cable = AlarmOnce(log, "reader_tampered", "cable")
         self._replies = Replies(wired.address)
         self._channel = Channel(self._replies, monotonic_s)
         self._panel: Panel | None = None
-        self._reopening = Reopening()
-        self._stopping = Event()
-        self._told: set[str] = set()
         self._tries = 0
         self._pause_s = PAUSE_S
         self._accepts = False
@@ -180,24 +172,16 @@ class OsdpReader:
         self._flaws: Counter[str] = Counter()
         self._waking = Lock()
         self._awake = -1
-        self._thread = Thread(target=self._run, name="osdp-reader", daemon=True)
-
-    @property
-    def alive(self) -> bool:
-        """Whether the thread runs; False before `start`, after `stop` and after a bug."""
-        return self._thread.is_alive()
+        self._prepare("osdp")
 
     def start(self) -> None:
         """Begin to look for the reader; call once."""
         self._awake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._thread.start()
+        super().start()
 
     def stop(self) -> None:
-        """Close the line; nothing is posted afterwards. Idempotent, from any thread."""
-        self._stopping.set()
-        self._wake()
-        if self._thread.is_alive() and self._thread is not current_thread():
-            self._thread.join(STOP_S)
+        """Let go of the line; nothing is posted afterwards. Idempotent, from any thread."""
+        super().stop()
         with self._waking:
             if self._awake >= 0 and not self._thread.is_alive():
                 os.close(self._awake)
@@ -219,33 +203,22 @@ class OsdpReader:
             if self._awake >= 0:
                 os.eventfd_write(self._awake, 1)
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._reopening = self._reopening.looked(node_at(self._wired.port))
-            if self._reopening.due:
-                self._reopening = self._reopening.tried()
-                self._use()
-            elif self._reopening.node is None:
-                self._lose(f"{self._wired.port} {what_to_check(FileNotFoundError(ENOENT, ''))}")
-            self._stopping.wait(LOOK_S)
-
-    def _use(self) -> None:
+    def _use(self, *, fresh: bool) -> str | None:  # noqa: ARG002 - each channel drops what was held
         """Use the line until it is gone."""
-        port = self._wired.port
         try:
-            line = opened_line(port, self._wired.baud)
+            line = opened_line(self.port, self._wired.baud)
         except FAILURES as failure:
-            self._lose(f"{port} {what_to_check(failure)}")
-            return
+            return f"{self.port} {what_to_check(failure)}"
         try:
             with line:
                 self._channel.use(line)
                 while not self._stopping.is_set():
                     self._try(line)
         except FAILURES:
-            self._lose(f"{port} was unplugged or stopped answering; check the cable")
+            return f"{self.port} was unplugged or stopped answering; check the cable"
         finally:
             self._channel.use(None)
+        return None
 
     def _try(self, line: Serial) -> None:
         """Have one secure channel, for as long as it stands."""
@@ -270,20 +243,20 @@ class OsdpReader:
         key = keys[self._tries % len(keys)]
         # Late answers to a channel before would pass for forged ones.
         self._channel.flush()
-        self._channel.heard_s = self._channel.sent_s = self._monotonic_s()
-        self._panel = Panel(self._channel, self._wired.address, key, self._heard)
+        self._channel.heard_s = self._channel.sent_s = self.monotonic_s()
+        self._panel = Panel(self._channel, self._wired.address, key, self._told)
         return self._panel
 
     def _talk(self, line: Serial, panel: Panel) -> None:
         was_up = False
         while not self._stopping.is_set():
             # Before what has come is read: after a standstill that is old, and nothing may count.
-            if was_up and self._monotonic_s() - self._channel.heard_s >= DEAF_S:
+            if was_up and self.monotonic_s() - self._channel.heard_s >= DEAF_S:
                 raise _LostError(f"{self._where} does not answer any more; check cable and power")
             panel.refresh()
             if self._channel.failure is not None:
                 raise self._channel.failure
-            now_s = self._monotonic_s()
+            now_s = self.monotonic_s()
             self._look_at_cable(now_s)
             if panel.is_up:
                 if not was_up:
@@ -303,7 +276,7 @@ class OsdpReader:
 
     @property
     def _where(self) -> str:
-        return f"{self._wired.port}: the reader at address {self._wired.address}"
+        return f"{self.port}: the reader at address {self._wired.address}"
 
     def _refused(self) -> _LostError:
         """Return why there is no channel, by what the reader has answered."""
@@ -355,9 +328,7 @@ class OsdpReader:
         self._accepts, self._has_more = not self._has_more, False
         if self._accepts:
             self._pause_s = PAUSE_S
-            self._told.clear()
-            for name in self._names:
-                self._say(LineConnected(name))
+            self._connected()
 
     def _light(self, panel: Panel) -> None:
         wanted, shown = self._wanted, self._shown
@@ -382,7 +353,7 @@ class OsdpReader:
             return True
         if not panel.submit(command):
             return False
-        self._asked = what, self._monotonic_s()
+        self._asked = what, self.monotonic_s()
         return True
 
     def _note_flaw(self, now_s: float) -> None:
@@ -400,12 +371,11 @@ class OsdpReader:
             if panel.is_up:
                 self._light(panel)
                 panel.refresh()
-                self._wait(line, panel, self._monotonic_s())
+                self._wait(line, panel, self.monotonic_s())
 
     def _wait(self, line: Serial, panel: Panel, now_s: float) -> None:
         """Wait until a byte comes, a lamp is to be switched, or libosdp has to be turned."""
-        while self._pending() > MOST_PENDING and not self._stopping.wait(FLOOD_PAUSE_S):
-            pass
+        self._hold_back()
         limit_s = TURN_S
         if panel.has_queued:
             limit_s = 0.0
@@ -416,7 +386,7 @@ class OsdpReader:
         if self._awake in ready:
             os.eventfd_read(self._awake)
 
-    def _heard(self, _reader: int, event: PanelEvent) -> None:
+    def _told(self, _reader: int, event: PanelEvent) -> None:
         try:
             if self._panel is not None and self._panel.is_up:
                 self._take(event)
@@ -424,7 +394,7 @@ class OsdpReader:
             event.clear()
 
     def _take(self, event: PanelEvent) -> None:
-        kind, now_s = event["event"], self._monotonic_s()
+        kind = event["event"]
         if kind == osdp_sys.EVENT_STATUS:
             if event["type"] == osdp_sys.STATUS_REPORT_LOCAL:
                 is_open = event["report"][:1] not in (b"", b"\0")
@@ -437,16 +407,6 @@ class OsdpReader:
         if kind == osdp_sys.EVENT_CARDREAD:
             data = event["data"]
             text = card_text(data, event.get("length", 8 * len(data)), self._wired.number)
-            self._say(BytesReceived(READER, (text or UNREADABLE) + b"\r", now_s))
-        elif kind == osdp_sys.EVENT_KEYPRESS and KEYPAD in self._names:
-            self._say(BytesReceived(KEYPAD, event["data"].translate(KEYS), now_s))
-
-    def _say(self, event: LineEvent) -> None:
-        if not self._stopping.is_set():
-            self._post(event)
-
-    def _lose(self, why: str, *, answered: bool = False) -> None:
-        if why not in self._told and (answered or not self._told):
-            self._told.add(why)
-            for name in self._names:
-                self._say(LineLost(name, why))
+            self._heard(READER, (text or UNREADABLE) + b"\r")
+        elif kind == osdp_sys.EVENT_KEYPRESS and KEYPAD in self.names:
+            self._heard(KEYPAD, event["data"].translate(KEYS))

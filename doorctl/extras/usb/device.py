@@ -9,27 +9,20 @@ from __future__ import annotations
 import errno
 import os
 from array import array
-from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass, field
 from fcntl import ioctl
 from selectors import EVENT_READ, DefaultSelector
-from threading import Event, Lock, Thread, current_thread
+from threading import Lock
 from types import MappingProxyType
 
 from serial.serialutil import Timeout
 
 from doorctl.core.errors import DeviceError
-from doorctl.devices.lines import MOST_PENDING, BytesReceived, LineConnected, LineEvent, LineLost
-from doorctl.devices.serial_line import (
-    DRAIN_LIMIT_S,
-    DRAIN_QUIET_S,
-    FRESH_S,
-    LOOK_S,
-    PAUSE_S,
-    STOP_S,
-    Reopening,
-    node_at,
-)
+from doorctl.devices.line_thread import FRESH_S, LineThread
+from doorctl.devices.lines import LineEvent
+from doorctl.devices.serial_line import DRAIN_LIMIT_S, DRAIN_QUIET_S
 from doorctl.extras.usb.keys import KeyedText
 from doorctl.extras.usb.layouts import Layout
 from doorctl.extras.usb.records import EV_KEY, EVENT, MOST_KEYS, Records, keys_among, unfit
@@ -101,22 +94,20 @@ def _called(device: int) -> str:
 
 
 @dataclass(eq=False)
-class InputLine:
+class InputLine(LineThread):
     """The keys of one device as bytes; `post` is called from the line's own thread.
 
-    Keys that lay in the buffer when the device is opened are dropped, as :class:`SerialLine` drops
-    bytes, unless it was seen to be plugged in. One LineLost is posted for one loss.
+    Keys that lay in the buffer when the device is opened are dropped, as `SerialLine` drops bytes,
+    unless it was seen to be plugged in.
 
     Args:
         name: stands in every event.
-        port: a path that survives re-plugging, such as ``/dev/input/by-id/...-event-kbd``.
+        port: a path such as ``/dev/input/by-id/...-event-kbd``.
         layout: what its keys mean.
-        post: takes events; must not block or raise.
-        pending: how many events wait to be handled.
         is_keypad: whether each key is posted at once; a scanner's text is posted at its end.
-        fresh_s: a device counts as new if it was missing at most so long ago.
-        monotonic_s: by which it is noted when keys were read.
         opened: opens the device at a path and returns its descriptor, or raises DeviceError.
+
+    The others are those of :class:`LineThread`.
     """
 
     name: str
@@ -129,97 +120,65 @@ class InputLine:
     fresh_s: float = FRESH_S
     monotonic_s: Callable[[], float | None] = lambda: None
     opened: Callable[[str], int] = open_keyboard
+    missing: str = field(default=WHAT_TO_CHECK[errno.ENOENT], init=False)
 
     def __post_init__(self) -> None:
-        self._stopping = Event()
-        self._lost = False
-        self._reopening = Reopening()
-        self._fresh = Timeout(0.0)
+        self.names = (self.name,)
         self._lock = Lock()
         self._waking: int | None = None
-        self._thread = Thread(target=self._run, name=f"usb-{self.name}", daemon=True)
+        self._prepare("usb")
 
-    @property
-    def alive(self) -> bool:
-        """Whether the thread runs; False before `start`, after `stop` and after a bug."""
-        return self._thread.is_alive()
-
-    def start(self) -> None:
-        """Begin to look for the device; call once."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Let go of the device; nothing is posted afterwards. Idempotent, from any thread."""
-        self._stopping.set()
+    def _wake(self) -> None:
         with self._lock:
             if self._waking is not None:
                 os.eventfd_write(self._waking, 1)
-        if self._thread.is_alive() and self._thread is not current_thread():
-            self._thread.join(STOP_S)
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._reopening = self._reopening.looked(node_at(self.port))
-            if self._reopening.due:
-                self._reopening = self._reopening.tried()
-                self._use()
-            elif self._reopening.node is None:
-                self._fresh = Timeout(self.fresh_s)
-                self._lose(f"{self.port} {WHAT_TO_CHECK[errno.ENOENT]}")
-            # Also after a loss: a device that dies as soon as it is opened must not make this spin.
-            self._stopping.wait(LOOK_S)
-
-    def _use(self) -> None:
-        fresh = not self._fresh.expired()
+    def _use(self, *, fresh: bool) -> str | None:
         try:
             device = self.opened(self.port)
         except DeviceError as failure:
-            self._lose(str(failure))
-            return
-        waking = os.eventfd(0, os.EFD_CLOEXEC)
-        with self._lock:
-            self._waking = waking
+            return str(failure)
         try:
-            with DefaultSelector() as ready:
+            with self._wakeable() as waking, DefaultSelector() as ready:
                 ready.register(device, EVENT_READ)
                 if not fresh:
                     _drain(device, ready)
                 ready.register(waking, EVENT_READ)
-                if not self._stopping.is_set():
-                    self._lost = False
-                    self.post(LineConnected(self.name))
+                self._connected()
                 self._read(device, ready)
-            lost = False
         except OSError:
-            lost = True
+            return f"{self.port} was unplugged or stopped answering; check the cable"
         finally:
             # Before the next look at the path: a node that is held open is numbered anew.
+            os.close(device)
+        return None
+
+    @contextmanager
+    def _wakeable(self) -> Iterator[int]:
+        """Yield a descriptor that can be read once :meth:`_wake` was called."""
+        waking = os.eventfd(0, os.EFD_CLOEXEC)
+        try:
+            with self._lock:
+                self._waking = waking
+            yield waking
+        finally:
             with self._lock:
                 self._waking = None
                 os.close(waking)
-            os.close(device)
-        if lost:
-            self._lose(f"{self.port} was unplugged or stopped answering; check the cable")
 
     def _read(self, device: int, ready: DefaultSelector) -> None:
         records, text = Records(), KeyedText(self.layout, is_keypad=self.is_keypad)
         while not self._stopping.is_set():
-            if self.pending() > MOST_PENDING:
-                self._stopping.wait(PAUSE_S)
-            elif not ready.select(text.quiet_s):
-                self._post(text.rest())
+            self._hold_back()
+            if not ready.select(text.quiet_s):
+                self._type(text.rest())
             elif (data := _read_from(device)) is not None:
                 self._reopening = self._reopening.worked()
-                self._post(b"".join(map(text.take, records.cut(data))))
+                self._type(b"".join(map(text.take, records.cut(data))))
 
-    def _post(self, data: bytes) -> None:
-        if data and not self._stopping.is_set():
-            self.post(BytesReceived(self.name, data, self.monotonic_s()))
-
-    def _lose(self, why: str) -> None:
-        if not self._lost and not self._stopping.is_set():
-            self._lost = True
-            self.post(LineLost(self.name, why))
+    def _type(self, data: bytes) -> None:
+        if data:
+            self._heard(self.name, data)
 
 
 def _drain(device: int, ready: DefaultSelector) -> None:

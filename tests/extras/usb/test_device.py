@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.core.errors import DeviceError
+from doorctl.devices.line_thread import STOP_S
 from doorctl.devices.lines import (
     MOST_PENDING,
     BytesReceived,
@@ -24,7 +25,6 @@ from doorctl.devices.lines import (
     LineEvent,
     LineLost,
 )
-from doorctl.devices.serial_line import STOP_S
 from doorctl.extras.usb.device import EVIOCGBIT_KEY, EVIOCGNAME, EVIOCGRAB, InputLine, open_keyboard
 from doorctl.extras.usb.layouts import LAYOUTS
 from tests.devices.line_contract import LineContract, Stage, open_descriptors
