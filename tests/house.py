@@ -47,7 +47,7 @@ ROOM_LIMITS = {
     "ops": 590,
     "notices": 570,
     "cards": 700,
-    "devices": 560,
+    "devices": 600,
     "accounts": 440,
     "sources": 290,
 }

@@ -212,6 +212,7 @@ class OsdpReader(LineThread):
         try:
             with line:
                 self._channel.use(line)
+                self._flaws.clear()
                 while not self._stopping.is_set():
                     self._try(line)
         except FAILURES:
