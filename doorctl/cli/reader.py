@@ -74,7 +74,7 @@ def _watch(config: Config, say: Say, *, as_json: bool) -> None:
     inspectors = {name: _inspector(name, config) for name in names}
     with ExitStack() as stack:
         log = _Told(say, as_json=as_json, has_bits=config.reader.kind == "osdp")
-        parts = LineParts(config, names, heard.put, heard.qsize, monotonic, log, stack)
+        parts = LineParts(config, names, heard.put, heard.qsize, monotonic, log)
         for device in [device for built in built_lines(parts) for device in built.devices]:
             device.start()
             stack.callback(device.stop)

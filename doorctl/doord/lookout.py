@@ -103,13 +103,12 @@ class Lookout:
         if now_s >= self._look_at_s:
             self._look_at_s = now_s + LOOK_EVERY_S
             self.stores.worker.submit(self._look)
-        # A keypad without a port of its own is the reader's, and lost with it: that is one alarm.
-        own_keypad = bool(self.config.keypad.port)
         faults = {
-            f"{name}_lost": None if up else "it is not there"
-            for name, up in self.lines().items()
-            if name == "reader" or own_keypad
+            f"{name}_lost": None if up else "it is not there" for name, up in self.lines().items()
         }
+        if not self.config.keypad.port:
+            # It is the reader's own and lost with it, which is one alarm; or there is none.
+            faults["keypad_lost"] = None
         faults["disk_slow"] = self.stores.disk.slow()
         seen_s = self.web_seen_s()
         if seen_s is not None:

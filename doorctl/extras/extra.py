@@ -53,7 +53,6 @@ class LineParts:
             neither blocks nor raises.
         pending: how many events wait to be handled; see `MOST_PENDING` of `devices/lines.py`.
         monotonic_s: by which it is noted when bytes were read.
-        stack: for what has to end behind the devices, which are stopped before.
     """
 
     config: Config
@@ -62,7 +61,6 @@ class LineParts:
     pending: Callable[[], int]
     monotonic_s: Callable[[], float]
     log: EventLog
-    stack: ExitStack
 
 
 @dataclass(frozen=True, slots=True)

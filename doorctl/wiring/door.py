@@ -332,7 +332,6 @@ class _Door:
             pending=self.event_queue.qsize,
             monotonic_s=self._stores.clock.monotonic_s,
             log=self._log,
-            stack=self.stack,
         )
         return built_lines(parts)
 

@@ -46,7 +46,6 @@ def listen(config: Path, overrides: tuple[str, ...]) -> None:
             pending=events.qsize,
             monotonic_s=time.monotonic,
             log=SilentLog(),
-            stack=stack,
         )
         for device in (device for lines in built_lines(parts) for device in lines.devices):
             device.start()

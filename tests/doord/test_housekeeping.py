@@ -596,6 +596,18 @@ def test_a_keypad_that_is_the_readers_own_is_lost_with_it(watch: Watch) -> None:
     assert ours.look(FAULTS["reader_lost"] + 1) == ["reader_lost"]
 
 
+def test_the_loss_of_a_keypad_that_was_taken_away_is_over(watch: Watch) -> None:
+    """An alarm of the process before ends where the configuration has no such keypad any more.
+
+    Bug (a second reader): it stood until somebody acknowledged it.
+    """
+    config = watch.lookout.config
+    watch.lookout.config = replace(config, keypad=replace(config.keypad, port=""))
+    watch.look()
+
+    assert "keypad_lost" in watch.log.well
+
+
 def test_a_register_is_old_after_a_third_of_its_time(watch: Watch) -> None:
     """With the usual 72 hours after a day; a push ends it at the next look.
 
