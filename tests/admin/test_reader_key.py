@@ -20,9 +20,10 @@ KEY = b"a synthetic key."
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
     """A branch with an OSDP reader, whose key systemd hands over."""
-    reader = 'kind = "osdp"\nosdp_key_file = "$CREDENTIALS_DIRECTORY/reader.key"\n'
+    reader = '[keypad]\nkind = "osdp"\n[reader]\nkind = "osdp"\n'
+    reader += 'osdp_key_file = "$CREDENTIALS_DIRECTORY/reader.key"\n'
     path = tmp_path / "doorctl.toml"
-    path.write_text(CONFIGURATION.replace("[reader]\n", f"[reader]\n{reader}"), encoding="utf-8")
+    path.write_text(CONFIGURATION.replace("[reader]\n", reader), encoding="utf-8")
     write_keys(tmp_path / "reader.key", ReaderKeys(ReaderKey(KEY)))
     return load(path)
 
