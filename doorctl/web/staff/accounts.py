@@ -10,12 +10,11 @@ from typing import Final
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from doorctl.accounts.account import LONGEST_NAME, Account, own_name, refuse_account
+from doorctl.accounts.account import LONGEST_NAME, Account, own_name
 from doorctl.accounts.password import Password
 from doorctl.accounts.roles import PERMITS, Permission, Role
-from doorctl.core.errors import (
-    InputError,
-)
+from doorctl.core.errors import InputError
+from doorctl.core.texts import refuse_text
 from doorctl.services import deeds
 from doorctl.services.accounts import every_account, hashed
 from doorctl.services.branch import change
@@ -91,10 +90,13 @@ def accounts_pages(frame: Frame) -> tuple[BaseRoute, ...]:
 
 
 async def _add(request: PageRequest, form: Form) -> Response:
-    name = own_name(form.text("name"))
-    shown = form.text("shown") or form.text("name")
+    faults, name, shown = filled_in.Faults(), "", form.text("shown") or form.text("name")
+    with faults.of_field("name"):
+        name = own_name(form.text("name"))
+    with faults.of_field("shown"):
+        refuse_text("shown name", shown, longest=LONGEST_NAME)
+    faults.refuse()
     account = Account(name, shown, _role(form), must_change=True)
-    refuse_account(account)
     return await _with_password(request, name, partial(deeds.add_account, account))
 
 
@@ -134,7 +136,7 @@ async def _accounts(
         choices=[(role.value, request.words.say(name)) for role, (name, _) in ROLES.items()],
         permissions=PERMISSIONS,
         permits=PERMITS,
-        wrong=request.words.refusal(error),
+        wrong=filled_in.wrongs(request, error, ""),
         form=form,
         longest=LONGEST_NAME,
         again=sign_in_at(ACCOUNTS, AGAIN),

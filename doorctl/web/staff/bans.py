@@ -96,14 +96,16 @@ class BansPages:
         )
 
     async def _filled_in(self, request: PageRequest, form: Form) -> Response:
-        whom = await self._named(request, form)
-        if not form.text(filled_in.REASON) and not form.text("days"):
+        faults, whom = filled_in.Faults(), Whom("")
+        with faults.of_field(filled_in.CARD):
+            whom = await self._named(request, form)
+        if whom.shown and not form.text(filled_in.REASON) and not form.text("days"):
             # Enter after the card, as a reader types it: the next questions come.
             return await self._shown(request, form, whom=whom)
         try:
-            ban = await self._wanted(request, form, whom)
+            ban = await self._wanted(request, form, faults, whom.number)
         except InputError as error:
-            return await self._shown(request, form, error, whom)
+            return await self._shown(request, form, error, whom if whom.shown else None)
         token = self._drafts.keep(request, Draft(whom, ban, filled_in.shown_again(form)))
         return request.go(f"{BANS}/check/{token}")
 
@@ -123,23 +125,29 @@ class BansPages:
             return Whom(say("patron {number}", number=named.patron_ref), cards)
         return Whom(say("number ending in {digits}", digits=filled_in.ending(named.typed)), cards)
 
-    async def _wanted(self, request: PageRequest, form: Form, whom: Whom) -> Ban:
+    async def _wanted(
+        self, request: PageRequest, form: Form, faults: filled_in.Faults, number: int
+    ) -> Ban:
+        """Return the ban that a form asks for, or ban `number` as it is to be; not yet stored."""
         app, everywhere = request.app, form.text("branches") == EVERYWHERE
-        moment = app.clock.moment()
-        reason = filled_in.reason(form, REASONS, request.frame.words_of(None))
-        first = filled_in.day(form, "first", request.today)
-        with filled_in.of_field("last"):
-            until = ban_until(_last(form, first or request.today), moment)
-        with filled_in.of_field("note"):
-            # A browser ends lines by CR LF; what is kept is printable.
-            note = form.text("note").replace("\r\n", "\n")
+        moment, reason, first, until = app.clock.moment(), "", None, None
+        with faults.of_field(filled_in.REASON):
+            reason = filled_in.reason(form, REASONS, request.frame.words_of(None))
+        with faults.of_field("first"):
+            first = filled_in.day(form, "first", request.today)
+        # A browser ends lines by CR LF; what is kept is printable.
+        note = form.text("note").replace("\r\n", "\n")
+        with faults.of_field("note"):
             refuse_text("letter", note, longest=LETTER_TEXT, optional=True)
+        with faults.of_field("last"):
+            until = ban_until(_last(form, first or request.today), moment)
+        faults.refuse()
         branches = frozenset({ALL_BRANCHES if everywhere else app.config.branch.id})
         with filled_in.of_field("last"):
-            if not whom.number:
+            if not number:
                 since = ban_since(first, moment)
                 return Ban(0, reason, since, until, app.by, branches, note)
-            old = await request.call(rights.ban_to_write_of, whom.number, "number")
+            old = await request.call(rights.ban_to_write_of, number, "number")
             return replace(old, reason=reason, until=until, branches=branches, note=note)
 
     async def _check(self, request: PageRequest, draft: Draft) -> Response:

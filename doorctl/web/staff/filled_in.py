@@ -7,7 +7,7 @@ again, not even if it could not be read.
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from secrets import token_urlsafe
@@ -49,10 +49,48 @@ class FieldError(InputError):
         super().__init__(text, **values)
 
 
+class FormError(InputError):
+    """Staff's fault: several fields of a form make no sense; its text is the first one's."""
+
+    def __init__(self, faults: Sequence[FieldError]) -> None:
+        self.faults = tuple(faults)
+        super().__init__(faults[0].text, **faults[0].values)
+
+
+class Faults:
+    """What is wrong in the fields of a form that is being read, so that staff see all at once.
+
+    Use each value only after :meth:`refuse`: a field that makes no sense leaves none.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[str, FieldError] = {}
+
+    @contextmanager
+    def of_field(self, name: str) -> Iterator[None]:
+        """Keep an InputError of the block, of the field that it names, or of this one."""
+        try:
+            with of_field(name):
+                yield
+        except FormError as error:
+            for fault in error.faults:
+                self._found.setdefault(fault.field, fault)
+        except FieldError as error:
+            self._found.setdefault(error.field, error)
+
+    def refuse(self) -> None:
+        """Raise FieldError or FormError where something is wrong, in the order of the fields."""
+        faults = list(self._found.values())
+        if faults:
+            raise faults[0] if len(faults) == 1 else FormError(faults)
+
+
 def wrongs(request: PageRequest, error: InputError | None, otherwise: str) -> dict[str, str]:
-    """Return an error's sentence by the field that it is about; empty for no error."""
+    """Return an error's sentences by the fields that they are about; empty for no error."""
     if error is None:
         return {}
+    if isinstance(error, FormError):
+        return {fault.field: request.words.refusal(fault) for fault in error.faults}
     field = error.field if isinstance(error, FieldError) else otherwise
     return {field: request.words.refusal(error)}
 
@@ -62,7 +100,7 @@ def of_field(name: str) -> Iterator[None]:
     """Turn an InputError of the block into a `FieldError` of a field, unless it names one."""
     try:
         yield
-    except FieldError:
+    except (FieldError, FormError):
         raise
     except InputError as error:
         raise FieldError(name, error.text, **error.values) from None
@@ -153,7 +191,13 @@ def card(form: Form) -> str:
     typed = form.text(CARD)
     if not typed:
         raise InputError("swipe the card, or type its number")
+    _refuse_name(typed)
     return typed
+
+
+def _refuse_name(typed: str) -> None:
+    if not any(map(str.isdigit, typed)):
+        raise InputError("that has no digit, so it is no card; swipe the card, or type its number")
 
 
 def named(form: Form) -> Named:
@@ -163,6 +207,8 @@ def named(form: Form) -> Named:
         raise InputError("scan or type the card, or give the number in the library system")
     if ref and typed:
         raise InputError("give the card, or the number in the library system, and not both")
+    if typed:
+        _refuse_name(typed)
     return Named(typed or None, ref or None, taken_as(form) if typed else None)
 
 

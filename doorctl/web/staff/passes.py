@@ -31,22 +31,27 @@ SPAN_FIELDS: Final = ("", *map(str, range(2, MOST_SPANS + 1)))
 """Endings of the field names, one for each time of day."""
 
 
-def new_pass(form: Form, today: date, *, by_code: bool) -> Pass:
+def new_pass(form: Form, today: date, faults: filled_in.Faults, *, by_code: bool) -> Pass:
     """Return the pass that a form asks for, without its number and its own PIN.
 
     `today` is the first day where the form gives none; `by_code` means a new code and no card.
-    Raises FieldError where the form makes no sense.
+    Raises FieldError or FormError where the form makes no sense, with the `faults` found before.
     """
-    first_day = filled_in.day(form, "first", today) or today
-    last = filled_in.day(form, "last", first_day)
-    if last is None:
-        raise filled_in.FieldError("last", "give the last day of the pass")
-    with filled_in.of_field("label"):
+    first_day, last, kind, times = today, None, None, [Span(0, DAY_MINUTES)]
+    with faults.of_field("label"):
         refuse_text("label", form.text("label"))
-    with filled_in.of_field("opens"):
-        first, *more = _times(form)
-    with filled_in.of_field("kind"):
+    with faults.of_field("opens"):
+        times = _times(form)
+    with faults.of_field("kind"):
         kind = filled_in.member(PassKind, form.text("kind"), "choose whom the pass is for")
+    with faults.of_field("first"):
+        first_day = filled_in.day(form, "first", today) or today
+    with faults.of_field("last"):
+        last = filled_in.day(form, "last", first_day)
+        if last is None:
+            raise InputError("give the last day of the pass")
+    faults.refuse()
+    first, *more = times
     with filled_in.of_field("last"):
         return Pass(
             number=0,
@@ -186,23 +191,26 @@ class PassesPages:
         return request.go(f"{PASSES}/check/{self._drafts.keep(request, draft)}")
 
     async def _new(self, request: PageRequest, form: Form) -> PassDraft:
-        by_code = form.text("bearer") == BY_CODE
-        new, kept = new_pass(form, request.today, by_code=by_code), filled_in.shown_again(form)
-        if by_code:
-            with filled_in.of_field("bearer"):
+        by_code, faults, typed = form.text("bearer") == BY_CODE, filled_in.Faults(), ""
+        pin = None if by_code or form.text("pin") != OWN_PIN else Pin(form.text("own_pin"))
+        with faults.of_field("bearer"):
+            if by_code:
                 rights.refuse_codes(request.app)
-            return PassDraft(new, None, kept)
-        pin = Pin(form.text("own_pin")) if form.text("pin") == OWN_PIN else None
-        if pin is not None:
-            with filled_in.of_field("own_pin"):
+        with faults.of_field(filled_in.CARD):
+            typed = "" if by_code else filled_in.card(form)
+        with faults.of_field("own_pin"):
+            if pin is not None:
                 rights.refuse_pin(pin, request.app.config.policy.pin_length)
-        typed, taken_as = filled_in.card(form), filled_in.taken_as(form)
-        new, key = await request.call(rights.for_card, typed, taken_as, new, pin)
+        new = new_pass(form, request.today, faults, by_code=by_code)
+        kept = filled_in.shown_again(form)
+        if by_code:
+            return PassDraft(new, None, kept)
+        new, key = await request.call(rights.for_card, typed, filled_in.taken_as(form), new, pin)
         return PassDraft(new, key, kept)
 
     async def _changed(self, request: PageRequest, form: Form, number: int) -> PassDraft:
         old = await request.call(rights.pass_to_change, number)
-        new = new_pass(form, old.first_day, by_code=False)
+        new = new_pass(form, old.first_day, filled_in.Faults(), by_code=False)
         stays = {name: getattr(old, name) for name in ("kind", "needs_pin", "pin_check")}
         with filled_in.of_field("last"):
             held = replace(new, number=number, code_digits=old.code_digits, **stays)

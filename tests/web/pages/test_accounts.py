@@ -153,6 +153,20 @@ def test_what_can_be_done_to_an_account(
     assert not (change == "factor" and found.second_factor)
 
 
+def test_what_is_wrong_with_a_name_is_told_at_its_field(desk: App) -> None:
+    """Both names at once.
+
+    Bug (outside look at 0.2, P14): the error about a name stood far from its field.
+    """
+    form = {"name": "12345678", "shown": "card 3000001234", "role": "staff"}
+    answer = client(desk, language="en").post("/accounts", data=form)
+
+    assert answer.status_code == 422
+    for field in ("name", "shown"):
+        assert f'id="{field}-error"' in answer.text
+    assert len(every_account(desk)) == 3
+
+
 @pytest.mark.parametrize(
     ("path", "form", "told"),
     [
