@@ -178,6 +178,23 @@ def test_a_request_says_what_a_branch_can_be(pair: Pair, name: str, value: objec
     assert pushes_go_on(pair)
 
 
+def test_what_would_make_the_senders_file_unreadable_is_refused(pair: Pair) -> None:
+    """A table at the end of a file that has its branches in one line makes no TOML.
+
+    Bug (all planted faults run together): no test noticed a sender that did not read the file
+    anew before it replaced the old one.
+    """
+    path = pair.base / "server" / "sync.toml"
+    path.write_text(f"{SERVER}targets = []\n", encoding="utf-8")
+    pair.begin()
+    before = pair.content("server", "branch", "stick")
+    with pytest.raises(InputError, match="nothing can be added to") as refused:
+        pair.answer()
+
+    assert "\n" not in str(refused.value)
+    assert pair.content("server", "branch", "stick") == before
+
+
 def test_no_private_key_comes_beside_a_certificate(pair: Pair) -> None:
     """Nor a certificate of somebody else's address."""
     pair.begin()
