@@ -43,6 +43,15 @@ WHOM = {
     Reach.PATRON: "",
 }
 
+STATES = {
+    BanState.HOLDS: "in force",
+    BanState.AHEAD: "not yet",
+    BanState.ENDED: "over",
+    BanState.LIFTED: "lifted",
+    BanState.ELSEWHERE: "elsewhere",
+}
+"""What the list says of a ban; the fixed names are for scripts."""
+
 ALL_DAY = Span(0, DAY_MINUTES)
 
 ban_terms = together(
@@ -197,7 +206,7 @@ def _ban_as_dict(entry: Listed[Ban], moment: Moment, here: str) -> dict[str, Any
 
 def _ban_as_line(entry: Listed[Ban], moment: Moment, here: str) -> str:
     ban, state = entry.held, ban_state(entry, moment, here)
-    mark = click.style(f"{state.value:9}", fg="red" if state is BanState.HOLDS else None)
+    mark = click.style(f"{STATES[state]:9}", fg="red" if state is BanState.HOLDS else None)
     ids = {"card": entry.card, "patron": entry.patron_ref}
     whom = " ".join(f"{name} {value}" for name, value in ids.items() if value is not None)
     first, last = ban.days(moment)

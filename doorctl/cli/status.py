@@ -127,7 +127,9 @@ def _sentences(state: dict[str, Any]) -> Iterator[str]:
     else:
         yield "There is no register of patrons: doorctl patrons load, or a push."
     yield state["problem"] and f"Something is wrong: {state['problem']}."
-    yield state["audit_head"] and f"The audit log ends at {state['audit_head']}."
+    if state["audit_head"]:
+        entry, _, _digest = state["audit_head"].partition(":")
+        yield f"The audit log ends at entry {entry}; doorctl audit verify checks it."
     if state["alarms"]:
         yield "These alarms stand:"
         yield from (f"  {_alarm(**alarm)}" for alarm in state["alarms"])

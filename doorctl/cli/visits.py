@@ -24,16 +24,19 @@ def visits() -> None:
 
 @visits.command("list")
 @click.option("--since", type=ISO_TIME, help="From this local time on.")
+@click.option("--last", type=click.IntRange(1), metavar="N", help="The newest N alone.")
 @why_option
 @json_option
 @with_app
-def list_visits(app: App, since: datetime | None, why: str, as_json: bool) -> None:
+def list_visits(
+    app: App, since: datetime | None, last: int | None, why: str, as_json: bool
+) -> None:
     """List attempts, oldest first: time, attempt, card, outcome.
 
     A card is shown as a pseudonym; ? marks a time by a clock that nobody vouched for.
     """
     _tell_hidden(app)
-    shown = log.list_visits(app, since, why)
+    shown = log.list_visits(app, since, why, last)
     print_list(
         map(log.as_dict, shown),
         _by_days(shown, zone(app.config), english=app.config.branch.language == "en"),

@@ -266,16 +266,18 @@ def _state(path: Path, suffix: str) -> tuple[int, ...]:
     return (stat.st_ino, stat.st_mtime_ns, stat.st_size) if stat.st_size else ()
 
 
-def list_visits(app: App, since: datetime | None, why: str = "") -> list[Visit]:
+def list_visits(
+    app: App, since: datetime | None, why: str = "", last: int | None = None
+) -> list[Visit]:
     """Return the visits that may be shown, oldest first; the look is first noted on the audit log.
 
-    A `since` without an offset is local; None means all.
+    A `since` without an offset is local; None means all. Of these the newest `last`, if given.
     """
     not_before = shown_since(app)
     if since is not None:
         not_before = max(not_before, local(since, app.config))
     with closing(VisitHistory(app.storage.visits_db)) as history:
-        visits = list(history.visits(not_before))
+        visits = list(deque(history.visits(not_before), last))
     since_then = not_before.isoformat(timespec="seconds")
     details: Details = {"since": since_then, "visits": len(visits)}
     note(app, Deed(Action.VISITS_LISTED, why=why, details=details))

@@ -9,6 +9,7 @@ Bug (CI): two refusals that name the minute were compared across a minute's end 
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -45,6 +46,24 @@ def traced(door: Door, trace: bytes = TRACE) -> list[str]:
 def listed(door: Door) -> list[int]:
     """Return the attempts that `visits list` shows."""
     return [visit["attempt"] for visit in told(door, "visits", "list")]
+
+
+def test_lists_say_what_is_looked_for(door: Door) -> None:
+    """The newest visits alone, in their order; a ban is in force; status ends in no long digits.
+
+    Bug (outside look at 0.2, P23): the whole month was listed to see last night, a ban "holds",
+    and status printed 64 digits.
+    """
+    for attempt in (1, 2, 3):
+        put_visit(door, attempt, timedelta(hours=4 - attempt))
+    said(door, "bans", "add", ENTITLED.number, "--reason", "uro")
+
+    newest = told(door, "visits", "list", "--last", "2")
+    assert [visit["attempt"] for visit in newest] == [2, 3]
+    assert "in force" in said(door, "bans", "list")
+    status = door.call("status").stdout
+    assert "The audit log ends at entry " in status
+    assert not re.search("[0-9a-f]{32}", status)
 
 
 def test_purge_command_in_words(door: Door) -> None:
