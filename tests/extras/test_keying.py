@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import time
+import tty
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from itertools import count
@@ -14,9 +16,10 @@ from types import FrameType
 import pytest
 
 from doorctl.core.errors import DeviceError, KeyFileError
-from doorctl.extras.osdp.keying import GIVEN, THERE, give_key, opened_line
+from doorctl.extras.osdp.keying import GIVEN, THERE, give_key, keying_line
 from doorctl.extras.osdp.keys import SCBK_D, ReaderKey, ReaderKeys, read_keys, write_keys
 from tests.fakes.keyed_reader import ADDRESS, MISHAPS, KeyedReader
+from tests.fakes.osdp_peer import NoisyLine
 from tests.slices import every
 
 BAUD = 9600
@@ -41,7 +44,13 @@ def file(tmp_path: Path) -> Path:
 
 def give(file: Path, reader: KeyedReader, *, installing: bool = False) -> str:
     """Do what the command does."""
-    return give_key(file, reader.port, BAUD, ADDRESS, installing=installing)
+    return given(file, reader.port, ADDRESS, installing=installing)
+
+
+def given(file: Path, port: str, address: int, *, installing: bool) -> str:
+    """Give a key at a port and an address."""
+    monotonic_s = time.monotonic
+    return give_key(file, port, BAUD, address, monotonic_s=monotonic_s, installing=installing)
 
 
 def keyed(file: Path, reader: KeyedReader, mishap: str = "") -> None:
@@ -53,7 +62,7 @@ def keyed(file: Path, reader: KeyedReader, mishap: str = "") -> None:
 
 def answers(file: Path, reader: KeyedReader) -> bool:
     """Tell whether the reader answers a door that has this file, by a channel of its own."""
-    with opened_line(reader.port, BAUD, ADDRESS) as line:
+    with keying_line(reader.port, BAUD, ADDRESS, time.monotonic) as line:
         return any(line.answers(key) for key in read_keys(file).known)
 
 
@@ -79,7 +88,7 @@ def test_a_key_is_turned_over(file: Path, reader: KeyedReader) -> None:
         assert reader.key == file.read_bytes() != before
         reader.power_on()
         assert answers(file, reader)
-        with opened_line(reader.port, BAUD, ADDRESS) as line:
+        with keying_line(reader.port, BAUD, ADDRESS, time.monotonic) as line:
             assert not line.answers(ReaderKey(before))
 
 
@@ -111,20 +120,48 @@ def test_a_line_that_the_door_has_is_left_alone(file: Path, reader: KeyedReader)
     """One clear line says what to stop; nothing was changed."""
     keyed(file, reader)
     with (
-        opened_line(reader.port, BAUD, ADDRESS),
+        keying_line(reader.port, BAUD, ADDRESS, time.monotonic),
         pytest.raises(DeviceError, match="in use; stop the door first: systemctl stop"),
     ):
         give(file, reader)
     assert read_keys(file) == ReaderKeys(PRESENT)
 
 
+def wrong(packet: bytes) -> bytes:
+    """Return a packet with one wrong bit in its last byte."""
+    return packet[:-1] + bytes((packet[-1] ^ 1,))
+
+
+@pytest.mark.parametrize("installing", [False, True])
+def test_what_noise_says_before_each_answer_spoils_nothing(
+    file: Path, reader: KeyedReader, *, installing: bool
+) -> None:
+    """A packet with a wrong bit is thrown away, as it is at the door, and the answer counts.
+
+    Bug (a second reader): libosdp had all that came by the cable while a key was given, and one
+    wrong bit ended its channel for 300 s.
+    """
+    if not installing:
+        keyed(file, reader)
+    near, far, port = *os.openpty(), os.open(reader.port, os.O_RDWR | os.O_NOCTTY)
+    tty.setraw(far)
+    line = NoisyLine(near, port, lambda data, up: [wrong(data)] * up + [data])
+    try:
+        assert given(file, os.ttyname(far), ADDRESS, installing=installing) == GIVEN
+    finally:
+        line.stop()
+        for end in (near, far, port):
+            os.close(end)
+    assert reader.key == file.read_bytes() != PRESENT.reveal()
+
+
 def test_where_no_reader_is_one_line_says_so(file: Path, reader: KeyedReader) -> None:
     """A wrong address, a cut wire, a port that is none; the key is not changed."""
     keyed(file, reader)
     with pytest.raises(DeviceError, match="no reader answers at address 6 with 9600"):
-        give_key(file, reader.port, BAUD, ADDRESS + 1, installing=True)
+        given(file, reader.port, ADDRESS + 1, installing=True)
     with pytest.raises(DeviceError, match="/dev/null can't be used"):
-        give_key(file, "/dev/null", BAUD, ADDRESS, installing=False)
+        given(file, "/dev/null", ADDRESS, installing=False)
     assert read_keys(file) == ReaderKeys(PRESENT)
 
 

@@ -80,13 +80,20 @@ def probe(port: str) -> Mapping[str, object] | None:
 def reader_key(config: Config, installing: bool) -> str:
     """Give the reader its key; see :func:`doorctl.extras.osdp.keying.give_key`."""
     from doorctl.extras.osdp.keying import give_key
+    from doorctl.lookup.configured import system_clock
     from doorctl.lookup.key_days import placed
 
     reader = config.reader
     if not isinstance(reader, OsdpTable):
         raise InputError(f"reader.kind is {reader.kind}, and such a reader has no key")
-    file = placed(config, reader.osdp_key_file)
-    return give_key(file, reader.port, reader.baud, reader.osdp_address, installing=installing)
+    return give_key(
+        placed(config, reader.osdp_key_file),
+        reader.port,
+        reader.baud,
+        reader.osdp_address,
+        monotonic_s=system_clock(config).monotonic_s,
+        installing=installing,
+    )
 
 
 ALARMS = {

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event as Pause
-from typing import Any, TypeVar
 
-from osdp import Command, ControlPanel, Event, EventNotification, LibFlag, LogLevel, PDInfo
+import osdp_sys
 from serial import Serial
 from serial.serialutil import Timeout
 
@@ -29,10 +28,15 @@ from doorctl.extras.osdp.keys import (
     read_keys,
     write_keys,
 )
-from doorctl.extras.osdp.panel import seed_randomness
+from doorctl.extras.osdp.packets import Replies
+from doorctl.extras.osdp.panel import Channel, Panel, PanelEvent, opened_line
 
 ANSWER_S = 2.0
 """Longest wait for a secure channel; at 9600 bits a second one is there after half a second."""
+
+QUIET_S = 0.2
+"""Where libosdp has its answer and says nothing for so long it has given up for 300 s: it goes on
+with the handshake at once, and polls each 0.05 s."""
 
 TRIES = 3
 """How often one is tried: a disturbed byte spoils it, and libosdp would wait 300 s."""
@@ -40,12 +44,7 @@ TRIES = 3
 TURN_S = 0.005
 """Pause between two turns of libosdp, which never blocks."""
 
-SECURE, BY_DEFAULT, ENDED, ONLINE, OFFLINE = "secure", "by SCBK-D", "ended", "online", "offline"
-"""What libosdp says of a reader: a channel by our key, one by SCBK-D, its end; on line, or not."""
-
 GIVEN, THERE = "the reader answers with a new key", "the reader answers with its key already"
-
-DoneT = TypeVar("DoneT")
 
 SET_UP_MODE = (
     "if it is new or was reset, put it into its set-up mode, as its manual says, and run "
@@ -53,7 +52,15 @@ SET_UP_MODE = (
 )
 
 
-def give_key(file: Path, port: str, baud: int, address: int, *, installing: bool) -> str:
+def give_key(
+    file: Path,
+    port: str,
+    baud: int,
+    address: int,
+    *,
+    monotonic_s: Callable[[], float],
+    installing: bool,
+) -> str:
     """Give the reader a key that the file holds from before on; return how it went.
 
     A reader that answers with its present key is sent the next one over that channel, unless it is
@@ -68,7 +75,7 @@ def give_key(file: Path, port: str, baud: int, address: int, *, installing: bool
         # Before the line is opened: the door's unit starts without a reader, but not without this.
         write_keys(file, ReaderKeys(None, new_key()))
     keys = read_keys(file)
-    with opened_line(port, baud, address) as line:
+    with keying_line(port, baud, address, monotonic_s) as line:
         coming = keys.coming
         if coming is None or not line.answers(coming):
             present = keys.present
@@ -107,13 +114,15 @@ def _handed_next(
 
 
 @contextmanager
-def opened_line(port: str, baud: int, address: int) -> Iterator[KeyingLine]:
+def keying_line(
+    port: str, baud: int, address: int, monotonic_s: Callable[[], float]
+) -> Iterator[KeyingLine]:
     """Open the reader's line exclusively; DeviceError: it can't be, or it goes away."""
     try:
         with as_root():
-            serial = Serial(port, baud, timeout=0, write_timeout=ANSWER_S, exclusive=True)
+            serial = opened_line(port, baud)
         with serial:
-            yield KeyingLine(serial, address)
+            yield KeyingLine(serial, address, monotonic_s)
     except DeviceError:
         raise
     except FAILURES as failure:
@@ -125,90 +134,71 @@ def opened_line(port: str, baud: int, address: int) -> Iterator[KeyingLine]:
 
 
 class KeyingLine:
-    """A reader's line, on which libosdp speaks; what it says of the reader is kept in `heard`."""
+    """A reader's line while it is given a key; `heard` once any reader has answered there."""
 
-    id = 0
-    """Asked of a channel by libosdp."""
-
-    def __init__(self, serial: Serial, address: int) -> None:
-        self._serial, self._address = serial, address
-        self._broken: Exception | None = None
-        self.heard: list[str] = []
+    def __init__(self, serial: Serial, address: int, monotonic_s: Callable[[], float]) -> None:
+        self._serial, self._address, self._monotonic_s = serial, address, monotonic_s
+        self._replies = Replies(address)
+        self._channel = Channel(self._replies, monotonic_s)
+        self._channel.use(serial)
+        self.heard = False
 
     def failure(self, what: str) -> DeviceError:
         """Return what to raise: that the reader does this, or that there is none."""
         where = f"address {self._address} with {self._serial.baudrate} bits a second"
-        nobody = f"no reader answers at {where}; check its cable (A and B), address and speed"
-        return DeviceError(f"{self._serial.port}: {f'the reader {what}' if self.heard else nobody}")
+        none = f"no reader answers at {where}; check its cable (A and B), address and speed"
+        return DeviceError(f"{self._serial.port}: {f'the reader {what}' if self.heard else none}")
 
     def answers(self, key: ReaderKey) -> bool:
         """Tell whether the reader opens a secure channel with this key and no other."""
-        return any(self._opens(self._panel(key, LibFlag.EnforceSecure)) for _ in range(TRIES))
+        return any(self._opened(key) for _ in range(TRIES))
 
     def change(self, present: ReaderKey, coming: ReaderKey) -> None:
         """Send the next key over a channel by the present one; `answers` tells of it."""
-        panel = self._panel(present, LibFlag.EnforceSecure)
-        if self._opens(panel):
-            keyset = {"command": Command.Keyset, "type": 1, "data": coming.reveal()}
-            panel.ctx.submit_command(0, keyset)
+        if (panel := self._opened(present)) is not None:
+            panel.submit(keyset_command(coming))
             # The acknowledgement ends the channel.
-            self._first(panel, ENDED, OFFLINE)
+            self._turn(panel, until_up=False)
 
     def install(self, key: ReaderKey) -> None:
         """Send a key over a channel by SCBK-D; `answers` tells of it.
 
         libosdp does so by itself where no key is enforced and the reader does not take this one.
         """
-        any(self._opens(self._panel(key)) for _ in range(TRIES))
+        any(self._opened(key, enforced=False) for _ in range(TRIES))
 
-    def _panel(self, key: ReaderKey, *flags: int) -> Any:
-        seed_randomness()
-        # A new one each time: one that was refused would wait 300 s.
-        seed_randomness()
-        reader = PDInfo(
-            self._address, self, scbk=key.reveal(), flags=[LibFlag.EnableNotification, *flags]
-        )
-        return ControlPanel([reader], LogLevel.Emergency, event_handler=self._note)
+    def _opened(self, key: ReaderKey, *, enforced: bool = True) -> Panel | None:
+        """Return a panel whose channel stands; a new one, for one that was refused waits 300 s."""
+        self._channel.flush()
+        self._channel.sent_s = self._monotonic_s()
+        panel = Panel(self._channel, self._address, key, _forget, enforced=enforced)
+        is_up = self._turn(panel, until_up=True)
+        self.heard = self.heard or bool(self._replies.seen)
+        return panel if is_up else None
 
-    def _note(self, _reader: int, event: Mapping[str, Any]) -> int:
-        if event["event"] == Event.Notification:
-            kind, arg0, arg1 = event["type"], event["arg0"], event["arg1"]
-            if kind == EventNotification.SecureChannelStatus:
-                self.heard.append((BY_DEFAULT if arg1 else SECURE) if arg0 else ENDED)
-            elif kind == EventNotification.PeripheralDeviceStatus:
-                self.heard.append(ONLINE if arg0 else OFFLINE)
-        return 0
-
-    def _opens(self, panel: Any) -> bool:
-        return self._first(panel, SECURE, ONLINE, OFFLINE) == SECURE
-
-    def _first(self, panel: Any, *ends: str) -> str:
-        """Turn libosdp until it says one of these; return which, or "" where it says none."""
-        begun, limit, pause = len(self.heard), Timeout(ANSWER_S), Pause()
+    def _turn(self, panel: Panel, *, until_up: bool) -> bool:
+        """Turn libosdp until its channel stands, or does not; return whether it came to that."""
+        limit, pause = Timeout(ANSWER_S), Pause()
         while not limit.expired():
-            panel.ctx.refresh()
-            if self._broken is not None:
-                raise self._broken
-            for said in self.heard[begun:]:
-                if said in ends:
-                    return said
+            panel.refresh()
+            if self._channel.failure is not None:
+                raise self._channel.failure
+            if panel.is_up is until_up:
+                return True
+            if self._is_quiet():
+                break
             pause.wait(TURN_S)
-        return ""
+        return False
 
-    def read(self, most: int) -> bytes:
-        """Return what has come, for libosdp; it must not wait, or raise."""
-        return self._done(lambda: self._serial.read(most), b"")
+    def _is_quiet(self) -> bool:
+        return not self._replies.awaits and self._monotonic_s() - self._channel.sent_s >= QUIET_S
 
-    def write(self, data: bytes) -> int:
-        """Send, for libosdp; it must not raise."""
-        return self._done(lambda: self._serial.write(data) or 0, 0)
 
-    def flush(self) -> None:
-        """Drop nothing: a packet that is too late has another sequence number."""
+def keyset_command(key: ReaderKey) -> Mapping[str, object]:
+    """Return the command that gives the reader this key, on its secure channel."""
+    return {"command": osdp_sys.CMD_KEYSET, "type": 1, "data": key.reveal()}
 
-    def _done(self, work: Callable[[], DoneT], otherwise: DoneT) -> DoneT:
-        try:
-            return work()
-        except FAILURES as failure:
-            self._broken = failure
-            return otherwise
+
+def _forget(_reader: int, event: PanelEvent) -> None:
+    """Drop a card or a key that comes meanwhile, for libosdp keeps it."""
+    event.clear()
