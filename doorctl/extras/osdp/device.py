@@ -245,7 +245,7 @@ class OsdpReader(LineThread):
         # Late answers to a channel before would pass for forged ones.
         self._channel.flush()
         self._channel.heard_s = self._channel.sent_s = self.monotonic_s()
-        self._panel = Panel(self._channel, self._wired.address, key, self._told)
+        self._panel = Panel(self._channel, self._wired.address, key, self._take_event)
         return self._panel
 
     def _talk(self, line: Serial, panel: Panel) -> None:
@@ -387,7 +387,7 @@ class OsdpReader(LineThread):
         if self._awake in ready:
             os.eventfd_read(self._awake)
 
-    def _told(self, _reader: int, event: PanelEvent) -> None:
+    def _take_event(self, _reader: int, event: PanelEvent) -> None:
         try:
             if self._panel is not None and self._panel.is_up:
                 self._take(event)

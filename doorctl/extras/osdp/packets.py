@@ -112,26 +112,7 @@ class Replies:
     def received(self, data: bytes) -> bytes:
         """Take bytes as they come, and return the replies among them that may pass."""
         self._held += data
-        return b"".join(packet for packet in self._packets() if self._may_pass(packet))
-
-    def _packets(self) -> Iterator[bytes]:
-        """Yield what is whole and right; what is not is thrown away up to the next beginning."""
-        held = self._held
-        while (start := held.find(SOM)) >= 0:
-            del held[:start]
-            if len(held) < HEADER_BYTES:
-                return
-            size = held[2] | held[3] << 8
-            if not LEAST_BYTES <= size <= MOST_BYTES:
-                del held[0]
-            elif len(held) < size:
-                return
-            elif is_whole(packet := bytes(held[:size])):
-                del held[:size]
-                yield packet
-            else:
-                del held[0]
-        held.clear()
+        return b"".join(packet for packet in packets(self._held) if self._may_pass(packet))
 
     def _may_pass(self, packet: bytes) -> bool:
         if packet[1] != self._address | FROM_READER:
@@ -178,6 +159,28 @@ class Replies:
         if kind == SIGNED:
             return encrypted_bytes == 0
         return encrypted_bytes > 0 and encrypted_bytes % CIPHER_BYTES == 0
+
+
+def packets(held: bytearray) -> Iterator[bytes]:
+    """Take whole packets out of what has come, and throw wrong bytes away up to the next beginning.
+
+    What may become a packet with the bytes to come stays in `held`.
+    """
+    while (start := held.find(SOM)) >= 0:
+        del held[:start]
+        if len(held) < HEADER_BYTES:
+            return
+        size = held[2] | held[3] << 8
+        if not LEAST_BYTES <= size <= MOST_BYTES:
+            del held[0]
+        elif len(held) < size:
+            return
+        elif is_whole(packet := bytes(held[:size])):
+            del held[:size]
+            yield packet
+        else:
+            del held[0]
+    held.clear()
 
 
 def is_whole(packet: bytes) -> bool:

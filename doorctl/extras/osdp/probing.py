@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from binascii import crc_hqx
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import get_args
 
 from serial import Serial
@@ -16,10 +16,9 @@ from doorctl.extras.osdp.packets import (
     CRC_START,
     FROM_READER,
     HEADER_BYTES,
-    LEAST_BYTES,
     MOST_BYTES,
     SOM,
-    is_whole,
+    packets,
 )
 
 SPEEDS = tuple(baud for baud in (9600, 115200, 38400, 57600, 19200) if baud in get_args(Baud))
@@ -49,19 +48,14 @@ def answering(data: bytes) -> int | None:
 
     The echo of a command is none: some RS-485 adapters send it back.
     """
-    return next(_addresses(data), None)
-
-
-def _addresses(data: bytes) -> Iterator[int]:
-    start = data.find(SOM)
-    while start >= 0:
-        head = data[start : start + HEADER_BYTES]
-        size = int.from_bytes(head[2:4], "little")
-        packet = data[start : start + size]
-        sound = len(packet) == size and LEAST_BYTES <= size <= MOST_BYTES and is_whole(packet)
-        if sound and packet[1] & FROM_READER:
-            yield packet[1] & ~FROM_READER
-        start = data.find(SOM, start + 1)
+    held = bytearray(data)
+    while held:
+        for packet in packets(held):
+            if packet[1] & FROM_READER:
+                return packet[1] & ~FROM_READER
+        # What looks like the beginning of a packet may be noise before the answer.
+        del held[:1]
+    return None
 
 
 def probe(port: str) -> Mapping[str, object] | None:
@@ -73,9 +67,9 @@ def probe(port: str) -> Mapping[str, object] | None:
     for baud in SPEEDS:
         try:
             with Serial(port, baud, timeout=ANSWER_S, exclusive=True) as line:
-                address = _asked(line, ANYBODY)
+                address = _reply_to(line, ANYBODY)
                 if address == ANYBODY:
-                    answers = (_asked(line, each) for each in range(LAST_ADDRESS + 1))
+                    answers = (_reply_to(line, each) for each in range(LAST_ADDRESS + 1))
                     address = next((each for each in answers if each is not None), None)
         except FAILURES as failure:
             raise DeviceError(f"{port} {what_to_check(failure)}") from failure
@@ -84,7 +78,7 @@ def probe(port: str) -> Mapping[str, object] | None:
     return None
 
 
-def _asked(line: Serial, address: int) -> int | None:
+def _reply_to(line: Serial, address: int) -> int | None:
     line.reset_input_buffer()
     line.write(asking(address))
     heard = b""
