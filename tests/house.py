@@ -36,7 +36,7 @@ ROOM_LIMITS = {
     "services": 2_180,
     "sync": 2_330,
     "admin": 2_070,
-    "config": 1_770,
+    "config": 1_790,
     "demo": 1_590,
     "core": 1_440,
     "wiring": 1_270,

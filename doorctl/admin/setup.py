@@ -19,10 +19,10 @@ from typing import Any
 from doorctl.accounts.account import own_name
 from doorctl.admin.certificate import MADE, WEB_KEY, WEB_PEM
 from doorctl.admin.machine import credential_file
-from doorctl.cards.inspection import SENTENCES, meaning_of
+from doorctl.cards.inspection import READ, SENTENCES, reader_inspector
 from doorctl.cards.keys import keys as keys_in
-from doorctl.cards.reader import CardReader
 from doorctl.config import Config
+from doorctl.config.extras import line_has
 from doorctl.config.loading import (
     LISTED,
     Key,
@@ -38,7 +38,6 @@ from doorctl.config.loading import (
 from doorctl.config.rules import CREDENTIALS, MISSING, undriven_locks
 from doorctl.config.tables import AlarmEmail, Gpio, Setup, shown, shown_key
 from doorctl.core.errors import ConfigError, FeedError, InputError, Problem
-from doorctl.core.readings import CardRead
 from doorctl.sync.feed import try_feed
 
 Answers = dict[str, Any]
@@ -50,15 +49,13 @@ class Question:
     """What is asked for the key `name`; `text` is English, and the key of its Danish.
 
     It is asked where the question `when` has an answer, and one of `at` where there are any; of a
-    line only where it is of one of these `kinds`, if there are any. The answers file alone has
-    those of "-".
+    line only where it is of a kind that has the key. The answers file alone has those of "-".
     """
 
     name: str
     text: str
     when: str = ""
     at: tuple[str, ...] = ()
-    kinds: tuple[str, ...] = ()
 
     @property
     def key(self) -> Key:
@@ -75,8 +72,8 @@ class Question:
 
     def fits(self, answer: Mapping[str, Any]) -> bool:
         """Tell whether a line is of a kind for which this is asked."""
-        kind = answer.get(f"{self.name.partition('.')[0]}.kind", KIND)
-        return not self.kinds or kind in self.kinds
+        table, _, leaf = self.name.rpartition(".")
+        return table not in LINES or line_has(table, answer.get(f"{table}.kind", SERIAL), leaf)
 
     @property
     def is_known(self) -> bool:
@@ -85,7 +82,7 @@ class Question:
         return table == "setup" or leaf in keys().get(table, {})
 
 
-KIND, SERIAL, USB, OSDP = "serial", ("serial",), ("usb",), ("osdp",)
+LINES, SERIAL = ("reader", "keypad"), "serial"
 
 ALL_QUESTIONS: tuple[Question, ...] = (
     Question("setup.language", "Language of this setup"),
@@ -97,26 +94,23 @@ ALL_QUESTIONS: tuple[Question, ...] = (
     Question("gpio.factory", "Who drives the pins: lgpio on a Pi, mock for a trial without", "-"),
     Question("reader.kind", "How the card reader is wired: a serial line, USB keys, or OSDP"),
     Question("reader.port", "The card reader's line"),
-    Question("reader.baud", "The reader's speed", kinds=(*SERIAL, *OSDP)),
-    Question("reader.data_bits", "Data bits of the reader's characters", kinds=SERIAL),
-    Question("reader.parity", "The reader's parity", kinds=SERIAL),
-    Question("reader.layout", "The reader's keyboard layout", kinds=USB),
-    Question("reader.osdp_address", "The reader's OSDP address", kinds=OSDP),
-    Question("reader.osdp_number", "What a card's bits are to the reader", kinds=OSDP),
+    Question("reader.baud", "The reader's speed"),
+    Question("reader.data_bits", "Data bits of the reader's characters"),
+    Question("reader.parity", "The reader's parity"),
+    Question("reader.layout", "The reader's keyboard layout"),
+    Question("reader.osdp_address", "The reader's OSDP address"),
+    Question("reader.osdp_number", "What a card's bits are to the reader"),
     Question(
         "keypad.kind", "How the keypad is wired: a serial line, USB keys, or the OSDP reader's"
     ),
     Question(
         "keypad.port",
         "The keypad's line; empty where its keys come on the reader's",
-        kinds=(*SERIAL, *USB),
     ),
-    Question("keypad.baud", "The keypad's speed", "keypad.port", kinds=SERIAL),
-    Question(
-        "keypad.data_bits", "Data bits of the keypad's characters", "keypad.port", kinds=SERIAL
-    ),
-    Question("keypad.parity", "The keypad's parity", "keypad.port", kinds=SERIAL),
-    Question("keypad.layout", "The keypad's keyboard layout", "keypad.port", kinds=USB),
+    Question("keypad.baud", "The keypad's speed", "keypad.port"),
+    Question("keypad.data_bits", "Data bits of the keypad's characters", "keypad.port"),
+    Question("keypad.parity", "The keypad's parity", "keypad.port"),
+    Question("keypad.layout", "The keypad's keyboard layout", "keypad.port"),
     Question("gpio.relay_active_high", "Is the relay on while its pin is high?"),
     Question("gpio.relay_pin", "The relay's pin (BCM number)"),
     Question("gpio.contact_pin", "The door contact's pin; empty where there is none"),
@@ -361,7 +355,7 @@ def _completed(
     for name, (needed, file) in SECRETS.items():
         if written.get(name):
             written.setdefault(needed, f"${CREDENTIALS}/{file}")
-    if (base | written).get("reader.kind") == OSDP[0]:
+    if (base | written).get("reader.kind") == "osdp":
         if not (base | written).get(READER_KEY_FILE):
             written[READER_KEY_FILE] = f"${CREDENTIALS}/{READER_KEY}"
     elif base.get(READER_KEY_FILE):
@@ -465,13 +459,11 @@ def heard(device: str, data: bytes) -> str:
     if device == "keypad":
         pressed = "".join(each.key for each in keys_in(data)).strip("#*")
         return "1 2 3 4" if pressed == "1234" else ""
-    reader = CardReader(carries_keys=False)
+    reader = reader_inspector(carries_keys=False)
     reader.receive(data, 0.0)
-    reader.pass_time(1.0)
-    while (reading := reader.next_reading(awaiting_pin=False)) is not None:
-        if isinstance(reading, CardRead):
-            return SENTENCES[meaning_of(reading)]
-    return ""
+    seen = reader.ended(1.0)
+    cards = [SENTENCES[each] for each in seen.meanings if each in READ] if seen else []
+    return cards[0] if cards else ""
 
 
 _SECTION = r"(\ufeff?\[{}\].*\n(?:(?!(?:# )?\[\[?[a-z_.]).*\n)*?)"
@@ -514,4 +506,5 @@ def record(made: Plan, about: Mapping[str, str]) -> str:
 
 
 PICTURE = "a picture of a card opens the door"
-"""For whoever signs: of a barcode or a phone's screen, which an imager reads as the card."""
+"""What the municipality signs where no PIN is asked for: an imager reads a barcode, or a phone's
+screen, as the card."""

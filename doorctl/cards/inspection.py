@@ -9,7 +9,7 @@ from enum import Enum
 from types import MappingProxyType
 
 from doorctl.cards.framing import ANOTHER_S, ETX, STX, TERMINATORS, as_sent
-from doorctl.cards.keys import HIGH_BIT, KeyBytes, KeypadLine
+from doorctl.cards.keys import HIGH_BIT, USUAL_KEYS, KeyBytes, KeypadLine
 from doorctl.cards.reader import CardReader
 from doorctl.core.masked import IdentifierKind
 from doorctl.core.readings import CardUnreadable, KeyPressed, Reading, Shape
@@ -202,7 +202,7 @@ def _bits(data: bytes) -> str:
     return bits if bits != "8N1" and len(data) >= LEAST_BYTES else ""
 
 
-def reader_inspector(*, carries_keys: bool, key_bytes: KeyBytes) -> Inspector:
+def reader_inspector(*, carries_keys: bool, key_bytes: KeyBytes = USUAL_KEYS) -> Inspector:
     """Return what looks at a card reader's line, as `CardReader` reads it at the door."""
     reader = CardReader(carries_keys=carries_keys, key_bytes=key_bytes)
 

@@ -178,7 +178,7 @@ class Work:
     def _keyed_reader(self) -> dict[str, str]:
         """Give an OSDP reader its key, unless it answers with it; say how it went."""
         config = self.made.config
-        if config.reader.kind != rules.OSDP[0]:
+        if config.reader.kind != "osdp":
             return {}
         if self.terminal is not None and not (self.path.parent / rules.READER_KEY).exists():
             self.terminal.ready(self.say(SET_UP_MODE))

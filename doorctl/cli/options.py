@@ -72,6 +72,19 @@ config_options = together(config_option, set_option)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 
+
+def root_option(has: str) -> Callable[[CommandT], CommandT]:
+    """Return ``--root``: where all that a command has to do with this machine `has` its place."""
+    return click.option(
+        "--root",
+        default="/",
+        show_default=True,
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="DIR",
+        help=f"Where {has}, for a trial.",
+    )
+
+
 reason_option = click.option(
     "--reason", required=True, metavar="R", help="Why, in a few words; nobody's name."
 )

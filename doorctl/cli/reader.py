@@ -19,9 +19,10 @@ from doorctl.cards.inspection import (
     Inspected,
     Inspector,
     keypad_inspector,
+    masked,
     reader_inspector,
 )
-from doorctl.cli.options import config_options, json_option, print_json
+from doorctl.cli.options import config_options, json_option, print_json, root_option
 from doorctl.config import Config, load
 from doorctl.core.errors import DeviceError, DoorctlError, InputError
 from doorctl.core.language import own as language
@@ -30,11 +31,6 @@ from doorctl.core.ports import WELL
 if TYPE_CHECKING:
     from doorctl.devices.lines import LineEvent
     from doorctl.extras.extra import Probe
-
-KEYPAD = "keypad"
-
-NO_NUMBER = "?<CR>"
-"""The shape of a card whose bits are no number, from an OSDP reader."""
 
 Say = Callable[[str], str]
 """English -> the branch's language."""
@@ -73,7 +69,7 @@ def _watch(config: Config, say: Say, *, as_json: bool) -> None:
     names = line_names(config)
     inspectors = {name: _inspector(name, config) for name in names}
     with ExitStack() as stack:
-        log = _Told(say, as_json=as_json, has_bits=config.reader.kind == "osdp")
+        log = _Output(say, as_json=as_json, has_bits=config.reader.kind == "osdp")
         parts = LineParts(config, names, heard.put, heard.qsize, monotonic, log)
         for device in [device for built in built_lines(parts) for device in built.devices]:
             device.start()
@@ -103,6 +99,8 @@ def _next(heard: SimpleQueue[LineEvent], inspectors: Iterable[Inspector]) -> Lin
 
 
 def _inspector(name: str, config: Config) -> Inspector:
+    from doorctl.devices.lines import KEYPAD
+
     keys = config.keypad.key_bytes
     if name == KEYPAD:
         return keypad_inspector(keys)
@@ -121,7 +119,7 @@ def _door_runs(config: Config) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Output:
     """Where a line's events and a device's alarms go: the terminal, in words or as JSON."""
 
     say: Say
@@ -150,8 +148,10 @@ class _Told:
         click.echo(f"{name}: {'; '.join(self._parts(seen))}")
 
     def _parts(self, seen: Inspected) -> Iterator[str]:
+        from doorctl.devices.lines import NO_NUMBER
+
         say = self.say
-        if self.has_bits and seen.shape == NO_NUMBER:
+        if self.has_bits and seen.shape == masked(NO_NUMBER):
             yield say("unreadable: a wrong parity, or bits that reader.osdp_number does not read")
             return
         yield ", ".join(self._meanings(seen)) or say("nothing that a door reads")
@@ -173,14 +173,7 @@ class _Told:
 @reader.command("list")
 @click.option("--osdp", is_flag=True, help="Ask serial lines for an OSDP reader: sends bytes.")
 @json_option
-@click.option(
-    "--root",
-    default="/",
-    show_default=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Where dev stands, for a trial.",
-)
+@root_option("dev stands")
 def list_(root: Path, osdp: bool, as_json: bool) -> None:
     """Find what is plugged in, and print its lines of the configuration.
 
@@ -212,8 +205,8 @@ class _Found:
 
 
 def _plugged(dev: Path, probe: Probe | None) -> Iterator[_Found]:
-    from doorctl.config.extras import installed
-    from doorctl.devices.plugged import bare_lines, key_devices, serial_lines
+    from doorctl.devices.plugged import bare_lines, serial_lines
+    from doorctl.extras.extra import hung_on
 
     lines = serial_lines(dev)
     named = {path.resolve() for path in lines}
@@ -225,15 +218,15 @@ def _plugged(dev: Path, probe: Probe | None) -> Iterator[_Found]:
             except DeviceError as error:
                 found = replace(found, why=str(error))
         yield found
-    if any(extra.name == "usb" for extra in installed()):
-        for path in key_devices(dev):
-            yield _Found(str(path.resolve()), {"kind": "usb", "port": str(path)})
+    for kind, extra in hung_on().items():
+        for path in () if extra.plugged is None else extra.plugged(dev):
+            yield _Found(str(path.resolve()), {"kind": kind, "port": str(path)})
 
 
 def _osdp_probe() -> Probe:
-    from doorctl.extras.extra import extra_named
+    from doorctl.extras.extra import hung_on
 
-    extra = extra_named("osdp")
-    if extra is None or extra.probe is None:
+    probes = [extra.probe for extra in hung_on().values() if extra.probe is not None]
+    if not probes:
         raise InputError("this installation has no extra osdp")
-    return extra.probe
+    return probes[0]

@@ -27,7 +27,7 @@ from doorctl.cli.installer import (
     is_elsewhere,
     systemctl,
 )
-from doorctl.cli.options import config_options
+from doorctl.cli.options import config_options, root_option
 from doorctl.config import Config
 from doorctl.config.loading import Key, overridden, read_tables
 from doorctl.config.rules import undriven_locks
@@ -35,7 +35,8 @@ from doorctl.config.tables import REQUIRED
 from doorctl.core.errors import ConfigError, DeviceError, DoorctlError, InputError, Sentence
 from doorctl.core.identity import ROOT, owner_of
 from doorctl.core.language import own as language
-from doorctl.devices.plugged import bare_lines, key_devices, serial_lines
+from doorctl.devices.plugged import bare_lines, serial_lines
+from doorctl.extras.extra import extra_named
 
 SPEEDS = (9600, 115200, 19200, 38400, 57600, 4800, 2400, 1200)
 """Bits a second in the order in which lines are tried: most readers come with the first."""
@@ -82,14 +83,7 @@ installation needs branch.name, branch.id and reader.port. The questions, with e
     metavar="FILE",
     help="Take the answers from FILE and ask nothing.",
 )
-@click.option(
-    "--root",
-    default="/",
-    show_default=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Where boot, dev, etc/systemd and run stand, for a trial.",
-)
+@root_option("boot, dev, etc/systemd and run stand")
 def setup(config_path: Path, overrides: tuple[str, ...], file: Path | None, root: Path) -> None:
     """Ask or read, then do; the text for people is HELP."""
     if os.geteuid() != ROOT:
@@ -366,7 +360,7 @@ class Dialogue:
 
     def _is_open(self, name: str) -> bool:
         """Tell whether nothing that stands in the example is right for a question."""
-        keypad_kind = name == "keypad.kind" and self._known["reader.kind"] == rules.OSDP[0]
+        keypad_kind = name == "keypad.kind" and self._known["reader.kind"] == "osdp"
         keypad_port = name == "keypad.port" and not self._is_serial("keypad")
         return name in rules.NEW or keypad_kind or keypad_port
 
@@ -426,12 +420,13 @@ class Dialogue:
             click.echo(self._say("Lines here: {lines}").format(lines=", ".join(lines)))
 
     def _plugged(self, table: str) -> list[str]:
-        device, kind = self._root / "dev", self._known.get(f"{table}.kind")
-        found = key_devices(device) if kind == rules.USB[0] else serial_lines(device)
+        kind = extra_named(self._known.get(f"{table}.kind", rules.SERIAL))
+        find = kind.plugged if kind is not None and kind.plugged is not None else serial_lines
+        found = find(self._root / "dev")
         return [line for line in map(str, found) if not self._is_taken(table, line)]
 
     def _is_serial(self, table: str) -> bool:
-        return bool(self._known.get(f"{table}.kind", rules.KIND) == rules.KIND)
+        return bool(self._known.get(f"{table}.kind", rules.SERIAL) == rules.SERIAL)
 
     def _is_taken(self, table: str, line: str) -> bool:
         """Tell whether a line is the reader's, and so can't be a keypad's own."""

@@ -8,13 +8,14 @@ missed by nobody else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, get_args
 
-from doorctl.config.rules import Rule, Values
+from doorctl.config.rules import OF_OTHER_KINDS, Rule, Values
+from doorctl.config.tables import Keypad, LineKind, Reader
 from doorctl.core.alarms import AlarmKind, enlist
 from doorctl.core.errors import Problem
 
@@ -102,6 +103,8 @@ class Declared:
         rules: what must hold between keys, as `RULES` of `config/rules.py`.
         alarms: the kinds that it raises, and their ends.
         modules: what it imports beside doorctl's own dependencies.
+        key_files: what a key is called, such as ``reader_key`` -> the full name that its file has
+            in the configuration; its age is told of like that of doorctl's own keys.
     """
 
     section: type[Any] | None = None
@@ -109,6 +112,7 @@ class Declared:
     rules: tuple[Rule, ...] = ()
     alarms: Mapping[str, AlarmKind] = field(default_factory=dict)
     modules: tuple[str, ...] = ()
+    key_files: Mapping[str, str] = field(default_factory=dict)
 
     def section_of(self, table: str) -> type[Any] | None:
         """Return what stands in a table where that table asks for it; None for no key of its."""
@@ -159,6 +163,16 @@ def find(name: str) -> Declared | None:
         raise TypeError(f"{PACKAGE}.{name}.EXTRA declares no extra")
     enlist(declared.alarms)
     return declared
+
+
+def line_has(table: str, kind: str, leaf: str) -> bool:
+    """Tell whether [reader] or [keypad] has a key where it is of a kind; one of none is serial."""
+    section = {"reader": Reader, "keypad": Keypad}[table]
+    kind = kind if kind in get_args(LineKind) else "serial"
+    if (declared := find(kind)) is not None:
+        section = declared.section_of(table) or section
+    is_its_own = leaf in {field.name for field in fields(section)}
+    return is_its_own and leaf not in OF_OTHER_KINDS.get((table, kind), ())
 
 
 def missing(place: Place) -> Iterator[Problem]:

@@ -52,6 +52,7 @@ from doorctl.config.tables import (
     Sync,
     Visits,
     Web,
+    keypad_is_wired,
     shown,
     shown_key,
 )
@@ -114,7 +115,7 @@ class Config:
     @property
     def has_keypad_line(self) -> bool:
         """Whether a keypad is wired, and its keys do not come on the reader's line."""
-        return bool(self.keypad.port) or self.keypad.kind == "osdp"
+        return keypad_is_wired(self.keypad.kind, self.keypad.port)
 
     def all_of(self, section: type[TableT]) -> tuple[TableT, ...]:
         """Return an extra's tables: one or none, or as many as stand under ``[[name]]``."""

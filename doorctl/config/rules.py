@@ -26,6 +26,7 @@ from doorctl.config.tables import (
     Keypad,
     Target,
     is_this_machine,
+    keypad_is_wired,
     read_address,
     shown,
 )
@@ -192,7 +193,7 @@ def line_kinds_fit(values: Values) -> Iterator[Problem]:
 def has_keypad_line(values: Values) -> bool | None:
     """Tell whether a keypad is wired on a line of its own; None where that is not known."""
     kind, port = values.get("keypad.kind"), values.get("keypad.port")
-    return None if kind is None or port is None else kind == "osdp" or bool(port)
+    return None if kind is None or port is None else keypad_is_wired(kind, port)
 
 
 def ports_differ(values: Values) -> Iterator[Problem]:

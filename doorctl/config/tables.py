@@ -369,6 +369,11 @@ class Reader:
     stop_bits: StopBits = key(1)
 
 
+def keypad_is_wired(kind: str, port: str) -> bool:
+    """Tell whether a keypad has a line of its own, and its keys do not come on the reader's."""
+    return bool(port) or kind == "osdp"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keypad(Reader):
     """The PIN pad's line and how long a patron may take."""

@@ -347,7 +347,8 @@ _kinds: dict[str, AlarmKind] = {
     "backup_old_cleared": over("backup_old", "A backup has been made again."),
     "key_old": today(
         "A key will soon have been in use for three years.",
-        "Change it: doorctl keys rotate, as systemd/README.md says.",
+        "Change it: doorctl keys rotate, as systemd/README.md says; the reader's: doorctl keys "
+        "reader.",
     ),
     "key_old_cleared": over("key_old", "No key is old any more."),
     "web_silent": today(

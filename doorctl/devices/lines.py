@@ -9,13 +9,20 @@ from typing import Protocol
 from doorctl.core.errors import DeviceError
 from doorctl.door.lamps import Lamps
 
+READER, KEYPAD = "reader", "keypad"
+"""A door's lines, by the tables that describe them."""
+
+NO_NUMBER = b"?\r"
+"""What a reader of bits sends of a card whose bits are no number: `cards/identify.py` takes it for
+garbage."""
+
 
 @dataclass(frozen=True, slots=True)
 class BytesReceived:
     """Raw bytes of a line; personal data, so never shown.
 
-    Line ``reader``: what a serial reader sends; text and CR of a USB scanner and of an OSDP card.
-    Line ``keypad``: a byte for each key.
+    Line :data:`READER`: what a serial reader sends; of a USB scanner and of an OSDP card text and
+    CR. Line :data:`KEYPAD`: a byte for each key.
 
     `read_s` is when they were read, monotonic, so that a loop that was held up does not take one
     swipe for two; None where nobody has noted it.

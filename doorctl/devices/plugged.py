@@ -14,8 +14,3 @@ def bare_lines(dev: Path) -> list[Path]:
     """Return the serial lines by their bare names, among them a Pi's own."""
     patterns = ("ttyACM*", "ttyUSB*", "ttyAMA*", "serial[0-9]")
     return sorted(path for pattern in patterns for path in dev.glob(pattern))
-
-
-def key_devices(dev: Path) -> list[Path]:
-    """Return what types as a keyboard does, scanners too, by names that survive re-plugging."""
-    return sorted(dev.glob("input/by-id/*-event-kbd"))

@@ -15,8 +15,9 @@ from doorctl.core.alarms import RaisedAlarm
 from doorctl.core.moments import Moment
 from doorctl.core.ports import Clock
 from doorctl.core.texts import refuse_purpose
+from doorctl.devices.lines import KEYPAD, READER
 from doorctl.doord.chores import Chores
-from doorctl.doord.controller import KEYPAD, READER, Controller
+from doorctl.doord.controller import Controller
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.ledger import Ledger
 from doorctl.doord.loop_events import EventQueue, StaffOpened

@@ -55,7 +55,7 @@ from doorctl.config import Config
 from doorctl.core.errors import InputError, StoreError, StuckError
 from doorctl.core.ports import Clock, EventLog
 from doorctl.core.readings import CardRead, CardUnreadable, KeyPressed, Shape
-from doorctl.devices.lines import BytesReceived, LineConnected, LineEvent, LineLost
+from doorctl.devices.lines import KEYPAD, READER, BytesReceived, LineConnected, LineEvent, LineLost
 from doorctl.door.lamps import Signal
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.hours import DailyRound, HoursRead
@@ -99,9 +99,6 @@ def panel_rules(config: Config) -> PanelRules:
         countdown_min=max(panel.countdown_min, config.closing.no_entry_min),
     )
 
-
-READER = "reader"
-KEYPAD = "keypad"
 
 TURN_LIMIT_S = 1.0
 """Longest sleep of the loop: how often the watchdog is fed and the clock looked at."""

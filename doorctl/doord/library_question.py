@@ -40,9 +40,9 @@ class Asking:
     Keeping may take longer than the next patron waits.
 
     `lend` makes a row of an answer, as `doorctl.sync.sealing.lent_patron` by the branch's rules. A
-    that no push has brought yet is kept for `row_lasts`, the PIN check of one that a push brought
-    without it for `pin_lasts`. With `flags_weak` a PIN that is too easy to guess is marked so, in
-    the answer and in what is kept: only where the policy makes use of it.
+    row that no push has brought yet is kept for `row_lasts`, the PIN check of one that a push
+    brought without it for `pin_lasts`. With `flags_weak` a PIN that is too easy to guess is marked
+    so, in the answer and in what is kept: only where the policy makes use of it.
     """
 
     library: LibraryOverSocket

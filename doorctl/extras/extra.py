@@ -77,6 +77,9 @@ class Lines:
 Probe = Callable[[str], Mapping[str, object] | None]
 """The path of a serial line -> what stands under [reader] for the reader that answered there."""
 
+Plugged = Callable[[Path], Iterable[Path]]
+"""The folder ``/dev`` -> the devices of a kind, by names that survive re-plugging."""
+
 
 @dataclass(frozen=True, slots=True)
 class JobParts:
@@ -128,6 +131,7 @@ class Extra(Declared):
             DeviceError, KeyFileError: what they need can't be had.
         probe: asks a serial line for a reader of this kind, and sends bytes for it; what stands
             under [reader] for one that answers, else None. DeviceError: the line can't be opened.
+        plugged: finds what a line of this kind may be, where that is no serial line.
         reader_key: gives the reader of a kind its next key, or with True, in the reader's set-up
             mode, its first; says how it went. DeviceError, KeyFileError: it has none; says why.
         follower: what the door tells of each look at the hours; None where it has nothing to do.
@@ -143,6 +147,7 @@ class Extra(Declared):
     library: Callable[[Lms, Clock], LibrarySystem] | None = None
     lines: Callable[[LineParts], Lines] | None = None
     probe: Probe | None = None
+    plugged: Plugged | None = None
     reader_key: Callable[[Config, bool], str] | None = None
     follower: Callable[[DoorParts], Follower | None] | None = None
     begin: Callable[[Config, BranchRecordsWriter, Moment], None] | None = None
@@ -176,10 +181,15 @@ def _asked_for(config: Config) -> tuple[Listed, ...]:
 def commands() -> dict[str, CommandLine]:
     """Return the commands of all extras that are on this machine, used or not."""
     named: dict[str, CommandLine] = {}
-    for listed in installed():
-        extra = extra_named(listed.name)
-        named |= {} if extra is None else extra.commands
+    for extra in hung_on().values():
+        named |= extra.commands
     return named
+
+
+def hung_on() -> dict[str, Extra]:
+    """Return all extras that are on this machine, used or not, by their names."""
+    found = {listed.name: extra_named(listed.name) for listed in installed()}
+    return {name: extra for name, extra in found.items() if extra is not None}
 
 
 def extra_named(name: str) -> Extra | None:

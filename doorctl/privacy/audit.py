@@ -38,6 +38,7 @@ class Action(Enum):
     PATRONS_LOADED = "patrons_loaded", "Loaded patrons from a file"
     PATRONS_RENUMBERED = "patrons_renumbered", "Gave the patron register a lower number"
     KEY_ADOPTED = "key_adopted", "Took a new installation key into use"
+    READER_KEYED = "reader_keyed", "Gave the card reader a key"
     PUSH_APPLIED = "push_applied", "Took a push of patrons"
     PUSH_APPROVED = "push_approved", "Approved a push of patrons"
     BRANCH_ROLLED_BACK = "branch_rolled_back", "Heard that the branch's records are an older copy"

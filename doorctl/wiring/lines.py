@@ -8,8 +8,8 @@ from dataclasses import replace
 from doorctl.config import Config
 from doorctl.config.tables import Keypad, Reader
 from doorctl.core.errors import DeviceError
+from doorctl.devices.lines import KEYPAD, READER
 from doorctl.devices.serial_line import SerialLine
-from doorctl.doord.controller import KEYPAD, READER
 from doorctl.extras.extra import LineParts, Lines, extra_named
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ from doorctl.admin.machine import drop_ins
 from doorctl.admin.support import bundle
 from doorctl.config import Config, load
 from doorctl.extras.osdp.keys import ReaderKey, ReaderKeys, write_keys
-from doorctl.lookup.key_days import placed
+from doorctl.lookup.key_days import days_of_keys, placed
+from doorctl.store.key_age import KEY_LIFE, Days
 from tests.admin.test_restoring import CONFIGURATION
 
 KEY = b"a synthetic key."
@@ -31,6 +34,21 @@ def config(tmp_path: Path) -> Config:
 def test_a_backup_has_it_as_it_has_the_installation_key(config: Config, tmp_path: Path) -> None:
     """Without it a new card would not hear the reader, which would have to come off the wall."""
     assert tmp_path / "reader.key" in {placed(config, file) for file in named_files(config)}
+
+
+def test_its_age_is_told_of_like_that_of_other_keys(config: Config, tmp_path: Path) -> None:
+    """Status, the overview and the alarm of old keys have it; a serial reader has none.
+
+    Bug (the issue of the readers): the one key that is kept outside the house was the one whose
+    age nothing told.
+    """
+    os.utime(tmp_path / "reader.key", (1.7e9, 1.7e9))
+    begun = datetime.fromtimestamp(1.7e9, UTC)
+
+    assert days_of_keys(config)["reader_key"] == Days(begun, begun + KEY_LIFE)
+    serial = tmp_path / "serial.toml"
+    serial.write_text(CONFIGURATION, encoding="utf-8")
+    assert "reader_key" not in days_of_keys(load(serial))
 
 
 def test_the_doors_unit_alone_is_handed_it(config: Config, tmp_path: Path) -> None:

@@ -23,9 +23,8 @@ from doorctl.config import load
 from doorctl.config.shipped import shipped
 from doorctl.config.tables import Door
 from doorctl.devices.factory import open_factory
-from doorctl.devices.lines import BytesReceived
+from doorctl.devices.lines import KEYPAD, READER, BytesReceived
 from doorctl.devices.pins import GpioRelay, GpioSignals
-from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.loop_events import LoopQueue, PostedEvent, ThreadFailed
 from doorctl.doord.self_test import rules
 from doorctl.doord.stores import SteadyVisitLog

@@ -16,8 +16,7 @@ import click
 from doorctl.cards.keys import KeypadLine
 from doorctl.config import load
 from doorctl.core.readings import CardRead
-from doorctl.devices.lines import BytesReceived, LineConnected, LineEvent
-from doorctl.doord.controller import KEYPAD
+from doorctl.devices.lines import KEYPAD, BytesReceived, LineConnected, LineEvent
 from doorctl.doord.self_test import card_reader
 from doorctl.extras.extra import LineParts
 from doorctl.wiring.lines import built_lines, line_names

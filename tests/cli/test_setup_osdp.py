@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -76,6 +77,9 @@ def test_a_reader_is_given_its_key(machine: Machine, reader: KeyedReader) -> Non
     turned = COMMANDS.run(["keys", "reader", "--config", str(machine.config)])
     assert "the reader answers with a new key\nNext: systemctl start" in turned.stdout, turned
     assert before != reader.key == key.read_bytes()
+    listed = COMMANDS.run(["audit", "list", "--json", "--config", str(machine.config)]).stdout
+    deeds = [one for one in json.loads(listed) if one["action"] == "reader_keyed"]
+    assert [one["details"]["how"] for one in deeds] == ["made", "installed", "turned over"]
 
 
 def test_without_its_reader_a_branch_has_a_key_to_give(machine: Machine) -> None:

@@ -22,9 +22,9 @@ from doorctl.cards.reader import CardReader
 from doorctl.config.tables import Door
 from doorctl.core.masked import Identifier, IdentifierKind, Pin, StretchedKey
 from doorctl.core.ports import AlarmOnce, Sealer
-from doorctl.devices.lines import BytesReceived, LineConnected
+from doorctl.devices.lines import KEYPAD, READER, BytesReceived, LineConnected
 from doorctl.devices.pins import GpioRelay
-from doorctl.doord.controller import KEYPAD, READER, Controller
+from doorctl.doord.controller import Controller
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.hours import DailyRound, Follower
 from doorctl.doord.ledger import Ledger, Worker

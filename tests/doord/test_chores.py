@@ -22,7 +22,7 @@ import pytest
 from doorctl.access.messages import Opened
 from doorctl.core.errors import StoreError
 from doorctl.core.moments import Stamped
-from doorctl.devices.lines import LineConnected, LineLost
+from doorctl.devices.lines import KEYPAD, READER, LineConnected, LineLost
 from doorctl.devices.serial_line import SerialLine
 from doorctl.doord.answers import DoorAnswers
 from doorctl.doord.chores import (
@@ -32,7 +32,6 @@ from doorctl.doord.chores import (
     TEST_AGAIN_S,
     Chores,
 )
-from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.housekeeping import WORKER_LIMIT_S, Housekeeping
 from doorctl.doord.loop_events import EventQueue
 from doorctl.doord.purge_schedule import Every, PurgeSchedule

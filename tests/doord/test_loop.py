@@ -22,17 +22,15 @@ from doorctl.cards.framing import FRAME_IDLE_S
 from doorctl.core.errors import DeviceError, StoreError
 from doorctl.core.masked import Identifier, StretchedKey
 from doorctl.core.ports import AlarmOnce
-from doorctl.devices.lines import MOST_PENDING, BytesReceived, LineConnected, LineLost
-from doorctl.doord.controller import (
-    BEHIND_S,
-    FEW,
-    FLOOD,
+from doorctl.devices.lines import (
     KEYPAD,
+    MOST_PENDING,
     READER,
-    STALE_S,
-    STALL_LIMIT_S,
-    TURN_LIMIT_S,
+    BytesReceived,
+    LineConnected,
+    LineLost,
 )
+from doorctl.doord.controller import BEHIND_S, FEW, FLOOD, STALE_S, STALL_LIMIT_S, TURN_LIMIT_S
 from doorctl.doord.loop_events import (
     EventQueue,
     LoopQueue,

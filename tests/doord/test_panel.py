@@ -26,8 +26,8 @@ from doorctl.access.panel import (
 )
 from doorctl.access.policy import Policy
 from doorctl.core.errors import InputError, StuckError
-from doorctl.devices.lines import BytesReceived, LineConnected, LineLost
-from doorctl.doord.controller import MOST_PENDING, READER, STALE_S, STALL_LIMIT_S, press
+from doorctl.devices.lines import READER, BytesReceived, LineConnected, LineLost
+from doorctl.doord.controller import MOST_PENDING, STALE_S, STALL_LIMIT_S, press
 from doorctl.doord.loop_events import EventQueue, PanelKeyPressed, PinsTouched, StopRequested
 from doorctl.doord.slow_jobs import BACKLOG_LIMIT
 from tests.doord.fake_door import (

@@ -10,8 +10,8 @@ import pytest
 from doorctl.access.messages import PadRules, Rules
 from doorctl.access.panel import Kind, PanelRules
 from doorctl.access.policy import Policy
-from doorctl.devices.lines import BytesReceived
-from doorctl.doord.controller import ANSWER_S, READER, STAYS_S
+from doorctl.devices.lines import READER, BytesReceived
+from doorctl.doord.controller import ANSWER_S, STAYS_S
 from doorctl.doord.loop_events import PanelKeyPressed
 from tests.doord.fake_door import (
     CARD,

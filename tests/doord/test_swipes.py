@@ -21,9 +21,9 @@ from doorctl.access.patron import Patron, pin_check
 from doorctl.access.policy import Policy, WeakPin
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.core.masked import Pin
-from doorctl.devices.lines import BytesReceived
+from doorctl.devices.lines import KEYPAD, READER, BytesReceived
 from doorctl.door.lamps import GRANTED_S, REFUSED_S, Lamps
-from doorctl.doord.controller import KEYPAD, READER, UNREADABLE_GAP_S
+from doorctl.doord.controller import UNREADABLE_GAP_S
 from doorctl.doord.library_question import Asking
 from doorctl.doord.loop_events import StaffOpened
 from doorctl.doord.slow_jobs import BACKLOG_LIMIT, UNRECORDED_LIMIT

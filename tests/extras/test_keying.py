@@ -49,8 +49,15 @@ def give(file: Path, reader: KeyedReader, *, installing: bool = False) -> str:
 
 def given(file: Path, port: str, address: int, *, installing: bool) -> str:
     """Give a key at a port and an address."""
-    monotonic_s = time.monotonic
-    return give_key(file, port, BAUD, address, monotonic_s=monotonic_s, installing=installing)
+    return give_key(
+        file,
+        port,
+        BAUD,
+        address,
+        monotonic_s=time.monotonic,
+        note=lambda _how: None,
+        installing=installing,
+    )
 
 
 def keyed(file: Path, reader: KeyedReader, mishap: str = "") -> None:

@@ -25,8 +25,8 @@ from doorctl.core.alarms import enlist
 from doorctl.core.errors import DeviceError
 from doorctl.devices.lines import MOST_PENDING, BytesReceived, LineConnected, LineEvent, LineLost
 from doorctl.door.lamps import Lamps
-from doorctl.extras.osdp import ALARMS
-from doorctl.extras.osdp.device import OsdpReader, Wired
+from doorctl.extras.osdp import ALARMS, OsdpTable
+from doorctl.extras.osdp.device import OsdpReader
 from doorctl.extras.osdp.keys import ReaderKey, ReaderKeys, write_keys
 from doorctl.extras.osdp.packets import CRC, FROM_READER, SECURE, SEQUENCE, SOM
 from tests.extras.test_osdp_packets import CARD, packet
@@ -72,16 +72,18 @@ class Branch:
         """Lay the cable; return the reader's end."""
         return self._stack.enter_context(cable(self.port))
 
+    def table(self, number: str = "text") -> OsdpTable:
+        """Return what a configuration has of this line."""
+        return OsdpTable(
+            port=str(self.port),
+            osdp_key_file=self.key_file,
+            osdp_number=number,  # type: ignore[arg-type]
+        )
+
     def started(self, names: tuple[str, ...] = NAMES, number: str = "text") -> OsdpReader:
         """Start the device."""
         device = OsdpReader(
-            Wired(
-                port=str(self.port),
-                baud=9600,
-                address=0,
-                key_file=self.key_file,
-                number=number,  # type: ignore[arg-type]
-            ),
+            self.table(number),
             names,
             post=self.events.put,
             pending=lambda: self.waiting,
@@ -337,7 +339,7 @@ def test_no_reader_no_port_and_a_port_in_use_are_named(branch: Branch) -> None:
     branch.connected()
     assert device.alive
     other = OsdpReader(
-        Wired(port=str(branch.port), baud=9600, address=0, key_file=branch.key_file, number="text"),
+        branch.table(),
         ("reader",),
         post=branch.events.put,
         pending=lambda: 0,

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from doorctl.devices.lines import Line, LineEvent
-from doorctl.extras.osdp.device import OsdpReader, Wired
+from doorctl.extras.osdp import OsdpTable
+from doorctl.extras.osdp.device import OsdpReader
 from doorctl.extras.osdp.keys import ReaderKey, ReaderKeys, write_keys
 from tests.devices.line_contract import LineContract, Stage
 from tests.fakes.event_log import FakeEventLog
@@ -37,10 +38,10 @@ class OsdpStage(Stage):
         monotonic_s: Callable[[], float],
     ) -> Line:
         """Return the device, for both of its lines."""
-        wired = Wired(port=self.where, baud=9600, address=0, key_file=self._key_file, number="text")
+        table = OsdpTable(port=self.where, osdp_key_file=self._key_file)
         log = FakeEventLog()
         return OsdpReader(
-            wired, self.names, post=post, pending=pending, monotonic_s=monotonic_s, log=log
+            table, self.names, post=post, pending=pending, monotonic_s=monotonic_s, log=log
         )
 
     def plug(self) -> None:

@@ -24,8 +24,9 @@ from doorctl.core.errors import StoreError
 from doorctl.core.masked import Identifier, InstallationKey
 from doorctl.core.moments import CarriedTime, KeptReadings
 from doorctl.core.ports import AlarmOnce, EventLog
+from doorctl.devices.lines import KEYPAD, READER
 from doorctl.doord.chores import KEPT_GRACE_S
-from doorctl.doord.controller import KEYPAD, READER, Controller
+from doorctl.doord.controller import Controller
 from doorctl.doord.door_driver import DoorDriver
 from doorctl.doord.hours import DailyRound
 from doorctl.doord.housekeeping import Housekeeping

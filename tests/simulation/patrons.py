@@ -6,7 +6,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from doorctl.doord.controller import KEYPAD, READER
+from doorctl.devices.lines import KEYPAD, READER
 from tests.simulation.oracle import Person
 from tests.simulation.pushes import PATRONS, number
 

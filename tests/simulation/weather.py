@@ -13,7 +13,7 @@ from doorctl.access.calendar import Mode
 from doorctl.access.day import Override
 from doorctl.access.rights import Ban
 from doorctl.core.errors import DoorctlError
-from doorctl.doord.controller import KEYPAD, READER
+from doorctl.devices.lines import KEYPAD, READER
 from doorctl.doord.loop_events import StopRequested
 from tests.simulation import invariants
 from tests.simulation.arrivals import erase as erase_person

@@ -16,9 +16,8 @@ from random import Random
 
 from doorctl.access.policy import Policy
 from doorctl.core.errors import DeviceError, StoreError
-from doorctl.devices.lines import BytesReceived, LineConnected, LineLost
+from doorctl.devices.lines import KEYPAD, READER, BytesReceived, LineConnected, LineLost
 from doorctl.door.inputs import Levels
-from doorctl.doord.controller import KEYPAD, READER
 from doorctl.doord.loop_events import PinsTouched, PostedEvent, StopRequested
 from tests.fakes.pins import FakeInputs
 from tests.fakes.shut_out import Noted, Week

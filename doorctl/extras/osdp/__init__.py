@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from doorctl.config.rules import ITS_PATH, Values
+from doorctl.config.rules import ITS_PATH, Values, has_keypad_line
 from doorctl.config.tables import Reader, key
 from doorctl.core.alarms import at_once, over
 from doorctl.core.errors import InputError, Problem
@@ -39,7 +39,7 @@ def has_a_keypad(values: Values) -> Iterator[Problem]:
 
     Bug (a second reader): beside a keypad without a port each key was dropped, and nobody got in.
     """
-    none = values.get("keypad.kind") == "serial" and values.get("keypad.port") == ""
+    none = values.get("keypad.kind") == "serial" and has_keypad_line(values) is False
     needed = values.get("policy.require_pin") and values.get("panel.keypad") is False
     if values.get("reader.kind") == "osdp" and none and needed:
         what = 'found {found}, and no keypad has a port; give "osdp" for the reader\'s own keys'
@@ -48,19 +48,13 @@ def has_a_keypad(values: Values) -> Iterator[Problem]:
 
 def lines(parts: LineParts) -> Lines:
     """Return the one device, which serves the reader, its keypad, and its lamps."""
-    from doorctl.extras.osdp.device import OsdpReader, Wired
+    from doorctl.extras.osdp.device import OsdpReader
 
     reader = parts.config.reader
     if not isinstance(reader, OsdpTable):
         raise TypeError("an OSDP keypad without its reader")
     device = OsdpReader(
-        Wired(
-            port=reader.port,
-            baud=reader.baud,
-            address=reader.osdp_address,
-            key_file=reader.osdp_key_file,
-            number=reader.osdp_number,
-        ),
+        reader,
         parts.names,
         post=parts.post,
         pending=parts.pending,
@@ -80,18 +74,28 @@ def probe(port: str) -> Mapping[str, object] | None:
 def reader_key(config: Config, installing: bool) -> str:
     """Give the reader its key; see :func:`doorctl.extras.osdp.keying.give_key`."""
     from doorctl.extras.osdp.keying import give_key
-    from doorctl.lookup.configured import system_clock
+    from doorctl.lookup.app import App
     from doorctl.lookup.key_days import placed
+    from doorctl.privacy.audit import Action, Deed
+    from doorctl.services.branch import note_done
 
     reader = config.reader
     if not isinstance(reader, OsdpTable):
         raise InputError(f"reader.kind is {reader.kind}, and such a reader has no key")
+    app = App.of(config)
+
+    def note(how: str) -> None:
+        # A branch that is being set up may have no audit log yet.
+        if config.storage.branch_db.exists():
+            note_done(app, Deed(Action.READER_KEYED, details={"how": how}))
+
     return give_key(
         placed(config, reader.osdp_key_file),
         reader.port,
         reader.baud,
         reader.osdp_address,
-        monotonic_s=system_clock(config).monotonic_s,
+        monotonic_s=app.clock.monotonic_s,
+        note=note,
         installing=installing,
     )
 
@@ -111,6 +115,7 @@ EXTRA = Extra(
     rules=(has_its_key, has_a_keypad),
     alarms=ALARMS,
     modules=("osdp_sys",),
+    key_files={"reader_key": KEY_FILE},
     lines=lines,
     probe=probe,
     reader_key=reader_key,

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from errno import ENOENT
 from math import inf
-from pathlib import Path
 from select import select
 from threading import Lock
-from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import osdp_sys
 from serial import Serial
@@ -19,15 +17,17 @@ from serial import Serial
 from doorctl.core.errors import DeviceError, KeyFileError
 from doorctl.core.ports import AlarmOnce, EventLog
 from doorctl.devices.line_thread import LineThread
-from doorctl.devices.lines import LineEvent
+from doorctl.devices.lines import KEYPAD, NO_NUMBER, READER, LineEvent
 from doorctl.devices.serial_line import FAILURES, WHAT_TO_CHECK, what_to_check
 from doorctl.door.lamps import Lamps
 from doorctl.extras.osdp.keys import MADE_BY, read_keys
-from doorctl.extras.osdp.numbers import Number, card_text
+from doorctl.extras.osdp.numbers import card_text
 from doorctl.extras.osdp.packets import Replies
 from doorctl.extras.osdp.panel import Channel, Panel, PanelEvent, opened_line
+from doorctl.extras.osdp.session import FLAWS, Session
 
-READER, KEYPAD = "reader", "keypad"
+if TYPE_CHECKING:
+    from doorctl.extras.osdp import OsdpTable
 
 POLL_S = 0.051
 """libosdp asks the reader again so soon after its answer."""
@@ -52,75 +52,11 @@ given up, and would wait 300 s: a panel built anew hears a mended key or another
 DEAF_S = 2.5
 """So long without an answer a reader is lost: three questions, and libosdp would ask nine."""
 
-FLAW_S = 0.5
-FLAWS = 3
-"""A command after which the channel falls so soon, so often in succession, is not sent any more."""
-
 CALM_S = 60.0
 """So long after the last forged packet the cable is taken to be untouched again."""
 
-UNREADABLE = b"?"
-"""Frame of a card whose bits are no number: `cards/identify.py` takes it for garbage."""
-
 KEYS = bytes.maketrans(b"\x7f\r", b"*#")
 """The standard writes the two keys that are no digits as DEL and CR."""
-
-ASK_STATUS: Mapping[str, object] = MappingProxyType(
-    {"command": osdp_sys.CMD_STATUS, "type": osdp_sys.STATUS_REPORT_LOCAL}
-)
-
-TONE, NO_TONE = 2, 1
-LONGEST_TONE = 100
-"""In units of 0.1 s: longer than any tone of `door/lamps.py`, and it ends though the door dies."""
-
-COLOURS = MappingProxyType(
-    {
-        (False, False): osdp_sys.LED_COLOR_NONE,
-        (True, False): osdp_sys.LED_COLOR_GREEN,
-        (False, True): osdp_sys.LED_COLOR_RED,
-        (True, True): osdp_sys.LED_COLOR_AMBER,
-    }
-)
-"""Green lamp and red lamp -> the colour of the reader's one."""
-
-
-def lamp_command(lamps: Lamps) -> dict[str, object]:
-    """Return the command that lights the reader's lamp."""
-    colour = COLOURS[lamps.green, lamps.red]
-    return {
-        "command": osdp_sys.CMD_LED,
-        "reader": 0,
-        "led_number": 0,
-        "temporary": False,
-        "control_code": 1,
-        "on_count": 1,
-        "off_count": 0,
-        "on_color": colour,
-        "off_color": colour,
-    }
-
-
-def tone_command(lamps: Lamps) -> dict[str, object]:
-    """Return the command that starts the reader's buzzer, or silences it."""
-    return {
-        "command": osdp_sys.CMD_BUZZER,
-        "reader": 0,
-        "control_code": TONE if lamps.buzzer else NO_TONE,
-        "on_count": LONGEST_TONE if lamps.buzzer else 0,
-        "off_count": 0,
-        "rep_count": 1,
-    }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wired:
-    """Where the reader is, what it speaks with, and what its cards' bits are."""
-
-    port: str
-    baud: int
-    address: int
-    key_file: Path
-    number: Number
 
 
 class _LostError(Exception):
@@ -144,7 +80,7 @@ class OsdpReader(LineThread):
 
     def __init__(
         self,
-        wired: Wired,
+        table: OsdpTable,
         names: tuple[str, ...],
         *,
         post: Callable[[LineEvent], None],
@@ -152,23 +88,17 @@ class OsdpReader(LineThread):
         monotonic_s: Callable[[], float],
         log: EventLog,
     ) -> None:
-        self._wired, self.names, self.port = wired, names, wired.port
+        self._table, self.names, self.port = table, names, table.port
         self.post, self.pending, self.monotonic_s = post, pending, monotonic_s
         self._housing = AlarmOnce(log, "reader_tampered", "housing")
         self._cable = AlarmOnce(log, "reader_tampered", "cable")
-        self._replies = Replies(wired.address)
+        self._replies = Replies(table.osdp_address)
         self._channel = Channel(self._replies, monotonic_s)
-        self._panel: Panel | None = None
+        self._session: Session | None = None
         self._tries = 0
         self._pause_s = PAUSE_S
-        self._accepts = False
-        self._polls = 0
-        self._has_more = False
         self._forged_s = -inf
         self._wanted = Lamps()
-        self._shown: Lamps | None = None
-        self._lit_polls = -1
-        self._asked: tuple[str, float] | None = None
         self._flaws: Counter[str] = Counter()
         self._waking = Lock()
         self._awake = -1
@@ -206,7 +136,7 @@ class OsdpReader(LineThread):
     def _use(self, *, fresh: bool) -> str | None:  # noqa: ARG002 - each channel drops what was held
         """Use the line until it is gone."""
         try:
-            line = opened_line(self.port, self._wired.baud)
+            line = opened_line(self.port, self._table.baud)
         except FAILURES as failure:
             return f"{self.port} {what_to_check(failure)}"
         try:
@@ -224,19 +154,19 @@ class OsdpReader(LineThread):
     def _try(self, line: Serial) -> None:
         """Have one secure channel, for as long as it stands."""
         try:
-            self._talk(line, self._new_panel())
+            self._session = self._new_session()
+            self._talk(line, self._session)
         except _LostError as lost:
             self._lose(str(lost), answered=lost.answered)
             self._stopping.wait(self._pause_s)
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
         finally:
-            self._accepts = False
-            self._panel = None
+            self._session = None
 
-    def _new_panel(self) -> Panel:
+    def _new_session(self) -> Session:
         try:
             # Read anew each time: a key put right in this very file is used without a restart.
-            keys = read_keys(self._wired.key_file).known
+            keys = read_keys(self._table.osdp_key_file).known
         except KeyFileError as error:
             raise _LostError(str(error), answered=True) from None
         # The next key is in the file before the reader has it: they are tried in turn.
@@ -245,14 +175,15 @@ class OsdpReader(LineThread):
         # Late answers to a channel before would pass for forged ones.
         self._channel.flush()
         self._channel.heard_s = self._channel.sent_s = self.monotonic_s()
-        self._panel = Panel(self._channel, self._wired.address, key, self._take_event)
-        return self._panel
+        panel = Panel(self._channel, self._table.osdp_address, key, self._take_event)
+        return Session(panel, self._replies, self._take, self._flaws)
 
-    def _talk(self, line: Serial, panel: Panel) -> None:
-        was_up = False
+    def _talk(self, line: Serial, session: Session) -> None:
+        panel = session.panel
         while not self._stopping.is_set():
             # Before what has come is read: after a standstill that is old, and nothing may count.
-            if was_up and self.monotonic_s() - self._channel.heard_s >= DEAF_S:
+            silent_s = self.monotonic_s() - self._channel.heard_s
+            if session.has_stood and silent_s >= DEAF_S:
                 raise _LostError(f"{self._where} does not answer any more; check cable and power")
             panel.refresh()
             if self._channel.failure is not None:
@@ -260,12 +191,12 @@ class OsdpReader(LineThread):
             now_s = self.monotonic_s()
             self._look_at_cable(now_s)
             if panel.is_up:
-                if not was_up:
-                    self._greet(panel)
-                was_up = True
-                self._serve(panel, now_s)
-            elif was_up:
-                self._note_flaw(now_s)
+                if session.serve(self._wanted, now_s):
+                    self._pause_s = PAUSE_S
+                    self._reopening = self._reopening.worked()
+                    self._connected()
+            elif session.has_stood:
+                session.fell(now_s)
                 raise _LostError(f"{self._where} ended its secure channel; was it restarted?")
             elif now_s - self._channel.sent_s >= SILENT_S:
                 raise self._refused()
@@ -273,11 +204,11 @@ class OsdpReader(LineThread):
                 # Said now: libosdp goes on to ask for some seconds more.
                 self._lose(str(self._refused()))
             self._wait(line, panel, now_s)
-        self._darken(line, panel)
+        self._darken(line, session)
 
     @property
     def _where(self) -> str:
-        return f"{self.port}: the reader at address {self._wired.address}"
+        return f"{self.port}: the reader at address {self._table.osdp_address}"
 
     def _refused(self) -> _LostError:
         """Return why there is no channel, by what the reader has answered."""
@@ -287,7 +218,7 @@ class OsdpReader(LineThread):
             return _LostError(
                 f"{self._where} does not answer; check cable (A and B), power, address and speed"
             )
-        what = f"has another key than {self._wired.key_file}; give it this one: {MADE_BY}"
+        what = f"has another key than {self._table.osdp_key_file}; give it this one: {MADE_BY}"
         if self._replies.lacks_security:
             what = "has no Secure Channel, without which nothing is believed; switch it on there"
         return _LostError(f"{self._where} {what}", answered=True)
@@ -304,75 +235,14 @@ class OsdpReader(LineThread):
         if now_s - self._forged_s >= CALM_S:
             self._cable.tell(None)
 
-    def _greet(self, panel: Panel) -> None:
-        self._reopening = self._reopening.worked()
-        self._polls = self._replies.polls
-        self._shown, self._lit_polls = None, -1
-        self._ask(panel, "status", ASK_STATUS)
-
-    def _serve(self, panel: Panel, now_s: float) -> None:
-        """Keep a channel that stands."""
-        if not self._accepts and self._replies.polls > self._polls:
-            self._polls = self._replies.polls
-            self._accept_if_all_said()
-        if self._asked is not None and now_s - self._asked[1] >= FLAW_S:
-            self._flaws[self._asked[0]] = 0
-            self._asked = None
-        self._light(panel)
-
-    def _accept_if_all_said(self) -> None:
-        """Begin to listen once a poll has been answered with nothing.
-
-        What the reader held back while nobody asked it comes first, an event with each poll, and is
-        dropped: a swipe made while the door was away opens nothing.
-        """
-        self._accepts, self._has_more = not self._has_more, False
-        if self._accepts:
-            self._pause_s = PAUSE_S
-            self._connected()
-
-    def _light(self, panel: Panel) -> None:
-        wanted, shown = self._wanted, self._shown
-        # Once between two polls, or the reader's keys would wait for its lamps.
-        if wanted == shown or self._replies.polls == self._lit_polls:
-            return
-        self._lit_polls = self._replies.polls
-        was = None if shown is None else (shown.green, shown.red)
-        commands = []
-        if (wanted.green, wanted.red) != was and panel.is_able(osdp_sys.CAP_READER_LED_CONTROL):
-            commands.append(lamp_command(wanted))
-        sounds = shown is None or wanted.buzzer != shown.buzzer
-        if sounds and panel.is_able(osdp_sys.CAP_READER_AUDIBLE_OUTPUT):
-            commands.append(tone_command(wanted))
-        asked = [self._ask(panel, "lamps", command) for command in commands]
-        if all(asked):
-            self._shown = wanted
-
-    def _ask(self, panel: Panel, what: str, command: Mapping[str, object]) -> bool:
-        """Have a command sent; False where libosdp has no room, and it is to be asked again."""
-        if self._flaws[what] >= FLAWS:
-            return True
-        if not panel.submit(command):
-            return False
-        self._asked = what, self.monotonic_s()
-        return True
-
-    def _note_flaw(self, now_s: float) -> None:
-        # A reader that answers NAK to a command: libosdp then gives the channel up.
-        if self._asked is not None and now_s - self._asked[1] < FLAW_S:
-            self._flaws[self._asked[0]] += 1
-        self._asked = None
-
-    def _darken(self, line: Serial, panel: Panel) -> None:
+    def _darken(self, line: Serial, session: Session) -> None:
         """Leave no lamp on behind a door that has stopped."""
-        self._accepts = False
-        self._wanted = Lamps()
         for _ in range(DARK_TURNS):
-            self._lit_polls = -1
-            if panel.is_up:
-                self._light(panel)
-                panel.refresh()
-                self._wait(line, panel, self.monotonic_s())
+            if session.panel.is_up:
+                now_s = self.monotonic_s()
+                session.darken(now_s)
+                session.panel.refresh()
+                self._wait(line, session.panel, now_s)
 
     def _wait(self, line: Serial, panel: Panel, now_s: float) -> None:
         """Wait until a byte comes, a lamp is to be switched, or libosdp has to be turned."""
@@ -389,25 +259,20 @@ class OsdpReader(LineThread):
 
     def _take_event(self, _reader: int, event: PanelEvent) -> None:
         try:
-            if self._panel is not None and self._panel.is_up:
-                self._take(event)
+            if self._session is not None and self._session.panel.is_up:
+                self._session.take(event)
         finally:
             event.clear()
 
     def _take(self, event: PanelEvent) -> None:
         kind = event["event"]
-        if kind == osdp_sys.EVENT_STATUS:
-            if event["type"] == osdp_sys.STATUS_REPORT_LOCAL:
-                is_open = event["report"][:1] not in (b"", b"\0")
-                why = f"{self._where} was opened or taken off the wall" if is_open else None
-                self._housing.tell(why)
-            return
-        self._has_more = True
-        if not self._accepts:
-            return
-        if kind == osdp_sys.EVENT_CARDREAD:
+        if kind == osdp_sys.EVENT_STATUS and event["type"] == osdp_sys.STATUS_REPORT_LOCAL:
+            is_open = event["report"][:1] not in (b"", b"\0")
+            why = f"{self._where} was opened or taken off the wall" if is_open else None
+            self._housing.tell(why)
+        elif kind == osdp_sys.EVENT_CARDREAD:
             data = event["data"]
-            text = card_text(data, event.get("length", 8 * len(data)), self._wired.number)
-            self._heard(READER, (text or UNREADABLE) + b"\r")
+            text = card_text(data, event.get("length", 8 * len(data)), self._table.osdp_number)
+            self._heard(READER, NO_NUMBER if text is None else text + b"\r")
         elif kind == osdp_sys.EVENT_KEYPRESS and KEYPAD in self.names:
             self._heard(KEYPAD, event["data"].translate(KEYS))

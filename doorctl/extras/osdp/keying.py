@@ -46,6 +46,8 @@ TURN_S = 0.005
 
 GIVEN, THERE = "the reader answers with a new key", "the reader answers with its key already"
 
+MADE, INSTALLED, TURNED_OVER = "made", "installed", "turned over"
+
 SET_UP_MODE = (
     "if it is new or was reset, put it into its set-up mode, as its manual says, and run "
     f"`{MADE_BY}`"
@@ -59,6 +61,7 @@ def give_key(
     address: int,
     *,
     monotonic_s: Callable[[], float],
+    note: Callable[[str], None],
     installing: bool,
 ) -> str:
     """Give the reader a key that the file holds from before on; return how it went.
@@ -68,12 +71,16 @@ def give_key(
     `installing`, over a channel by SCBK-D, which a reader takes in its set-up mode alone. Stopped
     anywhere, the same call goes on.
 
+    `note` is told that a key was :data:`MADE`, :data:`INSTALLED` or :data:`TURNED_OVER`, as soon as
+    it was.
+
     Raises DeviceError: the line is in use, no reader answers, or it does not take the key; the file
     then holds all with which it may answer. KeyFileError: the file can't be read or written.
     """
     if installing and not _is_there(file):
         # Before the line is opened: the door's unit starts without a reader, but not without this.
         write_keys(file, ReaderKeys(None, new_key()))
+        note(MADE)
     keys = read_keys(file)
     with keying_line(port, baud, address, monotonic_s) as line:
         coming = keys.coming
@@ -87,6 +94,7 @@ def give_key(
                 raise line.failure("")
             coming = _handed_next(line, file, keys, present, installing=installing)
         write_keys(file, ReaderKeys(coming))
+        note(INSTALLED if installing else TURNED_OVER)
     return GIVEN
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from doorctl.config.tables import Keypad, Reader, key
@@ -51,4 +52,9 @@ def lines(parts: LineParts) -> Lines:
     return Lines(tuple(filter(None, made)))
 
 
-EXTRA = Extra(sections={"reader": UsbReader, "keypad": UsbKeypad}, lines=lines)
+def plugged(dev: Path) -> list[Path]:
+    """Return what types as a keyboard does, scanners too, by names that survive re-plugging."""
+    return sorted(dev.glob("input/by-id/*-event-kbd"))
+
+
+EXTRA = Extra(sections={"reader": UsbReader, "keypad": UsbKeypad}, lines=lines, plugged=plugged)

@@ -20,6 +20,7 @@ from types import MappingProxyType
 from serial.serialutil import Timeout
 
 from doorctl.core.errors import DeviceError
+from doorctl.devices import serial_line
 from doorctl.devices.line_thread import FRESH_S, LineThread
 from doorctl.devices.lines import LineEvent
 from doorctl.devices.serial_line import DRAIN_LIMIT_S, DRAIN_QUIET_S
@@ -45,10 +46,9 @@ BY_ID = "/dev/input/by-id"
 
 WHAT_TO_CHECK = MappingProxyType(
     {
+        **serial_line.WHAT_TO_CHECK,
         errno.ENOENT: f"is not there; check the cable, and the name with: ls {BY_ID}",
         errno.EACCES: "may not be opened; add the daemon's user to the group input",
-        errno.EPERM: "may not be opened; check DeviceAllow= of the systemd unit",
-        errno.EBUSY: "is in use; find the other program with: fuser",
     }
 )
 
