@@ -44,7 +44,7 @@ def decoded(line: bytes) -> object:
         text = line.decode()
         # msgspec is the stricter one (lone surrogates, NaN); only json can show a repeated key.
         msgspec.json.decode(line)
-        return json.loads(text, object_pairs_hook=_once)
+        return _DECODER.decode(text)
     except UnicodeDecodeError:
         problem = "row: not UTF-8; save the export as UTF-8"
     except NotJsonError as error:
@@ -59,3 +59,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) < len(pairs):
         raise NotJsonError("row: a field stands in it twice; give each field once")
     return fields
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_once)

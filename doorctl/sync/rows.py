@@ -53,7 +53,8 @@ class Birthday(date):
 Day = Annotated[date | None, Meta(description="give a date as YYYY-MM-DD, or null")]
 Flag = Annotated[bool, Meta(description="give true or false")]
 BlockCode = Annotated[str, Meta(pattern=r"\A[!-~]{1,32}\Z")]
-Tag = Annotated[str, Meta(pattern=r"\A(?! )[^\x00-\x1f\x7f]{1,64}(?<! )\Z")]
+Tag = Annotated[str, Meta(pattern=r"\A(?! )[^\x00-\x1f\x7f\ud800-\udfff]{1,64}(?<! )\Z")]
+"""No half of a letter, which no UTF-8 can be made of."""
 
 
 class Written(Unshown, frozen=True, rename="camel"):
@@ -181,8 +182,12 @@ class RowReader:
         try:
             return msgspec.convert(value, WrittenPatron, dec_hook=self._decode)
         except msgspec.ValidationError:
+            pass
+        try:
             meant = _without_empty_days(value)
             return list(self.explain(value, WrittenPatron)) if meant == value else self.read(meant)
+        except RecursionError:
+            return ["row: has lists in lists that no row has; give it as documented"]
 
     def _decode(self, wanted: type, value: Any) -> object:
         if wanted is Pin:

@@ -24,6 +24,8 @@ from tests.benchmark.push import changes, purge_of_a_month, push
 from tests.benchmark.pushing import pushing, receiving
 from tests.benchmark.regular import PART as REGULAR
 from tests.benchmark.regular import regular
+from tests.benchmark.sources import PART as SOURCES
+from tests.benchmark.sources import sources
 from tests.e2e.kinds import KINDS
 
 PARTS: MappingProxyType[str, Callable[[Plan, Path], Iterator[Figure]]] = MappingProxyType(
@@ -42,6 +44,7 @@ PARTS: MappingProxyType[str, Callable[[Plan, Path], Iterator[Figure]]] = Mapping
         "receiving": receiving,
         "purge": purge_of_a_month,
         "regular": regular,
+        "sources": sources,
     }
 )
 
@@ -63,6 +66,7 @@ ROWS = Counter(
         "purge of 30 days": 1,
         f"{REGULAR} that reads": 2 * 5,
         REGULAR: 2 * 14,
+        SOURCES: 2 * 4,
     }
 )
 """How the heading of a part begins -> how many rows stand under such headings, of two sizes."""

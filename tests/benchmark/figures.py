@@ -50,6 +50,7 @@ class Plan:
         page_repeats: times that each page is asked for.
         regular: patrons at a small branch and at a large one, whose regular work is compared.
         exported: patrons in a small export and in a large one, of senders that are compared.
+        sourced: patrons in an export that is read by a map.
     """
 
     sizes: tuple[int, ...] = (1_000, 100_000)
@@ -72,6 +73,7 @@ class Plan:
     page_repeats: int = 40
     regular: tuple[int, int] = (10_000, 200_000)
     exported: tuple[int, int] = (2_000, 20_000)
+    sourced: int = 20_000
 
 
 FULL = Plan()
@@ -89,6 +91,7 @@ QUICK = Plan(
     page_repeats=8,
     regular=(1_000, 20_000),
     exported=(1_000, 5_000),
+    sourced=5_000,
 )
 
 

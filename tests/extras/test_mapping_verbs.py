@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from decimal import Decimal
+from datetime import datetime
 from io import BytesIO
 from typing import Any
 
@@ -22,9 +22,12 @@ from doorctl.extras.mapping import (
     MappedIdentifiers,
     Source,
 )
+from doorctl.extras.mapping.elements import xml_records
+from doorctl.extras.mapping.json_document import json_records
 from doorctl.extras.mapping.reading import reader_of, translation_of
-from doorctl.extras.mapping.records import csv_records, json_records, xml_records
+from doorctl.extras.mapping.records import csv_records
 from doorctl.extras.mapping.translation import WrongFieldError, columns
+from doorctl.extras.mapping.verbs import day_of
 from doorctl.sync.csv_export import SheetEndedError
 from doorctl.sync.rows import RowReader, WrittenPatron
 
@@ -169,6 +172,29 @@ def test_cards_that_are_in_force(word: str, status: str) -> None:
     row = translated({**ROW, "x": word}, active={"from": "x", "true_if": ["Ja"]})
 
     assert [identifier["status"] for identifier in row["identifiers"]] == [status]
+
+
+WRITTEN_DAYS = st.text("0123456789-./ ", max_size=11) | st.dates().flatmap(
+    lambda day: st.sampled_from(["%d-%m-%Y", "%m/%d/%Y", "%Y%m%d", "%d.%m.%y", "%Y-%m-%d"]).map(
+        day.strftime
+    )
+)
+
+
+@given(
+    WRITTEN_DAYS,
+    st.sampled_from(
+        ["%d-%m-%Y", "%m/%d/%Y", "%Y%m%d", "%d%m%Y", "%d.%m.%y", "%d %m %Y", "%Y-%m-%d", "%d/%m"]
+    ),
+)
+def test_a_day_is_the_one_that_strptime_reads(text: str, written: str) -> None:
+    """The short way for usual formats says the same as the long one."""
+    try:
+        expected = datetime.strptime(text, written).date()  # noqa: DTZ007 - a day has no zone
+    except ValueError:
+        expected = None
+
+    assert day_of(text, (written,)) == expected
 
 
 DAY = "2026-01-31"
@@ -346,7 +372,7 @@ def test_json_rows_come_as_they_are(rows: list[dict[str, Any]]) -> None:
     )
     if written:
         found = [row for _, row in json_records(BytesIO(written.encode()), "list")]
-        assert found == json.loads(written, parse_float=Decimal)["list"]
+        assert found == json.loads(written)["list"]
 
 
 def finite(rows: object) -> bool:

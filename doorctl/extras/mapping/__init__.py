@@ -224,6 +224,5 @@ EXTRA = Extra(
         pause_has_one_end,
         pins_can_be_learnt,
     ),
-    modules=("ijson",),
     rows=rows_of,
 )

@@ -7,7 +7,9 @@ from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from doorctl.extras.mapping.records import Numbered, csv_records, json_records, xml_records
+from doorctl.extras.mapping.elements import xml_records
+from doorctl.extras.mapping.json_document import json_records
+from doorctl.extras.mapping.records import Numbered, csv_records
 from doorctl.extras.mapping.translation import Field, Translation, columns, field_of
 from doorctl.extras.mapping.verbs import Verbs
 from doorctl.sync.feed import json_rows

@@ -24,8 +24,8 @@ from doorctl.sync.feed import UnreadRowError
 
 ValueT = TypeVar("ValueT")
 
-Record = dict[str, Any]
-"""A row as the library system writes it: texts, numbers, lists and objects by name."""
+Record = dict[str | None, Any]
+"""A row as the library system writes it: texts, numbers, lists and objects by name, never None."""
 
 
 class WrongFieldError(UnreadRowError):
@@ -36,13 +36,15 @@ class WrongFieldError(UnreadRowError):
 class Field:
     """A field of a map, ready to be read.
 
-    `name` is its key in the configuration; `says_yes` are the texts that do, in lower case.
+    `name` is its key in the configuration; `says_yes` are the texts that do, in lower case; `plain`
+    is the path where that is one name and no verb takes a text apart.
     """
 
     name: str
     verbs: Verbs
     steps: tuple[Step, ...]
     says_yes: frozenset[str] = frozenset()
+    plain: str | None = None
 
     def wrong(self, what: str) -> WrongFieldError:
         """Return the error about this field."""
@@ -65,17 +67,21 @@ class Field:
 
     def texts(self, row: Record) -> list[str]:
         """Return the texts of the row's value, those that are not blank, by strip, split, first."""
-        value, verbs = self.value(row), self.verbs
-        if type(value) is str and not (verbs.strip or verbs.split):
+        value = row.get(self.plain)
+        if type(value) is str:
             # Nearly all values, and a town has millions.
             text = value.strip()
             return [text] if text else []
+        value, verbs = self.value(row), self.verbs
         written = value if isinstance(value, list) else [value]
         texts = [text for each in written for text in self._parts(each) if text]
         return texts[:1] if verbs.first else texts
 
     def text(self, row: Record) -> str:
         """Return the only text, empty for none. WrongFieldError: there are several."""
+        value = row.get(self.plain)
+        if type(value) is str:
+            return value.strip()
         texts = self.texts(row)
         if len(texts) > 1:
             raise self.wrong("holds several values; say which with first, or by its path")
@@ -94,8 +100,7 @@ def day(field: Field, row: Record) -> str | None:
     text = field.text(row)
     if not text:
         return None
-    wanted = field.verbs.format
-    read = day_of(text, (wanted,) if isinstance(wanted, str) else wanted)
+    read = day_of(text, field.verbs.formats)
     if read is None:
         raise field.wrong("holds no day of this format; see its format")
     return read.isoformat()
@@ -215,7 +220,8 @@ def field_of(name: str, verbs: Verbs, *, is_flat: bool) -> Field:
     if not verbs.path:
         return Field(name, verbs, (), says_yes)
     steps = (Step(verbs.path),) if is_flat else steps_of(verbs.path)
-    return Field(name, verbs, steps, says_yes)
+    is_plain = steps == (Step(verbs.path),) and not (verbs.strip or verbs.split)
+    return Field(name, verbs, steps, says_yes, verbs.path if is_plain else None)
 
 
 def columns(fields: Sequence[Field]) -> dict[str, str]:
