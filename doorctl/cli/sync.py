@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -38,6 +38,7 @@ from doorctl.sync.push import Refreshed
 from doorctl.sync.sender_alarms import MOST_LISTED
 from doorctl.wiring import outbox, set_aside, sync_alarms, sync_keys
 from doorctl.wiring import sync as sender
+from doorctl.wiring.exports import fetched_file
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -111,17 +112,20 @@ def pair_branch(config: Config, file: Path, out: Path) -> None:
 
 
 @sync.command("look")
-@click.argument("file", type=FILE)
+@click.argument("file", type=FILE, required=False)
 @json_option
 @partial(with_config, sending=True)
-def look_at(config: Config, file: Path, *, as_json: bool) -> None:
+def look_at(config: Config, file: Path | None, *, as_json: bool) -> None:
     """Show what the rows of FILE would become; send nothing.
 
-    By [source], if that is there. Nothing is kept, and no number, name or PIN is shown. Exit 1 if
+    By [source], if that is there. Without FILE the export is fetched as [source.fetch] says, and
+    deleted again. Nothing is kept, and no number, name or PIN is shown. Exit 1 if
     the file can't be read, or none of its rows.
     """
-    policy, on = config.policy, system_clock(config).moment().latest_known.date()
-    rows = read_rows(file, pin_length=policy.pin_length, rows_of=feed_rows(config))
+    policy, clock = config.policy, system_clock(config)
+    on = clock.moment().latest_known.date()
+    with fetched_file(config, clock) if file is None else nullcontext(file) as path:
+        rows = read_rows(path, pin_length=policy.pin_length, rows_of=feed_rows(config))
     seen = look(rows, on=on, policy=policy)
     if as_json:
         print_json(asdict(seen))
@@ -320,6 +324,8 @@ def _summary(refreshed: Refreshed) -> str:
         f"epoch {refreshed.epoch}: {counted(refreshed.patrons, 'patron')} in the register, "
         f"{refreshed.changed} sealed again, {refreshed.removed} taken out"
     )
+    if not refreshed.is_read:
+        line += "; the export has no news"
     if refreshed.returned:
         line += f", {refreshed.returned} came back as they were"
     if not refreshed.left_out:

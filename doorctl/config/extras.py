@@ -64,7 +64,16 @@ class Place:
         found: object = tables
         for part in self.where.split("."):
             found = found.get(part) if isinstance(found, Mapping) else None
-        return found is not None if self.extra.table else found in self.extra.values
+        if not self.extra.table:
+            return found in self.extra.values
+        return found is not None and not self._is_around_others(found)
+
+    def _is_around_others(self, found: object) -> bool:
+        """Tell whether what a file has of the table is tables of other extras, and nothing else."""
+        inner = {extra.table for extra in EXTRAS if extra.table.startswith(f"{self.where}.")}
+        if not isinstance(found, Mapping) or not found:
+            return False
+        return all(f"{self.where}.{leaf}" in inner for leaf in found)
 
 
 LINES = ("reader.kind", "keypad.kind")
@@ -80,6 +89,7 @@ EXTRAS = (
     Listed("metrics", table="metrics"),
     Listed("oidc", table="signin.oidc", unlogged=True),
     Listed("mapping", table="source"),
+    Listed("fetching", table="source.fetch"),
 )
 """Every extra; their tables stand in this order in ``config/doorctl.toml``, behind all others."""
 

@@ -218,7 +218,7 @@ def keys(places: tuple[Place, ...] | None = None) -> Mapping[str, Mapping[str, K
     for sections in (TABLES, *(schema((place,)) for place in places)):
         for name, section in sections.items():
             known[name] = {**known.get(name, {}), **section_keys(name, section)}
-    outermost = [name for name in known if "." not in name]
+    outermost = list(dict.fromkeys(name.partition(".")[0] for name in known))
     order = sorted(known, key=lambda name: outermost.index(name.partition(".")[0]))
     return MappingProxyType({name: known[name] for name in order})
 
@@ -653,10 +653,12 @@ def _near(written: str, known: Iterable[str]) -> list[str]:
 
 
 def _elsewhere(leaf: str) -> list[str]:
+    # A key that every installation may have is meant before one of an extra.
+    tables = sorted(keys(), key=lambda table: table in TABLES)
     everywhere = {
         key.leaf: key.name
-        for table, known in keys().items()
-        for key in known.values()
+        for table in tables
+        for key in keys()[table].values()
         if table not in LISTED and table != STAFFED
     }
     return [everywhere[near] for near in _near(leaf, everywhere)]

@@ -38,6 +38,11 @@ WEBS, DOORS = "storage.directory", "storage.door_directory"
 SOCKETS = {"control.socket": (DOORS, "door.sock"), "web.socket": (WEBS, "web.sock")}
 """Keys that name a socket, and where it is by default: in its process's directory, under a name."""
 
+FEED, FETCHED = "sync.feed", "source.fetch."
+
+MAY_BE_EMPTY = (DOORS, *SOCKETS, FEED)
+"""Keys of paths that, left empty, are of none."""
+
 CATALOGUES = "web.catalogues"
 
 PUBLIC_KEYS = "web.push.public_key_files"
@@ -58,7 +63,7 @@ def placed(values: Mapping[str, Any], base: Path, environment: Mapping[str, str]
     for name, written in values.items():
         if is_file(name) or name == CATALOGUES:
             result[name] = placed_file(written, base, environment)
-        elif isinstance(written, Path) and (written != Path() or name not in (DOORS, *SOCKETS)):
+        elif isinstance(written, Path) and (written != Path() or name not in MAY_BE_EMPTY):
             result[name] = base / written
     if result.get(DOORS) == Path():
         result[DOORS] = result.get(WEBS, Path())
@@ -441,6 +446,13 @@ def targets_fit(values: Values) -> Iterator[Problem]:
         yield from together(files, where, ("certificate_file", "key_file"), ITS_PATH)
 
 
+def feed_is_named(values: Values) -> Iterator[Problem]:
+    """A sender knows where its export is; one that fetches it is judged by that extra."""
+    fetches = any(name.startswith(FETCHED) for name in values)
+    if values.get(FEED) == Path() and not fetches:
+        yield Problem(FEED, f"missing; give a path, such as {shown('/srv/doorctl/exports')}")
+
+
 def _is_host(host: str) -> bool:
     """Tell whether this is an IP address, or a name that the domain name system can hold."""
     with suppress(ValueError):
@@ -537,6 +549,7 @@ RULES: tuple[Rule, ...] = (
         name="alarms.heartbeat.url",
         danger="by which anybody on the way could go on in the branch's name",
     ),
+    feed_is_named,
     targets_fit,
     partial(unlike, table=TARGETS, leaf="branch"),
 )

@@ -685,7 +685,7 @@ class Sync:
     """How this machine sends patrons to branches."""
 
     source: SourceKind = key("feed")
-    feed: Path = key(example="/srv/doorctl/exports")
+    feed: Path = key(Path(), example="/srv/doorctl/exports")
     signing_key_file: Path = key(Path("/etc/doorctl/signing.key"))
     state_directory: Path = key(Path("/var/lib/doorctl-sync"))
     wrong_rows_share: float = key(0.005, within=(0, 0.05))

@@ -56,7 +56,7 @@ def trusting(ca_file: Path) -> ssl.SSLContext:
         raise KeyFileError(f"{ca_file} holds no certificate authority in PEM") from error
 
 
-def read_password(path: Path) -> Masked[str]:
+def read_password(path: Path, longest_bytes: int = LONGEST_PASSWORD_BYTES) -> Masked[str]:
     """Return the one line of a password file, without its line end.
 
     Raises KeyFileError: the file is missing, everybody may read it, or it does not hold one line of
@@ -68,7 +68,7 @@ def read_password(path: Path) -> Masked[str]:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             status = os.fstat(descriptor)
-            written = os.read(descriptor, LONGEST_PASSWORD_BYTES + 2)
+            written = os.read(descriptor, longest_bytes + 2)
         finally:
             os.close(descriptor)
     except OSError as error:
@@ -76,9 +76,9 @@ def read_password(path: Path) -> Masked[str]:
     if stat.S_ISREG(status.st_mode) and status.st_mode & stat.S_IROTH:
         raise KeyFileError(f"{path} can be read by everybody; run `chmod 600 {path}`")
     line = written.rstrip(b"\r\n").decode("latin-1")
-    if not is_sendable(line) or len(line) > LONGEST_PASSWORD_BYTES:
+    if not is_sendable(line) or len(line) > longest_bytes:
         raise KeyFileError(
-            f"{path} does not hold a password: give one line of at most {LONGEST_PASSWORD_BYTES} "
+            f"{path} does not hold a password: give one line of at most {longest_bytes} "
             "visible ASCII characters without |"
         )
     return Masked(line)

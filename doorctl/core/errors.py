@@ -82,6 +82,14 @@ class FeedError(ProblemsError):
     """The library system's export: a row can't be used, so none was."""
 
 
+class FetchError(DoorctlError, ValueError):
+    """The export can't be fetched as it is configured, or what came is none; nothing was sent."""
+
+
+class FetchAwayError(FetchError, ConnectionError):
+    """The machine that has the export gave no answer, or none now; a later run may get one."""
+
+
 class WebsiteHoursError(DoorctlError, ValueError):
     """The website's: its hours can't be used, or it gives none; nothing was taken over."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from doorctl.doord.hours import Follower
     from doorctl.lookup.app import App
     from doorctl.store.branch_writer import BranchRecordsWriter
+    from doorctl.sync.exports import Fetched
     from doorctl.sync.feed import RowsOf
     from doorctl.web.alarms import StandingAlarms
     from doorctl.web.frame import Frame
@@ -120,6 +121,16 @@ class CommandLine:
     line: str
 
 
+Fetching = AbstractContextManager["Fetched | None"]
+Exporting = Callable[[Config, Clock, Path, str], Fetching | None]
+"""Configuration, clock, directory for a file, etag of the last export -> what fetches it.
+
+For the length of a block: in it there is the export; None where it is still what it was at that
+etag. FetchError and others of `DoorctlError` say why it could not be fetched. No block where
+nothing is to be fetched.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extra(Declared):
     """What an extra adds; each function imports what it needs only when it is called.
@@ -140,6 +151,7 @@ class Extra(Declared):
         elsewhere: another way to sign in, with its pages; None where it has none.
         pages: addresses of the web process.
         rows: how the rows of an export are read.
+        export: fetches the sender's export from another machine.
         notes: what ``check-config`` says of settings that are easily taken for something else.
         commands: name -> command.
     """
@@ -155,6 +167,7 @@ class Extra(Declared):
     elsewhere: Callable[[SignInParts], Elsewhere | None] | None = None
     pages: Callable[[PageParts], Iterable[BaseRoute]] | None = None
     rows: Callable[[Config], RowsOf] | None = None
+    export: Exporting | None = None
     notes: Callable[[Config], Iterable[str]] | None = None
     commands: Mapping[str, CommandLine] = field(default_factory=dict)
 
@@ -167,6 +180,12 @@ def used(config: Config) -> Iterator[Extra]:
 def feed_rows(config: Config) -> RowsOf | None:
     """Return how the rows of an export are read; None for files of the feed's own names."""
     return next((extra.rows(config) for extra in used(config) if extra.rows), None)
+
+
+def fetched(config: Config, clock: Clock, directory: Path, etag: str = "") -> Fetching | None:
+    """Return what fetches the sender's export; see `Exporting`."""
+    found = (extra.export(config, clock, directory, etag) for extra in used(config) if extra.export)
+    return next(filter(None, found), None)
 
 
 def folders(config: Config) -> list[Path]:

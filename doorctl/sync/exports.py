@@ -36,6 +36,19 @@ class Export:
     set_aside: Sequence[tuple[str, WrongRow]] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An export that was fetched: a file that is there for a while.
+
+    `etag` is by what the next question asks for news alone; empty for none. If `live`, the library
+    system has made it for this question, and nobody's nightly job.
+    """
+
+    path: Path
+    etag: str = ""
+    live: bool = False
+
+
 SUFFIXES = frozenset({".ndjson", ".jsonl", ".csv"})
 
 OTHER_SUFFIXES = SUFFIXES | {".json", ".xml", ".txt", ".tsv"}

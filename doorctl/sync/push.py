@@ -39,7 +39,7 @@ class Refreshed:
     `changed` patrons were sealed; `returned` had been taken out and are as they were then, so that
     their rows still serve. `fates` tell of each patron of a wrong row what becomes of them at the
     branches. If `waits`, no patron who is missing from the export is taken out, for a row might be
-    theirs.
+    theirs. If not `is_read`, the export was without news since the last run.
     """
 
     epoch: int
@@ -51,6 +51,7 @@ class Refreshed:
     set_aside: Sequence[tuple[str, WrongRow]] = ()
     fates: Mapping[str | None, str] = field(default_factory=dict)
     waits: bool = False
+    is_read: bool = True
 
 
 def refresh(
@@ -97,6 +98,12 @@ def refresh(
         fates=fates,
         waits=export.whole and same_terms and None in fates,
     )
+
+
+def unchanged(outbox: Outbox) -> Refreshed:
+    """Return what a run found whose export was without news: all is as it was."""
+    state = outbox.state()
+    return Refreshed(state.epoch, state.patrons, 0, 0, 0, is_read=False)
 
 
 def _fates(

@@ -41,6 +41,18 @@ class SenderAlarm(Struct):
     over: bool = False
 
 
+class LastFetch(Struct, frozen=True):
+    """The last export that was fetched, and whose patrons are in the outbox.
+
+    `settings` is a digest of all by which it was read; `etag` is empty where it has none.
+    """
+
+    settings: str
+    digest: str
+    written: datetime
+    etag: str = ""
+
+
 class Book(Struct):
     """The alarms that are kept, and what they are judged by. One thread.
 
@@ -55,6 +67,7 @@ class Book(Struct):
         counts: of each field of the export that others are compared with.
         odd_since: since when exports differ from it.
         told_at: when a run last sent anything, if only that all is well.
+        fetch: the last export, where exports are fetched.
     """
 
     alarms: dict[str, dict[str, SenderAlarm]] = {}
@@ -66,6 +79,7 @@ class Book(Struct):
     counts: dict[str, int] = {}
     odd_since: datetime | None = None
     told_at: datetime | None = None
+    fetch: LastFetch | None = None
 
     def stand(
         self, kind: str, subjects: Mapping[str, str], unknown: Collection[str] = (), mark: str = ""
@@ -79,9 +93,14 @@ class Book(Struct):
             ways = before.reported_by if before is not None and before.mark == mark else set()
             known[subject] = SenderAlarm(why, mark, ways)
 
-    def exported(self, written: datetime, digest: str, now: datetime) -> None:
-        """Judge by the newest file's age, and by whether the files hold the same as before."""
-        if self.since is None or digest != self.digest:
+    def exported(
+        self, written: datetime, digest: str, now: datetime, *, live: bool = False
+    ) -> None:
+        """Judge by the newest file's age, and by whether the files hold the same as before.
+
+        What the library system makes when it is asked (`live`) may well be the same for days.
+        """
+        if live or self.since is None or digest != self.digest:
             self.digest, self.since = digest, now
         self.since = min(self.since, now)
         why = ""

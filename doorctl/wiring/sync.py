@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from threading import Event
 
 from doorctl.admin.keys import keys_in_use
@@ -18,7 +18,6 @@ from doorctl.core.errors import (
 )
 from doorctl.core.masked import InstallationKey
 from doorctl.core.ports import Clock
-from doorctl.extras.extra import feed_rows
 from doorctl.sources.branches import HttpBranch, UnaskedBranch, tls_context
 from doorctl.store.outbox import OutboxStore
 from doorctl.store.sealer import ArgonSealer, first_key, key_id, links, sealer_of
@@ -27,14 +26,15 @@ from doorctl.sync.branch import Branch
 from doorctl.sync.delivery import Delivery, Sender, deliver
 from doorctl.sync.document import refuse_odd_name
 from doorctl.sync.exchange import question_signed
-from doorctl.sync.exports import Export, FeedExports
+from doorctl.sync.exports import Export
 from doorctl.sync.feed import Rows
 from doorctl.sync.look import counted
 from doorctl.sync.outbox import Terms
-from doorctl.sync.push import Refreshed, refresh
+from doorctl.sync.push import Refreshed, refresh, unchanged
 from doorctl.sync.sealing import Sealing
 from doorctl.sync.sender_alarms import Book
 from doorctl.sync.signing import SigningKey
+from doorctl.wiring.exports import read_export
 from doorctl.wiring.outbox import Wishes, opened_outbox, sender_table
 from doorctl.wiring.set_aside import listed, set_aside_file, write_set_aside
 from doorctl.wiring.sync_alarms import alarms_sent
@@ -78,7 +78,15 @@ def push(
     ):
         sender = replace(sender, directory=outbox.path.parent)
         refreshed = _refreshed(
-            config, outbox, sealer, sender, book, key=key, now=now, seals=on_progress, odd=on_odd
+            config,
+            outbox,
+            sealer,
+            sender,
+            book,
+            key=key,
+            clock=clock,
+            seals=on_progress,
+            odd=on_odd,
         )
         on_refreshed(refreshed)
         deliveries = _delivered(branches, outbox, sender, on_delivery)
@@ -133,41 +141,34 @@ def _refreshed(
     book: Book,
     *,
     key: InstallationKey,
-    now: datetime,
+    clock: Clock,
     seals: Callable[[int, int], None],
     odd: Callable[[list[str]], None],
 ) -> Refreshed:
-    sync = sender_table(config)
-    exports = FeedExports(
-        sync.feed,
-        pin_length=config.policy.pin_length,
-        wrong_share=sync.wrong_rows_share,
-        rows_of=feed_rows(config),
-    )
-    before = book.digest
-    if stamp := exports.stamp():
-        book.exported(datetime.fromtimestamp(stamp[0], now.tzinfo), stamp[1], now)
-    export = exports.read()
-    if export.whole and book.digest != before:
-        odd(book.looked(_counted(config, export, sender.on), now))
+    found = read_export(config, sender, book, clock)
+    if found is None:
+        return unchanged(outbox)
+    if found.export.whole and found.is_new:
+        odd(book.looked(_counted(config, found.export, sender.on), clock.moment().local))
     refreshed = refresh(
-        export,
+        found.export,
         outbox,
         Sealing(
             sealer=sealer,
             minimum_age=sender.terms.minimum_age,
             on=sender.on,
-            workers=sync.workers or os.cpu_count() or 1,
+            workers=sender_table(config).workers or os.cpu_count() or 1,
             on_progress=seals,
             flags_weak=config.policy.flags_weak,
         ),
         key=key,
         terms=sender.terms,
     )
+    book.fetch = found.last
     lines = listed(refreshed, config.alarms.language)
     book.set_aside(refreshed.set_aside, lines)
     if not sender.rehearsed:
-        write_set_aside(set_aside_file(sync), lines)
+        write_set_aside(set_aside_file(sender_table(config)), lines)
     return refreshed
 
 

@@ -72,6 +72,10 @@ roles = ["staff=staff"]
 pincode = "pin"
 identifiers.card = "card"
 """,
+    "fetching": """
+[source.fetch]
+limit_min = 30
+""",
 }
 """Extra -> lines of a configuration that ask for it; those of a reader's kind come first."""
 
