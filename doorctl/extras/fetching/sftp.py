@@ -34,6 +34,9 @@ CONNECT_S = 15
 LONGEST_ANSWER_BYTES = 1024 * 1024
 """A folder of ten thousand names."""
 
+ECHOES = ("sftp> ", "Fetching ")
+"""How lines of the program begin that answer nothing."""
+
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 
 FULL_DISK = os.strerror(errno.ENOSPC)
@@ -89,8 +92,8 @@ class _Session:
             # ssh itself asks for a key that is missing, or does without.
             if not os.access(path, os.R_OK):
                 raise KeyFileError(f"{path} can't be read; see source.fetch.sftp")
-            if re.search(r"[\s%\"'~\\]", str(path)):
-                raise KeyFileError(f"{path}: ssh takes no blank, quote or % in a path; rename it")
+            if re.search(r"[%\"~\\$]", str(path)):
+                raise KeyFileError(f"{path}: ssh takes no quote, ~, $ or % in a path; rename it")
 
     def run(self) -> None:
         path = self.fetch.sftp.path
@@ -152,7 +155,7 @@ class _Session:
             if process.returncode:
                 raise self._failure(said.read(LONGEST_ANSWER_BYTES).decode("latin-1"))
             lines = written.read(LONGEST_ANSWER_BYTES).decode("utf-8", "replace").splitlines()
-        return [line for line in lines if not line.startswith("sftp> ")]
+        return [line for line in lines if not line.startswith(ECHOES)]
 
     def _wait(self, process: subprocess.Popen[bytes]) -> None:
         """Wait for the program's end, as long as bytes come, and not too many."""
@@ -196,12 +199,13 @@ def _options(fetch: Fetch) -> list[str]:
         "StrictHostKeyChecking": "yes",
         "UpdateHostKeys": "no",
         "User": sftp.user,
-        "UserKnownHostsFile": str(sftp.known_hosts_file),
+        "IdentityFile": f'"{sftp.key_file}"',
+        "UserKnownHostsFile": f'"{sftp.known_hosts_file}"',
     }
     options = [f"-o{name}={value}" for name, value in settings.items()]
     host = f"[{sftp.host}]" if ":" in sftp.host else sftp.host
     return [
-        *("-q", "-b", "-", "-F", "none", "-P", str(sftp.port), "-i", str(sftp.key_file)),
+        *("-b", "-", "-F", "none", "-P", str(sftp.port)),
         *options,
         host,
     ]
