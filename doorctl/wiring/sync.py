@@ -78,15 +78,7 @@ def push(
     ):
         sender = replace(sender, directory=outbox.path.parent)
         refreshed = _refreshed(
-            config,
-            outbox,
-            sealer,
-            sender,
-            book,
-            key=key,
-            clock=clock,
-            seals=on_progress,
-            odd=on_odd,
+            config, outbox, sealer, sender, book, key=key, clock=clock, done=on_progress, odd=on_odd
         )
         on_refreshed(refreshed)
         deliveries = _delivered(branches, outbox, sender, on_delivery)
@@ -142,7 +134,7 @@ def _refreshed(
     *,
     key: InstallationKey,
     clock: Clock,
-    seals: Callable[[int, int], None],
+    done: Callable[[int, int], None],
     odd: Callable[[list[str]], None],
 ) -> Refreshed:
     found = read_export(config, sender, book, clock)
@@ -158,7 +150,7 @@ def _refreshed(
             minimum_age=sender.terms.minimum_age,
             on=sender.on,
             workers=sender_table(config).workers or os.cpu_count() or 1,
-            on_progress=seals,
+            on_progress=done,
             flags_weak=config.policy.flags_weak,
         ),
         key=key,
