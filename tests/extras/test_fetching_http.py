@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from doorctl.core.errors import DoorctlError, FetchAwayError, FetchError, StoreError
 from doorctl.extras.fetching import Fetch, Http
+from doorctl.extras.fetching.exports import fetched
 from doorctl.extras.fetching.http import HttpExport
-from doorctl.extras.fetching.place import FOLDER, MIB, Aside, Wanted, fetched
+from doorctl.extras.fetching.place import FOLDER, MIB, Aside, Wanted
 from doorctl.store.writer import WriterLock
 from tests.fakes.clock import FakeClock
 from tests.sources.http_server import Answer, Raw, Request, answering

@@ -15,7 +15,8 @@ import pytest
 
 from doorctl.core.errors import FetchAwayError, FetchError, KeyFileError, StoreError
 from doorctl.extras.fetching import Fetch, Sftp
-from doorctl.extras.fetching.place import FOLDER, Aside, Wanted, fetched
+from doorctl.extras.fetching.exports import fetched
+from doorctl.extras.fetching.place import FOLDER, Aside, Wanted
 from doorctl.extras.fetching.sftp import fetch_over_sftp
 from tests.fakes.clock import FakeClock
 from tests.sources.http_server import free_port
@@ -94,7 +95,7 @@ def test_of_a_folder_the_last_whole_register_comes(
     for name in ("2025-12-31-full.csv", "2026-03-03-changes.csv", "a b-full.csv", ".z-full.csv"):
         (drop / name).write_bytes(b"other")
 
-    assert come(tmp_path, wanted(server)) == ("export.csv", ROWS, 1_700_000_000)
+    assert come(tmp_path, wanted(server)) == ("2026-03-02-full.csv", ROWS, 1_700_000_000)
 
 
 def test_a_server_whose_key_is_another_one_is_not_believed(

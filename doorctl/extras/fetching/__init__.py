@@ -183,7 +183,8 @@ def export(
     config: Config, clock: Clock, directory: Path, etag: str
 ) -> AbstractContextManager[Fetched | None] | None:
     """See `Extra.export`."""
-    from doorctl.extras.fetching.place import Wanted, fetched
+    from doorctl.extras.fetching.exports import fetched
+    from doorctl.extras.fetching.place import Wanted
 
     (fetch,) = config.all_of(Fetch)
     kind = str(config.origin.values.get("source.kind", ""))

@@ -6,19 +6,16 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doorctl.core.errors import FetchError, StoreError
-from doorctl.core.identity import owner_of
 from doorctl.store.connection import changing
-from doorctl.store.writer import WriterLock
-from doorctl.sync.exports import OTHER_SUFFIXES, Fetched
+from doorctl.sync.exports import OTHER_SUFFIXES
 
 if TYPE_CHECKING:
-    from doorctl.core.ports import Clock
     from doorctl.extras.fetching import Fetch
 
 FOLDER = "fetched"
@@ -77,28 +74,8 @@ def name_of(path: str, kind: str) -> str:
 
 
 @contextmanager
-def fetched(wanted: Wanted, clock: Clock, directory: Path) -> Iterator[Fetched | None]:
-    """Fetch an export for the length of a block, and delete it at its end.
-
-    What a run that was killed has left is deleted first. None where it is as it was at the etag.
-
-    Raises FetchError, FetchAwayError, KeyFileError; StoreBusyError: another run is fetching;
-    StoreError: it can't be written here.
-    """
-    folder = directory / FOLDER
-    with owner_of(directory):
-        lock = WriterLock(folder)
-    with closing(lock), _emptied(folder):
-        aside = _made(folder, wanted)
-        try:
-            found = _fetch(wanted, clock, aside)
-        finally:
-            os.close(aside.descriptor)
-        yield found
-
-
-@contextmanager
-def _emptied(folder: Path) -> Iterator[None]:
+def emptied(folder: Path) -> Iterator[None]:
+    """Delete a folder before a block, with what a killed run has left there, and after it."""
     _remove(folder)
     try:
         yield
@@ -114,7 +91,8 @@ def _remove(folder: Path) -> None:
             shutil.rmtree(folder)
 
 
-def _made(folder: Path, wanted: Wanted) -> Aside:
+def made(folder: Path, wanted: Wanted) -> Aside:
+    """Make the folder, and in it the empty file. StoreError: they can't be made."""
     fetch = wanted.fetch
     at = fetch.sftp.path if fetch.sftp.host else fetch.http.url.partition("?")[0]
     with changing(folder):
@@ -122,14 +100,3 @@ def _made(folder: Path, wanted: Wanted) -> Aside:
         path = folder / name_of(at, wanted.kind)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         return Aside(path, os.open(path, flags, 0o600), fetch.most_mib)
-
-
-def _fetch(wanted: Wanted, clock: Clock, aside: Aside) -> Fetched | None:
-    if wanted.fetch.sftp.host:
-        from doorctl.extras.fetching.sftp import fetch_over_sftp
-
-        fetch_over_sftp(wanted.fetch, clock, aside)
-        return Fetched(aside.path)
-    from doorctl.extras.fetching.http import HttpExport
-
-    return HttpExport(wanted).into(aside)

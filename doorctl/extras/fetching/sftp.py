@@ -70,13 +70,13 @@ LATER = (
 )
 
 
-def fetch_over_sftp(fetch: Fetch, clock: Clock, aside: Aside) -> None:
-    """Fetch the file that `fetch` names into `aside`, with its time.
+def fetch_over_sftp(fetch: Fetch, clock: Clock, aside: Aside) -> str:
+    """Fetch the file that `fetch` names into `aside`, with its time; return its path there.
 
     Raises FetchError, FetchAwayError: it did not come, or not whole; KeyFileError: a file of keys
     is not there; StoreError: the disk failed.
     """
-    _Session(fetch, clock, aside).run()
+    return _Session(fetch, clock, aside).run()
 
 
 @dataclass(eq=False, slots=True)
@@ -95,7 +95,7 @@ class _Session:
             if re.search(r"[%\"~\\$]", str(path)):
                 raise KeyFileError(f"{path}: ssh takes no quote, ~, $ or % in a path; rename it")
 
-    def run(self) -> None:
+    def run(self) -> str:
         path = self.fetch.sftp.path
         if path.endswith("/"):
             path += self._newest(self._talk(f'ls -1 "{path}"'))
@@ -112,6 +112,7 @@ class _Session:
             )
         if not came:
             raise wrong("the file is empty")
+        return path
 
     def _newest(self, lines: Sequence[str]) -> str:
         names = [PurePosixPath(line).name for line in lines]
