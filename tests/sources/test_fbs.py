@@ -15,10 +15,8 @@ from doorctl.access.patron import Patron
 from doorctl.core.asking import read_answer
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, IdentifierKind, Masked, Pin
-from doorctl.extras.fbs.client import (
-    LONGEST_ANSWER_BYTES,
-    Person,
-)
+from doorctl.extras.fbs.client import Person
+from doorctl.sources.http_library import LONGEST_ANSWER_BYTES
 from tests.fakes.waiting import LIMIT_S
 from tests.sources.fbs_server import ACCOUNT, AGENCY, Known, person
 from tests.sources.stages import (

@@ -149,7 +149,7 @@ def test_no_client_is_left_out() -> None:
         "doorctl/notices/webhook.py",
         "doorctl/admin/backup.py",
         "doorctl/sources/branches.py",
-        "doorctl/extras/fbs/client.py",
+        "doorctl/sources/http_library.py",
         "doorctl/extras/oidc/provider.py",
         "doorctl/extras/sip2/client.py",
         "doorctl/extras/website/website.py",

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from functools import partial
-from threading import Lock
 from types import MappingProxyType
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 import httpx2
 import msgspec
@@ -22,11 +20,9 @@ from msgspec import Meta
 from doorctl.access.messages import LibraryAnswer, LibraryReply
 from doorctl.access.patron import Patron
 from doorctl.config.tables import Lms
-from doorctl.core.asking import ASK_JSON, body_of, read_answer, trusting, waits
-from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Masked
 from doorctl.core.ports import Unshown
-from doorctl.sources.library import Library, Progress
+from doorctl.sources.http_library import WRONG_ACCOUNT, HttpLibrary, Talk, exchange, failed
 from doorctl.sync.rows import WrittenHold
 
 PERSON = "PERSON"
@@ -93,11 +89,6 @@ class Person(FbsAnswer, frozen=True):
         return LibraryReply(LibraryAnswer.YES, row, self.birthday)
 
 
-AnswerT = TypeVar("AnswerT", bound=FbsAnswer)
-
-LONGEST_ANSWER_BYTES = 65_536
-"""A person with addresses, notes and interests has 2 KiB."""
-
 ANSWERS: Mapping[str, LibraryAnswer] = MappingProxyType(
     {
         "VALID": LibraryAnswer.YES,
@@ -110,109 +101,35 @@ LOGIN_REFUSED = frozenset({400, 401, 403})
 """FBS answers 403 to a client whose name or password is wrong (its own document)."""
 
 
-class FbsLibrary(Library[Lms]):
-    """Ask FBS; implements `LibrarySystem`. Thread-safe; one session is kept, one login at a time.
+class FbsLibrary(HttpLibrary[Lms]):
+    """Ask FBS; implements `LibrarySystem`. Card numbers and PINs are sent in bodies only."""
 
-    No proxy of the environment is used and no redirect followed; card numbers and PINs are sent in
-    bodies only.
-    """
+    system = "FBS"
 
-    def __init__(self, lms: Lms, password: Masked[str]) -> None:
-        super().__init__(lms, password)
-        self._context = trusting(lms.ca_file)
-        # What the first one loads takes a small Pi a second, which the first question has not.
-        httpx2.AsyncHTTPTransport(verify=self._context)
-        self._logging_in = Lock()
-        self._session: Masked[str] | None = None
-
-    async def _ask(self, progress: Progress, card: str, pin: str, row_wanted: bool) -> LibraryReply:
-        base = self._lms.url.rstrip("/")
-        async with httpx2.AsyncClient(
-            base_url=base, verify=self._context, trust_env=False, timeout=waits(self._lms.timeout_s)
-        ) as client:
-            answer = partial(self._answer, client, progress)
-            content = {"libraryCardNumber": card, "pincode": pin}
-            path = "patrons/authenticate/v9"
-            authenticated = await answer(path, Authenticated, content)
-            said, patron_id = ANSWERS[authenticated.authenticate_status], authenticated.patron_id
-            if said is not LibraryAnswer.YES or not row_wanted or patron_id is None:
-                return LibraryReply(said)
-            if authenticated.patron_type != PERSON:
-                # A company, a library or a group; its blocks are stored elsewhere, not asked for.
-                return Person(patron_id, resident=False, block_status=[Block(NOT_TOLD)]).reply()
-            person = await answer(f"patrons/person/{patron_id}/v4", Person)
+    async def _question(self, talk: Talk, card: str, pin: str, row_wanted: bool) -> LibraryReply:
+        base = f"/external/{self._lms.agency}/patrons"
+        content = {"libraryCardNumber": card, "pincode": pin}
+        answer = await self._call(talk, f"{base}/authenticate/v9", content)
+        authenticated = self._read(answer, Authenticated)
+        said, patron_id = ANSWERS[authenticated.authenticate_status], authenticated.patron_id
+        if said is not LibraryAnswer.YES or not row_wanted or patron_id is None:
+            return LibraryReply(said)
+        if authenticated.patron_type != PERSON:
+            # A company, a library or a group; its blocks are stored elsewhere, not asked for.
+            return Person(patron_id, resident=False, block_status=[Block(NOT_TOLD)]).reply()
+        answer = await self._call(talk, f"{base}/person/{patron_id}/v4")
+        person = self._read(answer, Person)
         if person.patron_id != patron_id:
-            raise LibrarySystemError("it answers about another patron", spent=progress.sent)
+            raise failed("it answers about another patron")
         return person.reply()
 
-    async def _answer(
-        self,
-        client: httpx2.AsyncClient,
-        progress: Progress,
-        path: str,
-        kind: type[AnswerT],
-        content: Mapping[str, str] | None = None,
-    ) -> AnswerT:
-        session = await self._logged_in(client, None)
-        address = f"/external/{self._lms.agency}/{path}"
-        request = partial(_exchange, client, address, content, progress=progress)
-        status, body = await request(session=session)
-        if status == httpx2.codes.UNAUTHORIZED and not progress.renewed:
-            progress.renewed = True
-            status, body = await request(session=await self._logged_in(client, session))
-        return _read(status, body, kind, spent=progress.sent)
-
-    async def _logged_in(
-        self, client: httpx2.AsyncClient, expired: Masked[str] | None
-    ) -> Masked[str]:
-        # It holds up this question's own thread alone, and is cancelled there when time is up.
-        with self._logging_in:
-            if self._session is None or self._session == expired:
-                self._session = None
-                self._session = await self._log_in(client)
-            return self._session
+    def _headers(self, session: Masked[str]) -> Mapping[str, str]:
+        return {"X-Session": session.reveal()}
 
     async def _log_in(self, client: httpx2.AsyncClient) -> Masked[str]:
         account = {"username": self._lms.user, "password": self._password.reveal()}
         address = f"/external/v1/{self._lms.agency}/authentication/login"
-        status, body = await _exchange(client, address, account)
-        if status in LOGIN_REFUSED:
-            why = "it does not accept doorctl's account; see lms.user and lms.password_file"
-            raise LibrarySystemError(why, spent=False)
-        return Masked(_read(status, body, LoggedIn, spent=False).session_key)
-
-
-async def _exchange(
-    client: httpx2.AsyncClient,
-    address: str,
-    content: Mapping[str, str] | None,
-    *,
-    session: Masked[str] | None = None,
-    progress: Progress | None = None,
-) -> tuple[int, bytes]:
-    async def note(event: str, _info: object) -> None:
-        if progress is not None and content and event.endswith("send_request_headers.started"):
-            progress.sent = True
-
-    async with client.stream(
-        "GET" if content is None else "POST",
-        address,
-        content=None if content is None else msgspec.json.encode(content),
-        headers={
-            **ASK_JSON,
-            **({} if content is None else {"Content-Type": "application/json"}),
-            **({} if session is None else {"X-Session": session.reveal()}),
-        },
-        extensions={"trace": note},
-    ) as response:
-        body = await body_of(response.aiter_raw(), LONGEST_ANSWER_BYTES)
-        return response.status_code, body or b""
-
-
-def _read(status: int, body: bytes, kind: type[AnswerT], *, spent: bool) -> AnswerT:
-    if status != httpx2.codes.OK:
-        raise LibrarySystemError(f"it answers with HTTP status {status}", spent=spent)
-    answer = read_answer(body, kind)
-    if answer is None:
-        raise LibrarySystemError("its answer is none that FBS gives; see lms.url", spent=spent)
-    return answer
+        answer = await exchange(client, address, msgspec.json.encode(account))
+        if answer.status in LOGIN_REFUSED:
+            raise failed(WRONG_ACCOUNT)
+        return Masked(self._read(answer, LoggedIn).session_key)
