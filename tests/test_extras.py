@@ -133,6 +133,8 @@ def of(name: str, *parts: str) -> set[str]:
         ("web", ASKING["usb"], of("usb")),
         ("run", ASKING["sip2"], of("sip2")),
         ("web", ASKING["sip2"], of("sip2", "client", "frames", "meaning")),
+        ("web", ASKING["koha"], of("koha", "client")),
+        ("web", ASKING["folio"], of("folio", "client")),
         ("web", ASKING["oidc"], of("oidc", "pages", "sign_ins_pending", "signing_in")),
     ],
 )

@@ -130,7 +130,12 @@ ALL_QUESTIONS: tuple[Question, ...] = (
     Question("setup.feed", "File of patrons to load now; empty where they are pushed"),
     Question("lms.kind", "Library system to ask about unknown cards; empty for none"),
     Question("lms.url", "Its address", "lms.kind"),
-    Question("lms.agency", "The agency there (ISIL in FBS, institution in SIP2)", "lms.kind"),
+    Question(
+        "lms.agency",
+        "The agency there (ISIL in FBS, institution in SIP2, tenant in FOLIO)",
+        "lms.kind",
+        ("fbs", "sip2", "folio"),
+    ),
     Question("lms.user", "Account there", "lms.kind"),
     Question("setup.certificate", "Certificate of the staff's pages"),
     Question("setup.web_name", "Name of the pages", "setup.certificate", MADE),

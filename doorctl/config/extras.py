@@ -83,6 +83,8 @@ EXTRAS = (
     Listed("osdp", keys=LINES, values=("osdp",)),
     Listed("fbs", keys=("lms.kind",), values=("fbs",)),
     Listed("sip2", keys=("lms.kind",), values=("sip2",)),
+    Listed("koha", keys=("lms.kind",), values=("koha",)),
+    Listed("folio", keys=("lms.kind",), values=("folio",)),
     Listed("website", keys=("hours.source",), values=("website",)),
     Listed("holidays", keys=("hours.holidays",), values=("closed", "sunday")),
     Listed("outputs", table="outputs", is_list=True, unlogged=True),

@@ -370,8 +370,8 @@ def plain_stays_here(values: Values) -> Iterator[Problem]:
 class LibraryKind:
     """What a kind of `lms.kind` wants of [lms]: a rule.
 
-    The keys that are `needed`; and an address by one of `schemes`, the encrypted one first, such as
-    `sample`, with a port and no path if `is_bare`.
+    The keys that are `needed`, and none that is `useless`; and an address by one of `schemes`, the
+    encrypted one first, such as `sample`, with a port and no path if `is_bare`.
     """
 
     kind: str
@@ -379,6 +379,7 @@ class LibraryKind:
     schemes: tuple[str, ...]
     sample: str
     is_bare: bool = False
+    useless: tuple[str, ...] = ()
 
     def __call__(self, values: Values) -> Iterator[Problem]:
         """Yield what is missing, and what is wrong with the address."""
@@ -390,6 +391,9 @@ class LibraryKind:
         missing = [f"lms.{leaf}" for leaf in self.needed if values.get(f"lms.{leaf}") in NONE]
         for name in missing:
             yield Problem(name, MISSING, beside=f"lms.kind = {shown(self.kind)}")
+        for name in (f"lms.{leaf}" for leaf in self.useless):
+            if values.get(name) not in NONE:
+                yield Problem(name, USELESS, beside=f"lms.kind = {shown(self.kind)}")
         for problem in together(values, "lms", ACCOUNT):
             if problem.where not in missing:
                 yield problem

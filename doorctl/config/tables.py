@@ -502,7 +502,7 @@ _LIBRARY = rf"^(|(https?|sip2s?)://({_HOST})(:[0-9]{{1,5}})?(/[A-Za-z0-9._~-]+)*
 class Lms:
     """The library system, how it is reached and how long its answer counts; kinds add keys."""
 
-    kind: Literal["", "fbs", "sip2"] = key("")
+    kind: Literal["", "fbs", "sip2", "koha", "folio"] = key("")
     url: str = key(
         "",
         example="sip2s://sip2.example:6002",
@@ -527,6 +527,21 @@ class Lms:
     pause_min: float = key(10.0, within=(1, 1440))
     row_days: int = key(3, within=(1, 30))
     pin_days: int = key(30, within=(1, 365))
+
+
+PatronClass = Annotated[str, Meta(pattern=r"^[!-{}~]([ -{}~]{0,62}[!-{}~])?\Z")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LmsWithClasses(Lms):
+    """A kind that knows no residence, but a class of each patron."""
+
+    resident_classes: tuple[PatronClass, ...] = key(
+        (),
+        example=["VOKSEN", "BARN"],
+        allowed="a list of classes of 1 to 64 ASCII characters without | or outer blanks",
+        max_length=64,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ LONGEST_ANSWER_BYTES = 65_536
 """A person with addresses, notes and interests has 2 KiB."""
 
 WRONG_ACCOUNT = "it does not accept doorctl's account; see lms.user and lms.password_file"
+
+TALKATIVE = ("httpx2", "httpcore2")
+"""Libraries that log each address and header below a warning: card numbers and sessions."""
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -60,6 +64,8 @@ class HttpLibrary(Library[LmsT]):
 
     def __init__(self, lms: LmsT, password: Masked[str]) -> None:
         super().__init__(lms, password)
+        for name in TALKATIVE:
+            logging.getLogger(name).setLevel(logging.WARNING)
         self._context = trusting(lms.ca_file)
         # What the first one loads takes a small Pi a second, which the first question has not.
         httpx2.AsyncHTTPTransport(verify=self._context)

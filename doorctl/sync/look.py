@@ -20,11 +20,19 @@ JUMP = SHARE_PERCENT / 100
 
 NO_CARD = "no card"
 
-NOT_SHARES = frozenset({"patrons", "cards", "cprs", "would_get_in", "set_aside"})
+PIN_TO_LEARN = "pin_to_learn"
+"""Patrons who would get in, but whose PIN a branch has to learn at its first use."""
+
+NOT_SHARES = frozenset({"patrons", "cards", "cprs", "would_get_in", PIN_TO_LEARN, "set_aside"})
 """Counts that are no share of the patrons, that others explain, or that have an alarm."""
 
 SHOWN_ROWS = 5
 """First rows that are shown: enough to see a column that moved."""
+
+LEARNT = (
+    "{count} of the {of} who would get in have no PIN here: they get in only at a branch whose "
+    "[lms] names a library system (fbs, folio, koha, sip2), which checks it at the first visit"
+)
 
 FEW = 20
 """Of so few patrons no share says anything."""
@@ -77,18 +85,19 @@ def look(rows: Rows, *, on: date, policy: Policy) -> Look:
     hours and a PIN, plays no part.
     """
     judged = [_row(patron, on, policy) for patron in rows.right]
-    counts = _counts(rows, judged)
+    counts = _counts(rows, judged, policy)
     suspicions = [*_suspicions(rows.right, counts), *_suspicious_numbers(rows.right)]
     return Look(counts, _reasons(rows), judged[:SHOWN_ROWS], suspicions)
 
 
 def counted(rows: Rows, *, on: date, policy: Policy) -> dict[str, int]:
     """Return the counts of a look alone."""
-    return _counts(rows, [_row(patron, on, policy) for patron in rows.right])
+    return _counts(rows, [_row(patron, on, policy) for patron in rows.right], policy)
 
 
-def _counts(rows: Rows, judged: Sequence[Row]) -> dict[str, int]:
+def _counts(rows: Rows, judged: Sequence[Row], policy: Policy) -> dict[str, int]:
     patrons, refused = rows.right, Counter(row.keeps_out for row in judged)
+    to_learn = [row for row in judged if policy.require_pin and not (row.pin or row.keeps_out)]
     return {
         "patrons": len(patrons),
         "cards": sum(row.cards for row in judged),
@@ -102,6 +111,7 @@ def _counts(rows: Rows, judged: Sequence[Row]) -> dict[str, int]:
         "under_age": refused["age"],
         "expired": refused["expired"],
         "would_get_in": refused[""],
+        PIN_TO_LEARN: len(to_learn),
         "set_aside": len(rows.wrong),
     }
 
@@ -198,5 +208,7 @@ def in_words(seen: Look) -> Iterable[str]:
     """Yield the lines for people."""
     yield from (row.in_words for row in seen.rows)
     yield from (f"{count:>9}  {name.replace('_', ' ')}" for name, count in seen.counts.items())
+    if seen.counts[PIN_TO_LEARN]:
+        yield LEARNT.format(count=seen.counts[PIN_TO_LEARN], of=seen.counts["would_get_in"])
     yield from (f"set aside, {count}: {why}" for why, count in seen.set_aside.items())
     yield from (f"suspicious: {text}" for text in seen.suspicions)

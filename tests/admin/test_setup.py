@@ -89,6 +89,8 @@ CLASHES: list[tuple[str, Answers, str]] = [
     ("lms.kind fbs", {"lms.kind": "fbs"}, "lms.url"),
     ("lms.kind sip2", {"lms.kind": "sip2", "lms.url": "https://a.example"}, "lms.url"),
     ("lms.kind fbs", {"lms.kind": "fbs", "lms.url": "http://a.example"}, "lms.url"),
+    ("lms.kind koha", {"lms.kind": "koha", "lms.url": "https://a.example"}, "lms.user"),
+    ("lms.kind folio", {"lms.kind": "folio", "lms.url": "http://a.example"}, "lms.agency"),
     (
         "_further",
         {"lms.kind": "fbs", "lms.checksum": False, "lms.url": "https://a.example"},

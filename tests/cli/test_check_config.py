@@ -113,6 +113,48 @@ def test_whom_the_flags_of_sip2_keep_out_is_told(sets: tuple[str, ...], said: st
     assert "lms" not in other.stdout
 
 
+MAPPED = ("source.map.identifiers.card=cardnumber", "source.map.blocks=debarred")
+LEARNT = (*MAPPED, "source.pins=learnt")
+ACCOUNT = ("lms.user=doorctl", "lms.password_file=lms.password")
+BY = {
+    "koha": ("lms.kind=koha", "lms.url=https://koha.example", *ACCOUNT),
+    "folio": ("lms.kind=folio", "lms.url=https://f.example", "lms.agency=randers", *ACCOUNT),
+    "fbs": ("lms.kind=fbs", "lms.url=https://fbs.example", "lms.agency=DK-773000", *ACCOUNT),
+    "sip2": ("lms.kind=sip2", "lms.url=sip2s://sip2.example:6002"),
+}
+
+
+@pytest.mark.parametrize("name", ["demo.toml", "sync.toml"])
+def test_a_map_without_pins_is_one_on_purpose(name: str) -> None:
+    """Neither on a branch nor on the server are PINs left out by oversight."""
+    done = checked(shipped(name), sets=MAPPED)
+
+    assert done.exit_code == 1
+    assert "source.map.pincode: missing; give the PINs' path" in str(done.exception)
+
+
+def test_a_branch_learns_pins_where_a_library_system_checks_them() -> None:
+    """Of whatever kind it is; without one the branch's own export would let nobody in."""
+    bare = checked(shipped("demo.toml"), sets=LEARNT)
+    needless = checked(shipped("demo.toml"), sets=(*LEARNT, "policy.require_pin=false"))
+    by = {kind: checked(shipped("demo.toml"), sets=(*LEARNT, *sets)) for kind, sets in BY.items()}
+
+    assert bare.exit_code == 1
+    assert 'source.pins: found "learnt", but no library system is there' in str(bare.exception)
+    assert (needless.exit_code, needless.stderr) == (0, "")
+    assert {kind: done.exit_code for kind, done in by.items()} == dict.fromkeys(BY, 0)
+    assert not any("whose own [lms]" in done.stdout for done in by.values())
+
+
+def test_a_server_says_that_its_branches_need_a_library_system() -> None:
+    """It sees none of their files, so that it can't refuse, and says it in a sentence."""
+    done = checked(shipped("sync.toml"), sets=LEARNT)
+
+    assert done.exit_code == 0
+    assert "source: the export has no PINs, so a patron gets in only at a branch" in done.stdout
+    assert "whose own [lms]" not in checked(shipped("sync.toml")).stdout
+
+
 def test_a_branch_without_a_usual_week_is_told(tmp_path: Path) -> None:
     """Before the restart that would close it; not before `init`, nor once the week is set.
 

@@ -10,7 +10,19 @@ import pytest
 
 from doorctl.config.rules import HIGH_WHEN_CUT, PULLED_UP, undriven_locks
 from doorctl.config.tables import Gpio
-from tests.config.conftest import EMAIL, FBS, HOOK, OIDC, RIGHT, SENDER, SIP2, Wrong, cases
+from tests.config.conftest import (
+    EMAIL,
+    FBS,
+    FOLIO,
+    HOOK,
+    KOHA,
+    OIDC,
+    RIGHT,
+    SENDER,
+    SIP2,
+    Wrong,
+    cases,
+)
 
 CODES = 'a list of codes of 1 to 8 of A-Z and 0-9, such as ["O", "D", "S", "U", "F"]'
 BAUDS = "1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200"
@@ -378,6 +390,15 @@ lms.kind = sip2
 lms.user = doorctl
 ! lms.url: missing beside lms.kind = "sip2"; give it
 ! lms.password_file: missing beside lms.user; give it
+lms.kind = koha
+! lms.url: missing beside lms.kind = "koha"; give it
+! lms.user: missing beside lms.kind = "koha"; give it
+! lms.password_file: missing beside lms.kind = "koha"; give it
+lms.kind = folio
+! lms.url: missing beside lms.kind = "folio"; give it
+! lms.agency: missing beside lms.kind = "folio"; give it
+! lms.user: missing beside lms.kind = "folio"; give it
+! lms.password_file: missing beside lms.kind = "folio"; give it
 """
 BESIDE_EMAIL = """
 alarms.email.user = doorctl
@@ -455,6 +476,27 @@ lms.url = sip2://127.0.0.1:6001
 lms.ca_file = ca.pem
 ! lms.ca_file: does nothing beside "sip2://127.0.0.1:6001"; leave it out
 """
+BESIDE_KOHA = """
+lms.url = http://koha.example
+! lms.url: found "http://koha.example", which sends PINs to another machine in the clear; give
+  https://
+lms.url = sip2s://koha.example:6002
+! lms.url: found "sip2s://koha.example:6002", which is no address for koha; give one such as
+  "https://koha.example"
+lms.agency = DK-773000
+! lms.agency: does nothing beside lms.kind = "koha"; leave it out
+lms.checksum = false
+! lms.checksum: does nothing beside lms.kind = "koha"; leave it out
+lms.authentication = cookie
+! lms.authentication: found "cookie"; give one of "basic", "oauth2", such as "oauth2"
+"""
+BESIDE_FOLIO = """
+lms.url = http://folio.example
+! lms.url: found "http://folio.example", which sends PINs to another machine in the clear; give
+  https://
+lms.authentication = basic
+! lms.authentication: does nothing beside lms.kind = "folio"; leave it out
+"""
 BESIDE_OIDC = """
 signin.oidc.issuer =
 ! signin.oidc.issuer: missing beside signin.oidc.client_id; give it
@@ -501,6 +543,8 @@ signin.oidc.groups_claim =
         *cases(BESIDE_HOOK, HOOK),
         *cases(BESIDE_FBS, FBS),
         *cases(BESIDE_SIP2, SIP2),
+        *cases(BESIDE_KOHA, KOHA),
+        *cases(BESIDE_FOLIO, FOLIO),
         *cases(BESIDE_OIDC, OIDC),
     ],
 )

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
@@ -20,8 +20,10 @@ from tests.e2e.door import Door
 from tests.e2e.people import Person
 from tests.fakes.cards import sealed
 from tests.fakes.waiting import until
-from tests.sources import fbs_server, sip2_server
+from tests.sources import api_server, fbs_server, sip2_server
 from tests.sources.fbs_server import ACCOUNT, AGENCY, FbsScript
+from tests.sources.folio_server import RESIDENTS, TENANT, FolioScript
+from tests.sources.koha_server import KohaScript
 from tests.sources.sip2_server import INSTITUTION, Sip2Script
 from tests.web.branch import Branch, row
 from tests.web.certificates import Authority
@@ -47,7 +49,8 @@ STRANGERS = [Person(f"300000991{last}", "5050") for last in range(9)]
 ROW = {"birthday": "1970-01-01", "resident": True}
 
 
-ScriptT = TypeVar("ScriptT", FbsScript, Sip2Script)
+ApiT = TypeVar("ApiT", KohaScript, FolioScript)
+ScriptT = TypeVar("ScriptT", FbsScript, Sip2Script, KohaScript, FolioScript)
 
 
 @dataclass
@@ -84,6 +87,32 @@ def fbs(directory: Path, timeout_s: float = PATIENT_S) -> Iterator[Fbs]:
             yield peer
         finally:
             peer.ended.set()
+
+
+@contextmanager
+def api(directory: Path, kind: str, script: ApiT, *more: str) -> Iterator[Peer[ApiT]]:
+    """Serve Koha or FOLIO over TLS."""
+    authority = Authority(directory, "lms-ca")
+    context = SSLContext(PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("lms"))
+    with api_server.serving(script, context) as url:
+        settings: tuple[str, ...] = _settings(directory, kind, url, "", PATIENT_S)
+        peer = Peer((*settings, f"lms.ca_file={authority.path}", *more), script)
+        try:
+            yield peer
+        finally:
+            peer.ended.set()
+
+
+def koha(directory: Path) -> AbstractContextManager[Peer[KohaScript]]:
+    """Serve Koha."""
+    return api(directory, "koha", KohaScript(), 'lms.resident_classes=["VOKSEN"]')
+
+
+def folio(directory: Path) -> AbstractContextManager[Peer[FolioScript]]:
+    """Serve FOLIO."""
+    classes = f'lms.resident_classes=["{RESIDENTS}"]'
+    return api(directory, "folio", FolioScript(), f"lms.agency={TENANT}", classes)
 
 
 @contextmanager
@@ -213,7 +242,7 @@ def _settings(
     return (
         f"lms.kind={kind}",
         f"lms.url={url}",
-        f"lms.agency={agency}",
+        *([f"lms.agency={agency}"] if agency else []),
         f"lms.user={ACCOUNT['username']}",
         f"lms.password_file={password}",
         f"lms.timeout_s={timeout_s}",

@@ -24,6 +24,8 @@ from tests.e2e.library import (
     Made,
     Peer,
     fbs,
+    folio,
+    koha,
     making_branches,
     sip2s,
     started,
@@ -48,7 +50,12 @@ def library(tmp_path: Path) -> Iterator[Fbs]:
         yield peer
 
 
-PEERS: dict[str, Callable[..., AbstractContextManager[Peer[Any]]]] = {"fbs": fbs, "sip2s": sip2s}
+PEERS: dict[str, Callable[..., AbstractContextManager[Peer[Any]]]] = {
+    "fbs": fbs,
+    "sip2s": sip2s,
+    "koha": koha,
+    "folio": folio,
+}
 
 
 @pytest.mark.parametrize("kind", PEERS)
@@ -73,6 +80,38 @@ def test_who_registered_a_minute_ago_gets_in(kind: str, tmp_path: Path, branches
         assert (branch.count("asked"), branch.count("learnt")) == (0, 1)
         branch.door.let_in(NEW)
         assert peer.asked() == 2
+
+
+@pytest.mark.parametrize(("kind", "call"), [("koha", "validation"), ("folio", "verify")])
+def test_a_pin_is_learnt_of_the_systems_own_call(
+    kind: str, call: str, tmp_path: Path, branches: Made
+) -> None:
+    """An export has no PINs: a yes opens and is kept, a no and a silence refuse.
+
+    Whom the register blocks stays out with a right PIN, and what the system says beside it counts
+    for nobody whom the register knows.
+    """
+    people = [Person(f"300000993{last}", f"573{last}") for last in range(4)]
+    right, wrong, barred, hung = people
+    with PEERS[kind](tmp_path) as peer:
+        for person in people:
+            peer.know(person)
+        peer.script.know(right.number, right.pin, resident=False, lost=True)
+        rows = [unlearnt(person, place) for place, person in enumerate(people, 2)]
+        rows[2] |= {"blockStatus": [{"blockedReason": "D", "blockedSince": "2026-01-02"}]}
+        branch = started(branches(*peer.settings, f"lms.timeout_s={BRIEF_S}"), *rows)
+
+        branch.door.let_in(right)
+        branch.await_kept("learnt")
+        asked = peer.asked()
+        branch.door.let_in(right)
+        assert peer.asked() == asked == 1
+        assert branch.refused(wrong, "9999")[0] == "wrong_pin"
+        assert branch.refused(barred)[0] == "blocked"
+
+        peer.script.raw[call] = peer.hang
+        assert branch.refused(hung)[0] == "pin_unknown"
+        branch.door.let_in(right)
 
 
 def test_whom_sip2_says_is_barred_stays_out(tmp_path: Path, branches: Made) -> None:

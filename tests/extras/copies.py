@@ -35,6 +35,22 @@ password_file = "secret"
 kind = "sip2"
 url = "sip2://127.0.0.1:1"
 """,
+    "koha": """
+[lms]
+kind = "koha"
+url = "https://127.0.0.1:1"
+user = "doorctl"
+password_file = "secret"
+authentication = "basic"
+""",
+    "folio": """
+[lms]
+kind = "folio"
+url = "https://127.0.0.1:1"
+agency = "randers"
+user = "doorctl"
+password_file = "secret"
+""",
     "website": """
 [hours]
 source = "website"

@@ -268,4 +268,32 @@ WEB_FAULTS = (
         "push",
         "tests/web/test_start.py",
     ),
+    Fault(
+        "any success that a library system answers with is a yes",
+        "HttpLibrary._read",
+        "if answer.status != status:",
+        "if answer.status >= 300:",
+        "tests/sources/test_koha.py",
+    ),
+    Fault(
+        "a page that answers 200 to all calls a PIN right",
+        "FolioLibrary._verified",
+        "if answer.body != b'':",
+        "if answer.body is None:",
+        "tests/sources/test_folio.py",
+    ),
+    Fault(
+        "who chose another's card number as a login has its key",
+        "KohaLibrary._validated",
+        "validated.patron_id if is_card else None",
+        "validated.patron_id",
+        "tests/sources/test_koha.py",
+    ),
+    Fault(
+        "what a card holds is read as a query",
+        "_equals",
+        "{masked}",
+        "{value}",
+        "tests/sources/test_folio.py",
+    ),
 )

@@ -27,7 +27,7 @@ from doorctl.sources.branches import HttpBranch, tls_context
 from doorctl.sync.branch import Away
 from tests.fakes.clock import FakeClock
 from tests.notices.samples import a_notice
-from tests.sources.stages import card, sip2_library
+from tests.sources.stages import card, folio_library, koha_library, sip2_library
 
 CARD, PIN, SECRET = "3000001234", "4711", "a-shared-Secret~1"
 
@@ -60,6 +60,20 @@ def fbs(port: int, authority: Path | None, limit_s: float) -> str:
 def sip2(port: int, authority: Path | None, limit_s: float) -> str:
     """Ask about a card, after a login."""
     library = sip2_library(port, limit_s, ca_file=authority)
+    return why(partial(library.ask, card(CARD), Pin(PIN), row_wanted=True))
+
+
+def koha(port: int, authority: Path | None, limit_s: float) -> str:
+    """Ask about a card, after client credentials."""
+    url, ca_file = address(port, authority)[0], authority or Path()
+    library = koha_library(url, limit_s, ca_file=ca_file)
+    return why(partial(library.ask, card(CARD), Pin(PIN), row_wanted=True))
+
+
+def folio(port: int, authority: Path | None, limit_s: float) -> str:
+    """Ask about a card, after a login."""
+    url, ca_file = address(port, authority)[0], authority or Path()
+    library = folio_library(url, limit_s, ca_file=ca_file)
     return why(partial(library.ask, card(CARD), Pin(PIN), row_wanted=True))
 
 
@@ -146,7 +160,10 @@ def mail(
 Ask = Callable[[int, Path | None, float], str]
 """Ask what listens on a port, by TLS if there is an authority, within a limit; return why not."""
 
-OVER_HTTP: tuple[Ask, ...] = (fbs, oidc, website, branch, push, webhook, heartbeat, webdav)
+OVER_HTTP: tuple[Ask, ...] = (
+    *(fbs, koha, folio),
+    *(oidc, website, branch, push, webhook, heartbeat, webdav),
+)
 CLIENTS: tuple[Ask, ...] = (*OVER_HTTP, sip2, mail)
 """Those that speak to the other machine themselves; `sftp` leaves that to OpenSSH."""
 

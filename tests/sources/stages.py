@@ -17,18 +17,24 @@ import pytest
 
 from doorctl.access.messages import LibraryAnswer, LibraryReply, LibrarySystem
 from doorctl.access.patron import Patron
-from doorctl.config.tables import Lms, read_address
+from doorctl.config.tables import Lms, LmsWithClasses, read_address
 from doorctl.core.errors import LibrarySystemError
 from doorctl.core.masked import Identifier, IdentifierKind, Masked, Pin
 from doorctl.extras.fbs.client import FbsLibrary
+from doorctl.extras.folio.client import FolioLibrary
+from doorctl.extras.koha import Koha
+from doorctl.extras.koha.client import KohaLibrary
 from doorctl.extras.sip2 import Sip2
 from doorctl.extras.sip2.client import Sip2Library
 from tests.fakes.clock import FakeClock
 from tests.fakes.library import FakeLibrarySystem, registered
 from tests.fakes.waiting import LIMIT_S
-from tests.sources import fbs_server, sip2_server
+from tests.sources import api_server, fbs_server, sip2_server
+from tests.sources.api_server import ApiScript
 from tests.sources.fbs_server import ACCOUNT, AGENCY, FbsScript
+from tests.sources.folio_server import RESIDENTS, TENANT, FolioScript
 from tests.sources.http_server import free_port
+from tests.sources.koha_server import KohaScript
 from tests.sources.sip2_server import INSTITUTION, Sip2Patron, Sip2Script
 from tests.web.certificates import Authority
 
@@ -50,6 +56,9 @@ class Stage(ABC):
 
     system: LibrarySystem
     ended: threading.Event = field(default_factory=threading.Event, kw_only=True)
+
+    lost_card = "O"
+    """The block that a lost card is."""
 
     def close(self) -> None:
         """End what hangs."""
@@ -116,7 +125,7 @@ class FakeStage(Stage):
 class ServerStage(Stage):
     """An adapter and the stand-in that it asks."""
 
-    script: FbsScript | Sip2Script
+    script: FbsScript | Sip2Script | KohaScript | FolioScript
 
     def know(self, number: str, pin: str, *, resident: bool = True, lost: bool = False) -> None:
         """Register a patron."""
@@ -164,6 +173,46 @@ class Sip2Stage(ServerStage):
     def hang(self) -> None:
         """Hold each question about a PIN."""
         self.script.raw = lambda _: self.ended.wait(LIMIT_S)
+
+
+@dataclass
+class ApiStage(ServerStage):
+    """Koha or FOLIO."""
+
+    script: KohaScript | FolioScript
+
+    def secrets(self) -> Iterator[str]:
+        """Yield those of an account and its sessions too."""
+        yield from (*super().secrets(), api_server.PASSWORD, *self.script.sessions)
+
+    def reply(self, **changed: object) -> LibraryReply:
+        """Return the yes to the one card, whose row is changed so."""
+        self.script.patrons[CARD].row |= changed
+        return self.ask(row_wanted=True)
+
+
+@dataclass
+class KohaStage(ApiStage):
+    """Koha."""
+
+    script: KohaScript
+
+    def hang(self) -> None:
+        """Hold each question about a PIN."""
+        self.script.raw["validation"] = lambda _: self.ended.wait(LIMIT_S)
+
+
+@dataclass
+class FolioStage(ApiStage):
+    """FOLIO, which knows no lost cards: staff bar such a user."""
+
+    script: FolioScript
+
+    lost_card = "S"
+
+    def hang(self) -> None:
+        """Hold each question about a PIN."""
+        self.script.raw["verify"] = lambda _: self.ended.wait(LIMIT_S)
 
 
 def row_of(reply: LibraryReply) -> Patron:
@@ -216,13 +265,73 @@ def sip2s_stage(directory: Path, timeout_s: float) -> Iterator[Sip2Stage]:
         yield stage
 
 
+@contextmanager
+def api_stage(
+    made: Callable[[str, Path], ApiStage], script: ApiScript[Any], directory: Path | None
+) -> Iterator[Any]:
+    """Set up Koha or FOLIO; over TLS where there is a directory for its certificate."""
+    context, ca_file = None, Path()
+    if directory is not None:
+        authority = Authority(directory, "authority")
+        context, ca_file = SSLContext(PROTOCOL_TLS_SERVER), authority.path
+        context.load_cert_chain(*authority.issue("lms"))
+    with (
+        api_server.serving(script, context) as url,
+        closing(made(url, ca_file)) as stage,
+    ):
+        yield stage
+
+
+@contextmanager
+def koha_stage(
+    directory: Path, timeout_s: float, *, is_safe: bool = True, **changed: Any
+) -> Iterator[KohaStage]:
+    """Set up Koha over TLS, with client credentials."""
+    script = KohaScript()
+
+    def made(url: str, ca_file: Path) -> KohaStage:
+        return KohaStage(koha_library(url, timeout_s, ca_file=ca_file, **changed), script)
+
+    with api_stage(made, script, directory if is_safe else None) as stage:
+        yield stage
+
+
+@contextmanager
+def folio_stage(directory: Path, timeout_s: float, *, is_safe: bool = True) -> Iterator[FolioStage]:
+    """Set up FOLIO over TLS."""
+    script = FolioScript()
+
+    def made(url: str, ca_file: Path) -> FolioStage:
+        return FolioStage(folio_library(url, timeout_s, ca_file=ca_file), script)
+
+    with api_stage(made, script, directory if is_safe else None) as stage:
+        yield stage
+
+
 Set = Callable[[Path, float], Any]
 STAGES: dict[str, Set] = {
     "fake": fake_stage,
     "fbs": fbs_stage,
     "sip2": sip2_stage,
     "sip2s": sip2s_stage,
+    "koha": koha_stage,
+    "folio": folio_stage,
 }
+
+
+def koha_library(url: str, timeout_s: float = LIMIT_S, **changed: Any) -> KohaLibrary:
+    """Return the adapter for the stand-in's account."""
+    settings = {"resident_classes": ("VOKSEN",), "timeout_s": timeout_s, **changed}
+    return KohaLibrary(
+        Koha(kind="koha", url=url, user=api_server.USER, **settings), Masked(api_server.PASSWORD)
+    )
+
+
+def folio_library(url: str, timeout_s: float = LIMIT_S, **changed: Any) -> FolioLibrary:
+    """Return the adapter for the stand-in's account."""
+    settings = {"resident_classes": (RESIDENTS,), "timeout_s": timeout_s, **changed}
+    lms = LmsWithClasses(kind="folio", url=url, agency=TENANT, user=api_server.USER, **settings)
+    return FolioLibrary(lms, Masked(api_server.PASSWORD))
 
 
 def fbs_library(url: str, timeout_s: float = LIMIT_S) -> FbsLibrary:

@@ -17,7 +17,18 @@ from doorctl.core.asking import MOST_LEFT, Talks, read_password, trusting, unrea
 from doorctl.core.errors import KeyFileError
 from tests.fakes.waiting import LIMIT_S, until
 from tests.notices.mail_server import speaking
-from tests.sources.clients import CARD, CLIENTS, PIN, SECRET, Ask, fbs, name_of, sip2
+from tests.sources.clients import (
+    CARD,
+    CLIENTS,
+    PIN,
+    SECRET,
+    Ask,
+    fbs,
+    folio,
+    koha,
+    name_of,
+    sip2,
+)
 from tests.sources.stages import BRIEF_S, nobody_listens
 from tests.web.certificates import Authority
 
@@ -95,7 +106,7 @@ def test_an_impostor_is_told_nothing(ask: Ask, tmp_path: Path) -> None:
     with listening(theirs.issue("impostor")) as (port, heard):
         told = ask(port, ours.path, LIMIT_S)
     assert "its certificate is not accepted: " in told
-    assert ("see lms.ca_file" in told) == (ask in {fbs, sip2})
+    assert ("see lms.ca_file" in told) == (ask in {fbs, sip2, koha, folio})
     assert heard == []
     with listening(ours.issue("theirs")) as (port, heard):
         assert "certificate" not in ask(port, ours.path, LIMIT_S)

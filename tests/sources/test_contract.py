@@ -1,4 +1,4 @@
-"""What every library system keeps to: FBS, SIP2 and the fake that other tests use."""
+"""What every library system keeps to: FBS, SIP2, Koha, FOLIO and the fake of other tests."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from doorctl.access.messages import LibraryAnswer, LibraryReply
+from doorctl.access.messages import LibraryAnswer, LibraryReply, LibrarySystem
 from doorctl.core.errors import InputError
-from doorctl.extras.fbs.client import FbsLibrary
-from doorctl.extras.sip2.client import Sip2Library
 from tests.fakes.waiting import LIMIT_S
 from tests.sources.stages import (
     BIRTHDAY,
@@ -23,6 +21,8 @@ from tests.sources.stages import (
     STAGES,
     Stage,
     fbs_library,
+    folio_library,
+    koha_library,
     row_of,
     sip2_library,
 )
@@ -71,7 +71,7 @@ def test_a_row_is_as_bad_as_it_is(stage: Stage) -> None:
 
     row = row_of(stage.ask("3000005678", "1234", row_wanted=True))
 
-    assert (row.resident, row.blocks) == (False, frozenset({"O"}))
+    assert (row.resident, row.blocks) == (False, frozenset({stage.lost_card}))
 
 
 @pytest.mark.parametrize(("number", "pin"), [(CARD, "4712"), (CARD, "47111"), ("3000009999", PIN)])
@@ -151,9 +151,11 @@ def test_an_answer_tells_nothing_where_it_is_printed(stage: Stage) -> None:
         lambda: fbs_library("http://cms.example"),
         lambda: fbs_library("ftp://cms.example"),
         lambda: sip2_library(6001, url="sip2://192.0.2.7:6001"),
+        lambda: koha_library("http://koha.example"),
+        lambda: folio_library("http://192.0.2.7"),
     ],
 )
-def test_no_pin_travels_in_the_clear(made: Callable[[], FbsLibrary | Sip2Library]) -> None:
+def test_no_pin_travels_in_the_clear(made: Callable[[], LibrarySystem]) -> None:
     """Whatever the configuration let pass, another machine is asked over TLS only."""
     with pytest.raises(InputError, match="over TLS only"):
         made()

@@ -61,6 +61,27 @@ def test_who_has_a_cpr_number_has_a_birthday() -> None:
     assert [row.keeps_out for row in looked(known, unknown).rows] == ["", "age"]
 
 
+def test_who_depends_on_a_pin_that_is_learnt_is_counted() -> None:
+    """Who would get in and has no PIN here; neither who is kept out anyway, nor who has one."""
+    bare = replace(one(), pin=None)
+    barred = replace(one(blocks=frozenset({"D"})), pin=None)
+    seen = looked(bare, bare, barred, one())
+
+    assert (seen.counts["without_pin"], seen.counts["would_get_in"]) == (3, 3)
+    assert seen.counts["pin_to_learn"] == 2
+    (said,) = [line for line in in_words(seen) if "[lms]" in line]
+    assert said.startswith("2 of the 3 who would get in have no PIN here")
+    assert not any("[lms]" in line for line in in_words(looked(one())))
+
+
+def test_where_no_pin_is_asked_for_none_is_learnt() -> None:
+    """A library without PINs depends on no library system."""
+    rows = Rows("export", [replace(one(), pin=None)], [])
+    seen = look(rows, on=TODAY, policy=replace(POLICY, require_pin=False))
+
+    assert seen.counts["pin_to_learn"] == 0
+
+
 def test_a_patron_without_a_card_is_counted() -> None:
     """There is nothing to show the reader."""
     seen = looked(replace(one(), identifiers=()), one())

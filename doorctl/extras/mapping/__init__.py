@@ -212,6 +212,19 @@ def rows_of(config: Config) -> RowsOf:
     return reader_of(source)
 
 
+def notes(config: Config) -> Iterator[str]:
+    """Say on whom patrons depend whose export has no PINs, where that is another machine's [lms].
+
+    The server sees no branch's file: each branch's own check-config says whether it names one.
+    """
+    (source,) = config.all_of(Source)
+    if source.pins == "learnt" and config.policy.require_pin and not config.lms.kind:
+        yield (
+            "source: the export has no PINs, so a patron gets in only at a branch whose own [lms] "
+            "names a library system that checks them"
+        )
+
+
 EXTRA = Extra(
     section=Source,
     rules=(
@@ -225,4 +238,5 @@ EXTRA = Extra(
         pins_can_be_learnt,
     ),
     rows=rows_of,
+    notes=notes,
 )

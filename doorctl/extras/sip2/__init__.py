@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from doorctl.config.rules import LibraryKind
-from doorctl.config.tables import Lms, key
+from doorctl.config.tables import Lms, LmsWithClasses, key
 from doorctl.core.errors import InputError
 from doorctl.extras.extra import Extra
 
@@ -19,22 +19,15 @@ if TYPE_CHECKING:
     from doorctl.config import Config
     from doorctl.core.ports import Clock
 
-PatronClass = Annotated[str, Meta(pattern=r"^[!-{}~]([ -{}~]{0,62}[!-{}~])?\Z")]
 Flag = Annotated[int, Meta(ge=1, le=14)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sip2(Lms):
+class Sip2(LmsWithClasses):
     """What SIP2 alone reads of [lms]: accounts, frames, and what a server's answer means."""
 
     terminal_password_file: Path = key(Path(), example="/etc/doorctl/lms-terminal.password")
     checksum: bool = key(True)
-    resident_classes: tuple[PatronClass, ...] = key(
-        (),
-        example=["VOKSEN", "BARN"],
-        allowed="a list of classes of 1 to 64 ASCII characters without | or outer blanks",
-        max_length=64,
-    )
     deny_flags: tuple[Flag, ...] = key(
         (), example=[6, 7], allowed="a list of whole numbers from 1 to 14", max_length=14
     )
