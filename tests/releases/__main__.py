@@ -17,6 +17,9 @@ from doorctl.core.identity import login
 from doorctl.demo.door import Stage
 from tests.e2e.people import ALSO_ENTITLED, ENTITLED, write_feed
 
+BRANCH = "branch.id=proeve"
+"""The door's whose tests read the files; a ban of another branch shuts nobody out there."""
+
 
 def dumped(path: Path) -> str:
     """Return a database as SQL, with its layout's number."""
@@ -25,13 +28,12 @@ def dumped(path: Path) -> str:
         return "\n".join([*database.iterdump(), f"PRAGMA user_version = {number};", ""])
 
 
-def main(version: str) -> None:
-    """Make the files by the program's own commands."""
-    target = Path(__file__).parent / version
+def keep(target: Path) -> None:
+    """Make the files by the program's own commands, in this directory."""
     target.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        stage = Stage(directory, shipped("demo.toml"), ("seal.memory_kib=8",))
+        stage = Stage(directory, shipped("demo.toml"), (BRANCH, "seal.memory_kib=8"))
         feed = write_feed(directory / "feed.ndjson", (ENTITLED, ALSO_ENTITLED))
         for words in (
             ("init",),
@@ -47,4 +49,4 @@ def main(version: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    keep(Path(__file__).parent / sys.argv[1])
