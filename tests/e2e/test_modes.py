@@ -21,7 +21,15 @@ import pytest
 
 from doorctl.config.tables import DEEDS
 from tests.e2e.door import Door, refusal, said
-from tests.e2e.people import ALSO_ENTITLED, CLOSED, ENTITLED, NOT_RESIDENT, Person, in_s
+from tests.e2e.people import (
+    ALSO_ENTITLED,
+    CLOSED,
+    ENTITLED,
+    NOT_RESIDENT,
+    THIRD_ENTITLED,
+    Person,
+    in_s,
+)
 from tests.fakes.another_user import NOBODY, ask_as
 from tests.fakes.waiting import until
 
@@ -103,20 +111,29 @@ BOTH = {"branch_failing", "calendar_unknown"}
 
 
 def healed(door: Door, backup: Path) -> None:
-    """Put the backup in its place and wait until patrons come in again; a banned one does not."""
+    """Put the backup in its place and wait until patrons come in again; a banned one does not.
+
+    They come by turns: a card that is read again with no key between is taken for a phone that is
+    still held there.
+    """
     removed(door.directory / "branch.db")
     backup.rename(door.directory / "branch.db")
-    until(lambda: reason_after_a_while(door, ALSO_ENTITLED) == "ok")
+    entitled = (THIRD_ENTITLED, ALSO_ENTITLED)
+    until(lambda: [reason_after_a_while(door, person) for person in entitled] == ["ok", "ok"])
     assert reason(door) == "banned"
 
 
 def reason_after_a_while(door: Door, person: Person) -> str:
-    """Have somebody swipe who may be refused before a PIN is asked for; return how it ended."""
+    """Have somebody swipe who may be refused before a PIN is asked for; return how it ended.
+
+    Who is refused types nothing: such keys may arrive behind the next card, and count as its PIN.
+    """
     door.skip()
     before, decided = door.open_attempts(), len(door.said("decision"))
     door.reader.send(person.swipe)
     until(lambda: door.open_attempts() - before or len(door.said("decision")) > decided)
-    door.press(person.pin)
+    if len(door.said("decision")) == decided:
+        door.press(person.pin)
     return str(door.wait_for("decision")["reason"])
 
 
