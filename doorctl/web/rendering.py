@@ -27,16 +27,7 @@ class Templates:
     """The pages' templates; each is compiled once and kept. Extras bring theirs in `further`."""
 
     def __init__(self, *further: Path, directory: Path = WEB / "templates") -> None:
-        self._environment = Environment(
-            loader=FileSystemLoader([directory, *further]),
-            autoescape=True,
-            undefined=StrictUndefined,
-            auto_reload=False,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.globals["static"] = static_address
-        self._environment.globals["once"] = partial(secrets.token_urlsafe, 9)
+        self._environment = _environment(directory, *further)
 
     def compile_all(self) -> None:
         """Compile the templates of a branch, so that no page waits 0.1 s for it later.
@@ -54,6 +45,22 @@ class Templates:
         # Macros and rows hold each other: what waits for the collector takes 3 MB (measured).
         gc.collect(1)
         return page
+
+
+@cache
+def _environment(*folders: Path) -> Environment:
+    """Return what compiles the templates of these folders and keeps them; a process has one."""
+    environment = Environment(
+        loader=FileSystemLoader(folders),
+        autoescape=True,
+        undefined=StrictUndefined,
+        auto_reload=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["static"] = static_address
+    environment.globals["once"] = partial(secrets.token_urlsafe, 9)
+    return environment
 
 
 @cache

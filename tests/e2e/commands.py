@@ -30,6 +30,9 @@ from typing import Any, BinaryIO
 import doorctl.cli
 import doorctl.demo
 import doorctl.services
+from doorctl.config import load
+from doorctl.extras.extra import folders
+from doorctl.web.rendering import Templates
 
 ROOT = Path(__file__).parents[2]
 
@@ -192,10 +195,25 @@ def _become(asked: Mapping[str, Any], streams: Sequence[int]) -> None:
         for number, mode in enumerate("rww")
     )
     sys.argv = ["doorctl", *asked["words"]]
+    # A door collects at its start what it has imported: here that is the template's, and frozen.
+    gc.unfreeze = lambda: None
     if asked["tethered"]:
         doorctl.demo.main()
     else:
         runpy.run_module("doorctl", run_name="__main__", alter_sys=True)
+
+
+def import_process(module: str) -> None:
+    """Import a process's module, and what each start would do alike.
+
+    That is: what the command line imports, which keys there are, and web's templates.
+    """
+    importlib.import_module(module)
+    for name in ("doorctl.cli.app", "doorctl.cli.processes", "gpiozero.pins.mock"):
+        importlib.import_module(name)
+    config = load(ROOT / "config" / "demo.toml")
+    if module == "doorctl.wiring.web":
+        Templates(*folders(config)).compile_all()
 
 
 def import_commands() -> None:
@@ -208,7 +226,7 @@ def import_commands() -> None:
 
 if __name__ == "__main__":
     if sys.argv[2:]:
-        importlib.import_module(sys.argv[2])
+        import_process(sys.argv[2])
     else:
         import_commands()
     fork_processes(socket.socket(fileno=int(sys.argv[1])))
