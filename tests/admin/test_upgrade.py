@@ -412,7 +412,7 @@ def test_killed_at_any_step_it_ends_with_one_of_the_two(house: House, failing: l
     """After the next run the release in use has files of its own layout, and both units run."""
     house.failing = failing
     ended = set()
-    for step in every(5, range(1, 200)):
+    for step in every(9, range(1, 200)):
         code, _ = house.run("new", kill_at=step, trial_s=0.0)
         house.run("-")
         layout = {"old": OLD, "new": NEW}[house.used]
@@ -438,7 +438,7 @@ def test_a_way_back_that_is_killed_is_gone_again(house: House, phase: str) -> No
     Bug (this test): killed while the copies were deleted, each later run looked for them in vain.
     """
     house.failing = ["register", "card"]
-    for step in every(5, range(1, 200)):
+    for step in every(9, range(1, 200)):
         house.start_anew()
         assert house.run("new", 4, trial_s=0.0, counted=phase)[0] == -signal.SIGKILL
         code, _ = house.run("-", kill_at=step)
@@ -634,7 +634,7 @@ def test_a_disk_that_is_full_from_a_step_on_ends_with_one_of_the_two(
 ) -> None:
     """Told in one line; what could not be put back is not forgotten, and is once there is room."""
     house.failing = failing
-    for step in every(3, range(1, 50)):
+    for step in every(5, range(1, 50)):
         code, told = house.run("new", kill_at=step, trial_s=0.0, counted="full")
         assert "Traceback" not in told, (step, told)
         assert (code, told.count("\n")) in {(0, 0), (1, 1)}, (step, told)

@@ -21,6 +21,7 @@ from playwright.sync_api import TimeoutError as TookTooLong
 from doorctl.accounts.roles import Role
 from tests.browser.house import BLOCKED_CARD, CARD, PASSWORD, SLOW_CARD, House
 from tests.browser.visitor import SIZES, View, Visitor, Visitors
+from tests.slices import every
 
 ASKS_MS: Final = 2_000
 """Longest wait for a tap's other page; some taps change a part of theirs."""
@@ -277,7 +278,8 @@ def test_a_journey_takes_no_more_clicks_than_promised(visitors: Visitors, journe
     take(visitors, journey, WAYS[journey.number % len(WAYS) if journey.changes else 0])
 
 
-@pytest.mark.parametrize("way", WAYS[1:], ids=lambda way: way[0].name)
+@pytest.mark.sliced
+@pytest.mark.parametrize("way", list(every(2, WAYS[1:])), ids=lambda way: way[0].name)
 def test_journeys_in_every_view(visitors: Visitors, way: tuple[View, str, bool]) -> None:
     """On a touch screen, a telephone, by keys alone and without JavaScript they are the same."""
     for journey in JOURNEYS:
@@ -285,7 +287,8 @@ def test_journeys_in_every_view(visitors: Visitors, way: tuple[View, str, bool])
             take(visitors, journey, way)
 
 
-@pytest.mark.parametrize("way", [WAYS[1], *WAYS[3:]], ids=lambda way: way[0].name)
+@pytest.mark.sliced
+@pytest.mark.parametrize("way", list(every(2, [WAYS[1], *WAYS[3:]])), ids=lambda way: way[0].name)
 def test_the_virtual_door(
     visitors: Visitors, virtual_door: str, way: tuple[View, str, bool]
 ) -> None:

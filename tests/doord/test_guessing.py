@@ -119,7 +119,8 @@ def test_a_stolen_card_is_guessed_in_3_of_1000_years_at_most(tmp_path: Path) -> 
     assert stolen.log.lines == [], "nobody has been in with it, so there is nothing to tell"
 
 
-@pytest.mark.parametrize("apace", [1, 10])
+@pytest.mark.sliced
+@pytest.mark.parametrize("apace", list(every(2, [10, 1])))
 def test_a_stolen_card_is_guessed_in_3_of_1000_years_at_three_branches_too(
     tmp_path: Path, apace: int
 ) -> None:
@@ -167,7 +168,8 @@ def test_no_owner_is_turned_away_for_what_branches_tell_each_other() -> None:
     assert 0 < most < MOST_WRONG_PINS // 2
 
 
-@pytest.mark.parametrize("daily", [1, 5, 12])
+@pytest.mark.sliced
+@pytest.mark.parametrize("daily", list(every(3, [5, 1, 12])))
 def test_a_copied_card_is_guessed_in_25_of_1000_years_at_most(tmp_path: Path, daily: int) -> None:
     """Its owner comes daily and so ends each wait; 20 wrong PINs a month are borne, 2.5 % a year.
 
@@ -254,7 +256,8 @@ def test_a_found_cards_finder_does_not_shut_its_owner_out(tmp_path: Path) -> Non
     assert {line["kind"] for line in found.log.lines} == {"card_guessed"}
 
 
-@pytest.mark.parametrize("daily", [1, 12])
+@pytest.mark.sliced
+@pytest.mark.parametrize("daily", list(every(2, [12, 1])))
 def test_somebody_with_both_cards_guesses_3_of_1000_pins_a_year_at_most(
     tmp_path: Path, daily: int
 ) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from doorctl import rpc
@@ -315,6 +315,7 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 
 
 @pytest.mark.parametrize("question", questions(), ids=lambda each: f"{each.process}-{each.name}")
+@settings(max_examples=settings().max_examples // 5)
 @given(data=st.data())
 def test_arguments_that_are_none_are_refused_by_one_line(
     question: Question[Any, Any], data: st.DataObject

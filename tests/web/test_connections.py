@@ -104,22 +104,23 @@ def test_readers_that_read_nothing(branch: Branch, authority: Authority) -> None
     pages, panel and pushes, and filled the journal.
     """
     with ExitStack() as stack:
+        client = authority.client()
         for number in range(READERS):
             host = f"127.0.0.{2 + number // (MOST_OF_ONE - 4)}"
             with suppress(OSError):
-                stack.enter_context(closing(unread(branch, authority, host)))
+                stack.enter_context(closing(unread(branch, client, host)))
         answers(branch, authority)
     assert branch.errors().count("\n") < MOST_LINES
 
 
-def unread(branch: Branch, authority: Authority, host: str) -> ssl.SSLSocket:
+def unread(branch: Branch, client: ssl.SSLContext, host: str) -> ssl.SSLSocket:
     """Ask for much from an address, and read none of it."""
     plain = socket.socket()
     plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
     plain.settimeout(LIMIT_S)
     plain.bind((host, 0))
     plain.connect(("127.0.0.1", branch.port))
-    reader = authority.client().wrap_socket(plain, server_hostname="127.0.0.1")
+    reader = client.wrap_socket(plain, server_hostname="127.0.0.1")
     request = f"GET {STYLE} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     reader.sendall(request.encode() * ASKED)
     return reader

@@ -60,7 +60,7 @@ MACHINES: Final = frozenset(
     }
 )
 
-QUESTIONS: Final = 5 if WHOLE else 2
+QUESTIONS: Final = 5 if WHOLE else 1
 """For each operation and way of asking."""
 
 ASKS: Final = MappingProxyType({"/people": Role.DPO, "/me": Role.VIEWER, "/sign-out": Role.VIEWER})
