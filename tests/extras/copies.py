@@ -159,7 +159,8 @@ class Copy:
         """Run tests, but for files that name an extra which is not there."""
         gone = {path.name for path in (ROOT / "doorctl/extras").glob("*/")}
         gone -= {path.name for path in (self.directory / "doorctl/extras").glob("*/")}
-        named = re.compile(rf"\b(?:{'|'.join(sorted(gone))})\b")
+        name = rf"(?:{'|'.join(sorted(gone))})"
+        named = re.compile(rf'extras[./]{name}\b|"{name}"')
         files = [
             str(file)
             for path in map(self.directory.joinpath, paths)

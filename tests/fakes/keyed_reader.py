@@ -44,16 +44,23 @@ class KeyedReader:
         return self.file.read_bytes() if self.file.exists() else b""
 
     def power_on(self, mishap: str = "") -> None:
-        """Begin, with what it holds; a `mishap` befalls it with the first key that it is sent."""
+        """Begin, with what it holds; a `mishap` befalls it with the first key that it is sent.
+
+        Returns once it hears its line: whoever asks it has less time than Python takes to start.
+        """
         self.power_off()
         words = [sys.executable, "-m", __spec__.name, str(self._master), str(self.file), mishap]
-        self._process = subprocess.Popen(words, pass_fds=[self._master])
+        self._process = subprocess.Popen(
+            words, pass_fds=[self._master], stdout=subprocess.PIPE, bufsize=0
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.read(1)
 
     def power_off(self) -> None:
         """End at once, with no packet half sent to whoever comes next."""
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+            with self._process:
+                self._process.kill()
             self._process = None
 
     def close(self) -> None:
@@ -131,6 +138,8 @@ def main(master: int, file: Path, mishap: str) -> None:
         osdp.LogLevel.Emergency,
         command_handler=Obedience(wire, file, mishap),
     )
+    reader.ctx.refresh()
+    os.write(1, b"!")
     while True:
         reader.ctx.refresh()
         time.sleep(0.005)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import ssl
 import threading
@@ -89,7 +90,9 @@ def mail_server(
             "auth_required": True,
             "auth_require_tls": starttls is not None,
         }
-    controller = Controller(room, hostname="127.0.0.1", port=free_port(), **options)
+    controller = Controller(
+        room, hostname="127.0.0.1", port=free_port(), ready_timeout=LIMIT_S, **options
+    )
     controller.start()
     try:
         yield controller.port
@@ -97,6 +100,8 @@ def mail_server(
         # Python 3.11's own wait for them returns at once, and one amid its TLS would be left open.
         until(lambda: not getattr(controller.server, "_active_count", 0))
         controller.stop()
+        # A connection that was left open fails the test that left it, and no later one.
+        gc.collect()
 
 
 @contextmanager
