@@ -40,10 +40,11 @@ class Sender:
         directory: Path,
         key: Path | str = "installation.key",
         signing_key: Path | str = "signing.key",
+        config: str = CONFIG,
     ) -> None:
         self.directory = directory
         self.config = directory / "sync.toml"
-        self._text = CONFIG.format(key=key, signing_key=signing_key)
+        self._text = config.format(key=key, signing_key=signing_key)
         (directory / "exports").mkdir()
 
     @classmethod

@@ -6,6 +6,41 @@ from tests.planted.fault import Fault
 
 WEB_FAULTS = (
     Fault(
+        "a next page on another machine is asked, token and all",
+        "Pager._own",
+        "if parts.hostname != base.hostname:",
+        "if not parts.hostname:",
+        "tests/extras/test_fetching_http.py",
+    ),
+    Fault(
+        "pages that lack rows are all of them",
+        "Pager._until",
+        "if self.got == total:",
+        "if self.got == total or not rows:",
+        "tests/extras/test_fetching_http.py",
+    ),
+    Fault(
+        "an export without news is none under another configuration too",
+        "read_export",
+        "book.fetch is not None and book.fetch.settings == settings",
+        "book.fetch is not None",
+        "tests/wiring/test_fetching.py",
+    ),
+    Fault(
+        "what was fetched is left lying",
+        "emptied",
+        "finally:\n        _remove(folder)",
+        "finally:\n        pass",
+        "tests/extras/test_fetching_http.py",
+    ),
+    Fault(
+        "a host key that has changed is a new one",
+        "_options",
+        "'StrictHostKeyChecking': 'yes'",
+        "'StrictHostKeyChecking': 'no'",
+        "tests/extras/test_fetching_sftp.py",
+    ),
+    Fault(
         "a block that has no code is none",
         "codes",
         "not all(map(as_text, value))",

@@ -8,6 +8,7 @@ from datetime import date
 from functools import partial
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Literal
 
 import pytest
@@ -18,6 +19,9 @@ from doorctl.core.asking import trusting
 from doorctl.core.errors import DoorctlError
 from doorctl.core.masked import Masked, Pin
 from doorctl.extras.fbs.client import FbsLibrary
+from doorctl.extras.fetching import Fetch, Http
+from doorctl.extras.fetching.http import HttpExport
+from doorctl.extras.fetching.place import Aside, Wanted
 from doorctl.extras.oidc import Oidc
 from doorctl.extras.oidc.provider import OidcProvider
 from doorctl.extras.website.website import HoursRequest, Website
@@ -139,6 +143,14 @@ def sftp(port: int, authority: Path | None, limit_s: float) -> str:
     return why(partial(send_backup, wanted, "a-backup.age", LONG, limit_s))
 
 
+def export(port: int, authority: Path | None, limit_s: float) -> str:
+    """Fetch the sender's export over HTTP."""
+    http = Http(url=address(port, authority)[0], ca_file=authority or Path())
+    asking = HttpExport(Wanted(Fetch(limit_min=limit_s / 60, http=http), "csv", ""))
+    with TemporaryFile() as file:
+        return why(partial(asking.into, Aside(Path("export.csv"), file.fileno(), 1)))
+
+
 def mail(
     port: int,
     authority: Path | None,
@@ -162,7 +174,7 @@ Ask = Callable[[int, Path | None, float], str]
 
 OVER_HTTP: tuple[Ask, ...] = (
     *(fbs, koha, folio),
-    *(oidc, website, branch, push, webhook, heartbeat, webdav),
+    *(oidc, website, branch, push, webhook, heartbeat, webdav, export),
 )
 CLIENTS: tuple[Ask, ...] = (*OVER_HTTP, sip2, mail)
 """Those that speak to the other machine themselves; `sftp` leaves that to OpenSSH."""

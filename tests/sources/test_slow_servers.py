@@ -43,6 +43,7 @@ more would be cancelled amid it, and httpx2 forgets such a connection."""
 OWN_WORDS = {
     "oidc": "the identity provider: ",
     "website": "the website's hours: the answer: did not come: ",
+    "export": "the export was not fetched: ",
     "webhook": "the webhook: ",
     "heartbeat": "the heartbeat: ",
     "mail": "the mail server 127.0.0.1:{port}: ",
@@ -153,6 +154,9 @@ def test_no_client_is_left_out() -> None:
         "doorctl/admin/backup.py",
         "doorctl/sources/branches.py",
         "doorctl/sources/http_library.py",
+        "doorctl/extras/fetching/http.py",
+        # Its limits are its own: tests/extras/test_fetching_sftp.py.
+        "doorctl/extras/fetching/sftp.py",
         "doorctl/extras/oidc/provider.py",
         "doorctl/extras/sip2/client.py",
         "doorctl/extras/website/website.py",
