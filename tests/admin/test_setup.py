@@ -177,6 +177,16 @@ def test_every_rule_that_setup_can_break_is_among_these() -> None:
     assert rules >= OF_OTHER_KEYS
 
 
+def test_an_agency_is_wanted_where_a_library_system_has_one() -> None:
+    """Koha has none; an answer that was given before for another system is dropped."""
+    (agency,) = [question for question in setup.QUESTIONS if question.name == "lms.agency"]
+    kinds = ("", "fbs", "sip2", "koha", "folio")
+
+    assert [kind for kind in kinds if agency.is_due({"lms.kind": kind})] == ["fbs", "sip2", "folio"]
+    given = {"lms.kind": "koha", "lms.agency": "DK-773000"}
+    assert "lms.agency" not in setup.settled(given, {})
+
+
 def test_an_answer_that_is_emptied_takes_what_hung_on_it_along() -> None:
     """So that a mail server can be taken away again: in the dialogue, and in what was written.
 

@@ -89,7 +89,7 @@ def test_a_pin_is_learnt_of_the_systems_own_call(
     """An export has no PINs: a yes opens and is kept, a no and a silence refuse.
 
     Whom the register blocks stays out with a right PIN, and what the system says beside it counts
-    for nobody whom the register knows.
+    for nobody whom the register knows. No file and no log has a number, though FOLIO's address has.
     """
     people = [Person(f"300000993{last}", f"573{last}") for last in range(4)]
     right, wrong, barred, hung = people
@@ -112,6 +112,14 @@ def test_a_pin_is_learnt_of_the_systems_own_call(
         peer.script.raw[call] = peer.hang
         assert branch.refused(hung)[0] == "pin_unknown"
         branch.door.let_in(right)
+        branch.end()
+        branch.door.stop()
+
+    secrets = {f"number {place}": each.number for place, each in enumerate(people)}
+    written = files_under(tmp_path, tmp_path / "lms.password")
+    written["logs"] = repr((branch.lines, branch.door.lines)).encode()
+    assert {"patrons.db", "visits.db", "door.stderr", "web.stderr"} <= written.keys()
+    assert left(written, secrets | {"password": PASSWORD}) == []
 
 
 def test_whom_sip2_says_is_barred_stays_out(tmp_path: Path, branches: Made) -> None:

@@ -178,7 +178,7 @@ def test_a_password_that_has_expired_is_a_no(koha: KohaStage) -> None:
 
 
 def test_the_row_is_what_koha_knows(koha: KohaStage) -> None:
-    """Lost is a block as by SIP2, restricted one that keeps out, an unknown address one that not.
+    """Lost and restricted are blocks as by SIP2, a wrong address one that FBS has no code for.
 
     The last day is one on which the card counts; a category that is not named lives elsewhere.
     """

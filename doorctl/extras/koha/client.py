@@ -43,7 +43,8 @@ from doorctl.sources.http_library import (
 BASE = "/api/v1"
 
 LOST, BARRED, NO_ADDRESS = "O", "S", "A"
-"""As SIP2's flags are blocks, and as the maps in ``config/sources`` have an address that is not."""
+"""Lost and barred as by SIP2; a wrong address as in the maps of ``config/sources``: no code of FBS,
+so that `policy.deny_other_blocks` decides."""
 
 PatronId = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 
