@@ -131,6 +131,7 @@ def of(name: str, *parts: str) -> set[str]:
         ("web", ASKING["metrics"], of("metrics", "figures")),
         ("run", ASKING["usb"], of("usb", "device", "keys", "layouts", "records")),
         ("web", ASKING["usb"], of("usb")),
+        ("web", ASKING["osdp"] + '[keypad]\nkind = "osdp"\n', of("osdp")),
         ("run", ASKING["sip2"], of("sip2")),
         ("web", ASKING["sip2"], of("sip2", "client", "frames", "meaning")),
         ("web", ASKING["koha"], of("koha", "client")),

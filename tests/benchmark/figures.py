@@ -37,6 +37,7 @@ class Plan:
         lanes: whole doors for each size; they take turns.
         starts: starts timed.
         replugs: times that a reader is pulled and put back.
+        idle_s: how long an idle door of each kind is looked at.
         swipes: grants between the two looks at the memory.
         rows: identifiers in one push.
         changed: rows of a document of changes.
@@ -60,6 +61,7 @@ class Plan:
     lanes: int = 2
     starts: int = 5
     replugs: int = 20
+    idle_s: int = 60
     swipes: int = 200
     rows: int = 100_000
     changed: int = 1_000
@@ -83,6 +85,7 @@ QUICK = Plan(
     rounds=30,
     starts=3,
     replugs=5,
+    idle_s=5,
     swipes=50,
     rows=30_000,
     grown=100_000,
@@ -106,7 +109,7 @@ class Figure:
         part: what is looked at.
         what: which number of it.
         value: the number, in `unit`.
-        unit: ``ms``, ``s``, ``MB``, ``x`` for a ratio, or nothing for a count.
+        unit: ``ms``, ``s``, ``MB``, ``%``, ``x`` for a ratio, or nothing for a count.
         n: measurements behind it.
         floor: the same without doorctl, measured in the same run; None where there is none.
         budget: the most that the design allows; None where it says nothing.

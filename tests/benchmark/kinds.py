@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
@@ -15,7 +16,8 @@ from doorctl.config.shipped import shipped
 from doorctl.demo.door import Stage
 from doorctl.store.door_log import VisitHistory
 from tests.benchmark.figures import Echo, Figure, Plan, Spread
-from tests.benchmark.lanes import BACK_S, Lane, back_s, echo_directory, settings
+from tests.benchmark.lanes import BACK_S, Lane, back_s, echo_directory, resident_mb, settings
+from tests.benchmark.pages import cpu_clock
 from tests.benchmark.register import KNOWN, Register, fill
 from tests.e2e.kinds import CABLED, KINDS
 from tests.fakes.keyboard import built
@@ -28,9 +30,30 @@ CARD_MS = MappingProxyType({"usb": 5.0, "osdp": 80.0})
 DIGIT_MS = MappingProxyType({"osdp": 120.0})
 """The design's budget from a digit to the decision; libosdp polls each 50 ms."""
 
+SETTLED_S = 3.0
+"""After this a process that has begun does nothing more of it."""
+
 HAND_S = 0.1
 """From the first three digits, which come at once, to the last: as fast as a hand types. An OSDP
 reader is asked for one digit at a time, between its lamps and its buzzer."""
+
+POLLING_SHARE = 2.0
+"""The design's budget for polling: percent of a core of a Pi 3, while nobody is at the door."""
+
+PI_3 = 10
+"""A core of a Pi 3 is eight to ten times as slow as those that this was written on: what a kind
+takes there is reckoned with the larger number, and was measured on none. That is too much where it
+is waking up that takes the time, which costs a virtual machine most: see the floor. By
+instructions (callgrind: 117,000 of a program's own for each poll, 19 polls a second) it is 2.2
+million a second, 0.4 % of a core that does 600 million; with the kernel's it may be 1 %."""
+
+WAKES_S = 0.026
+"""An OSDP reader's thread is woken twice for each poll, which comes each 0.052 s."""
+
+WAKING = f"import select\nwhile True: select.select((), (), (), {WAKES_S})"
+
+ADDED_MB = 3.0
+"""The design's budget for the memory of a kind, beside a door of serial lines."""
 
 KINDS_PART = "reader and keypad of the kind"
 
@@ -82,6 +105,10 @@ def kinds(plan: Plan, work: Path) -> Iterator[Figure]:
     """Time cards and last digits at each kind, taking turns with a bare echo."""
     work.mkdir(parents=True)
     library = built(work)
+    with subprocess.Popen([sys.executable, "-c", WAKING]) as waking:
+        floor = Idle.of(waking.pid, plan.idle_s)
+        waking.terminate()
+    idle = {}
     for kind in KINDS:
         stage = KindStage(fill(work / kind, KNOWN), kind, library)
         with stage, Echo(echo_directory(work / f"{kind}-floor")) as echo:
@@ -89,11 +116,46 @@ def kinds(plan: Plan, work: Path) -> Iterator[Figure]:
             stage.start()
             with closing(VisitHistory(stage.directory / "visits.db")) as history:
                 digits_ns, floor_ns = _typed(Lane(stage, history), echo, plan.rounds)
+            idle[kind] = Idle.of(stage.pid, plan.idle_s)
             longest_s = max(back_s(stage) for _ in range(plan.replugs))
             stage.stop()
         yield from _figures(kind, cards_ns, digits_ns, floor_ns)
         part = f"{KINDS_PART} {kind}: reader unplugged and back"
         yield Figure(part, "node -> connected, max", longest_s, "s", plan.replugs, budget=BACK_S)
+    for kind, each in idle.items():
+        yield from each.figures(kind, floor, idle["serial"])
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """What a process takes while nobody comes, over so many seconds: `share` of a core, percent."""
+
+    share: float
+    rss_mb: float
+    seconds: int
+
+    @classmethod
+    def of(cls, pid: int, seconds: int) -> Self:
+        """Look at a process."""
+        clock = cpu_clock(pid)
+        time.sleep(SETTLED_S)
+        before_s, began_s = time.clock_gettime(clock), time.monotonic()
+        time.sleep(seconds)
+        taken_s = time.clock_gettime(clock) - before_s
+        share = 100 * taken_s / (time.monotonic() - began_s)
+        return cls(share, resident_mb(pid, "VmRSS"), seconds)
+
+    def figures(self, kind: str, floor: Idle, serial: Idle) -> Iterator[Figure]:
+        """Yield the rows of a kind, beside the door of serial lines."""
+        part = f"{KINDS_PART} {kind}: nobody comes"
+        share = "share of a core here, whole door; floor: waking"
+        yield Figure(part, share, self.share, "%", self.seconds, floor.share)
+        if self is not serial:
+            polling = max(0.0, self.share - serial.share)
+            reckoned = f"RECKONED: added on a Pi 3, {PI_3} times as slow"
+            yield Figure(part, reckoned, PI_3 * polling, "%", self.seconds, budget=POLLING_SHARE)
+            added_mb = self.rss_mb - serial.rss_mb
+            yield Figure(part, "RSS added to serial lines", added_mb, "MB", 1, budget=ADDED_MB)
 
 
 def _typed(lane: Lane, echo: Echo, rounds: int) -> tuple[list[int], list[int]]:

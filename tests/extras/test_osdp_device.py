@@ -28,7 +28,8 @@ from doorctl.door.lamps import Lamps
 from doorctl.extras.osdp import ALARMS, OsdpTable
 from doorctl.extras.osdp.device import OsdpReader
 from doorctl.extras.osdp.keys import ReaderKey, ReaderKeys, write_keys
-from doorctl.extras.osdp.packets import CRC, FROM_READER, SECURE, SEQUENCE, SOM
+from doorctl.extras.osdp.packets import CRC, FROM_READER, SECURE, SEQUENCE, SOM, Replies
+from doorctl.extras.osdp.panel import Channel, opened_line
 from tests.extras.test_osdp_packets import CARD, packet
 from tests.fakes.event_log import FakeEventLog
 from tests.fakes.osdp_peer import (
@@ -378,6 +379,24 @@ def test_an_absent_reader_is_lost_before_libosdp_gives_it_up(branch: Branch) -> 
     assert 0 < os.read(end, 65536).count(bytes((SOM, 0))) < 9
     branch.peer(end)
     branch.connected()
+
+
+def test_what_lies_in_the_line_is_taken_though_libosdp_asks_for_nothing(branch: Branch) -> None:
+    """Else each wait for a byte ends at once.
+
+    Bug (processor time of the reader, measured): an answer that came after its time kept a core
+    busy until libosdp asked again, 0.8 s later.
+    """
+    end = branch.cabled()
+    channel = Channel(Replies(0), time.monotonic)
+    with opened_line(str(branch.port), 9600) as line:
+        channel.use(line)
+        os.write(end, b"\xff late")
+        channel.wait(LIMIT_S)
+        channel.hear()
+
+        assert line.in_waiting == 0
+        assert channel.read(64) == b""
 
 
 def test_an_opened_housing_is_an_alarm_with_its_end(branch: Branch) -> None:

@@ -7,12 +7,10 @@ from collections import Counter
 from collections.abc import Callable
 from errno import ENOENT
 from math import inf
-from select import select
 from threading import Lock
 from typing import TYPE_CHECKING
 
 import osdp_sys
-from serial import Serial
 
 from doorctl.core.errors import DeviceError, KeyFileError
 from doorctl.core.ports import AlarmOnce, EventLog
@@ -29,8 +27,8 @@ from doorctl.extras.osdp.session import FLAWS, Session
 if TYPE_CHECKING:
     from doorctl.extras.osdp import OsdpTable
 
-POLL_S = 0.051
-"""libosdp asks the reader again so soon after its answer."""
+POLL_S = 0.052
+"""libosdp asks the reader again so soon after its answer: 50 ms, and two clocks of whole ones."""
 
 TURN_S = 0.05
 """Pause between two turns while an answer is awaited: libosdp counts to 0.2 and 0.8 s by itself."""
@@ -144,18 +142,18 @@ class OsdpReader(LineThread):
                 self._channel.use(line)
                 self._flaws.clear()
                 while not self._stopping.is_set():
-                    self._try(line)
+                    self._try()
         except FAILURES:
             return f"{self.port} was unplugged or stopped answering; check the cable"
         finally:
             self._channel.use(None)
         return None
 
-    def _try(self, line: Serial) -> None:
+    def _try(self) -> None:
         """Have one secure channel, for as long as it stands."""
         try:
             self._session = self._new_session()
-            self._talk(line, self._session)
+            self._talk(self._session)
         except _LostError as lost:
             self._lose(str(lost), answered=lost.answered)
             self._stopping.wait(self._pause_s)
@@ -178,7 +176,7 @@ class OsdpReader(LineThread):
         panel = Panel(self._channel, self._table.osdp_address, key, self._take_event)
         return Session(panel, self._replies, self._take, self._flaws)
 
-    def _talk(self, line: Serial, session: Session) -> None:
+    def _talk(self, session: Session) -> None:
         panel = session.panel
         while not self._stopping.is_set():
             # Before what has come is read: after a standstill that is old, and nothing may count.
@@ -203,8 +201,8 @@ class OsdpReader(LineThread):
             elif not self._replies.seen and now_s - self._channel.heard_s >= DEAF_S:
                 # Said now: libosdp goes on to ask for some seconds more.
                 self._lose(str(self._refused()))
-            self._wait(line, panel, now_s)
-        self._darken(line, session)
+            self._wait(panel, now_s)
+        self._darken(session)
 
     @property
     def _where(self) -> str:
@@ -235,16 +233,16 @@ class OsdpReader(LineThread):
         if now_s - self._forged_s >= CALM_S:
             self._cable.tell(None)
 
-    def _darken(self, line: Serial, session: Session) -> None:
+    def _darken(self, session: Session) -> None:
         """Leave no lamp on behind a door that has stopped."""
         for _ in range(DARK_TURNS):
             if session.panel.is_up:
                 now_s = self.monotonic_s()
                 session.darken(now_s)
                 session.panel.refresh()
-                self._wait(line, session.panel, now_s)
+                self._wait(session.panel, now_s)
 
-    def _wait(self, line: Serial, panel: Panel, now_s: float) -> None:
+    def _wait(self, panel: Panel, now_s: float) -> None:
         """Wait until a byte comes, a lamp is to be switched, or libosdp has to be turned."""
         self._hold_back()
         limit_s = TURN_S
@@ -253,8 +251,7 @@ class OsdpReader(LineThread):
         elif not self._replies.awaits:
             due_s = self._channel.heard_s + (POLL_S if panel.is_up else HANDSHAKE_S)
             limit_s = min(max(due_s - now_s, 0.001), TURN_S)
-        ready, _, _ = select((line.fileno(), self._awake), (), (), limit_s)
-        if self._awake in ready:
+        if self._channel.wait(limit_s, self._awake):
             os.eventfd_read(self._awake)
 
     def _take_event(self, _reader: int, event: PanelEvent) -> None:

@@ -11,7 +11,6 @@ import errno
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event as Pause
 
 import osdp_sys
 from serial import Serial
@@ -186,7 +185,7 @@ class KeyingLine:
 
     def _turn(self, panel: Panel, *, until_up: bool) -> bool:
         """Turn libosdp until its channel stands, or does not; return whether it came to that."""
-        limit, pause = Timeout(ANSWER_S), Pause()
+        limit = Timeout(ANSWER_S)
         while not limit.expired():
             panel.refresh()
             if self._channel.failure is not None:
@@ -195,7 +194,7 @@ class KeyingLine:
                 return True
             if self._is_quiet():
                 break
-            pause.wait(TURN_S)
+            self._channel.wait(TURN_S)
         return False
 
     def _is_quiet(self) -> bool:

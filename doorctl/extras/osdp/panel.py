@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from collections.abc import Callable, Mapping
+from select import select
 from typing import Any
 
 import osdp_sys
@@ -15,6 +17,9 @@ from doorctl.devices.serial_line import FAILURES
 from doorctl.extras.osdp.packets import Replies
 
 READ_BYTES = 512
+MOST_COME_BYTES = 4096
+"""As much as the kernel keeps of a line: what is more is thrown away."""
+
 PanelEvent = dict[str, Any]
 
 
@@ -44,38 +49,71 @@ class Channel:
     def use(self, line: Serial | None) -> None:
         """Take another line, or none."""
         self._line = line
-        self._ready = bytearray()
+        self._descriptor = -1 if line is None else line.fileno()
+        self._can_read = False
+        self._come, self._ready = bytearray(), bytearray()
         self.failure: Exception | None = None
 
-    def read(self, most_bytes: int) -> bytes:
-        """Return what libosdp may hear."""
+    def wait(self, limit_s: float, *others: int) -> list[int]:
+        """Wait until a byte comes, or one of `others` can be read; return which of these can be."""
+        ready, _, _ = select((self._descriptor, *others), (), (), limit_s)
+        self._can_read = self._descriptor in ready
+        return [each for each in ready if each != self._descriptor]
+
+    def hear(self) -> None:
+        """Take what came while it was waited, also where libosdp asks for nothing.
+
+        It does not for 0.8 s before it says a command again, and a byte that lay there would end
+        each wait at once.
+        """
+        if not self._can_read:
+            return
+        self._can_read = False
         try:
-            if self._line is not None:
-                self._hear(self._line.read(max(1, min(self._line.in_waiting, READ_BYTES))))
-        except FAILURES as failure:
+            # Not by `Serial.read`, which waits and looks once more: this runs 20 times a second.
+            data = os.read(self._descriptor, READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as failure:
             self.failure = failure
+            return
+        if not data:
+            self.failure = OSError(errno.ENODEV, "the line is gone")
+        elif len(self._come) < MOST_COME_BYTES:
+            self._come += data
+
+    def read(self, most_bytes: int) -> bytes:
+        """Return what libosdp may hear of what came.
+
+        Not before it asks: what is late is known by the command that was sent again meanwhile.
+        """
+        if self._come:
+            heard = self.replies.received(bytes(self._come))
+            self._come.clear()
+            if heard:
+                self._ready += heard
+                self.heard_s = self._monotonic_s()
         ready = bytes(self._ready[:most_bytes])
         del self._ready[:most_bytes]
         return ready
 
-    def _hear(self, data: bytes) -> None:
-        if data and (heard := self.replies.received(data)):
-            self._ready += heard
-            self.heard_s = self._monotonic_s()
-
     def write(self, data: bytes) -> int:
-        """Send a command."""
+        """Send a command; return how much of it went, and libosdp sends the rest later."""
         self.replies.sent(data)
         self.sent_s = self._monotonic_s()
         try:
-            return self._line.write(data) or 0 if self._line is not None else 0
-        except FAILURES as failure:
+            return 0 if self._line is None else os.write(self._descriptor, data)
+        except BlockingIOError:
+            return 0
+        except OSError as failure:
             self.failure = failure
             return 0
 
     def flush(self) -> None:
         """Throw away what has come."""
+        self._come.clear()
         self._ready.clear()
+        self._can_read = False
         try:
             if self._line is not None:
                 self._line.reset_input_buffer()
@@ -103,7 +141,7 @@ class Panel:
         # It writes to stderr, and packets at its lowest levels.
         osdp_sys.set_loglevel(osdp_sys.LOG_EMERG)
         seed_randomness()
-        self._replies = channel.replies
+        self._channel, self._replies = channel, channel.replies
         self._replies.forget()
         flags = osdp_sys.FLAG_ENFORCE_SECURE if enforced else 0
         about = {
@@ -125,6 +163,7 @@ class Panel:
     def refresh(self) -> None:
         """Let libosdp read, write and look at its clock; takes no time."""
         self.has_queued = False
+        self._channel.hear()
         self._panel.refresh()
         if not self._replies.awaits:
             # One turn takes a command out of the queue, and the next one sends it.
