@@ -38,7 +38,8 @@ from doorctl.config.loading import (
 from doorctl.config.rules import CREDENTIALS, MISSING, undriven_locks
 from doorctl.config.tables import AlarmEmail, Gpio, Setup, shown, shown_key
 from doorctl.core.errors import ConfigError, FeedError, InputError, Problem
-from doorctl.sync.feed import try_feed
+from doorctl.extras.extra import feed_rows
+from doorctl.sync.feed import RowsOf, try_feed
 
 Answers = dict[str, Any]
 OWN: Mapping[str, Key] = section_keys("setup", Setup)
@@ -270,7 +271,8 @@ def plan(answers: Answers, path: Path, text: str, *, new: bool, scripted: bool) 
     base = flat(tables)
     own, problems = _own(answers, scripted=scripted)
     written = _completed(answers, own, base, path.parent, new=new)
-    problems += _of_feed(own, base | written)
+    is_mapped = any(name.startswith("source.") for name in base | written)
+    problems += [] if is_mapped else _of_feed(own, base | written)
     problems += _of_written(written, path.parent, scripted=scripted)
     problems += _not_handed_over(base | written)
     problems += _undriven(base | written)
@@ -281,6 +283,9 @@ def plan(answers: Answers, path: Path, text: str, *, new: bool, scripted: bool) 
     values, wrong = checked(wanted)
     origin = Origin(path, (), values, frozenset(wanted))
     config = from_values(origin, {CREDENTIALS: str(path.parent)}, [*problems, *wrong])
+    if is_mapped and (wrong := [*_of_feed(own, values, feed_rows(config))]):
+        # By its map, which has been found right.
+        raise ConfigError(str(path), wrong)
     for name, value in written.items():
         if value != base.get(name):
             text = edited(text, name, value)
@@ -340,12 +345,13 @@ def _of_own(own: Setup, *, scripted: bool) -> Iterator[Problem]:
         yield Problem("setup.key_file", what, why=error.strerror or error)
 
 
-def _of_feed(own: Setup, values: Answers) -> Iterator[Problem]:
+def _of_feed(own: Setup, values: Answers, rows_of: RowsOf | None = None) -> Iterator[Problem]:
     if not own.feed.is_file():
         return
     length = values.get("policy.pin_length")
     try:
-        try_feed(own.feed, pin_length=length if isinstance(length, int) else DIGITS)
+        pin_length = length if isinstance(length, int) else DIGITS
+        try_feed(own.feed, pin_length=pin_length, rows_of=rows_of)
     except FeedError as error:
         what = "{path} is no file of patrons: {why}"
         yield Problem("setup.feed", what, path=own.feed, why=error.problems[0])

@@ -65,6 +65,11 @@ Run again it changes what is answered anew and nothing else; stopped, it goes on
 With --config elsewhere than in /etc/doorctl, all stays in that file's folder, and systemd is left
 alone.
 
+On the library's server give --server, or --config and a file that has [sync]. Then it asks which
+library system there is and where its export lies, shows what becomes of it as `doorctl sync look`
+does, and writes [source]. Its answers file has setup.system, sync.feed, and what the ready map
+leaves open, such as source.map.resident.
+
 --answers FILE asks nothing. FILE is TOML: any key of doorctl.toml, and [setup] for the rest. Where
 something in it is wrong, every problem is told, nothing is changed, and the exit code is 2. A new
 installation needs branch.name, branch.id and reader.port. The questions, with examples:
@@ -83,8 +88,21 @@ installation needs branch.name, branch.id and reader.port. The questions, with e
     metavar="FILE",
     help="Take the answers from FILE and ask nothing.",
 )
+@click.option(
+    "--server",
+    "is_server",
+    is_flag=True,
+    help="Set up the library's server, which pushes patrons, and not a branch.",
+)
 @root_option("boot, dev, etc/systemd and run stand")
-def setup(config_path: Path, overrides: tuple[str, ...], file: Path | None, root: Path) -> None:
+def setup(
+    config_path: Path,
+    overrides: tuple[str, ...],
+    file: Path | None,
+    root: Path,
+    *,
+    is_server: bool,
+) -> None:
     """Ask or read, then do; the text for people is HELP."""
     if os.geteuid() != ROOT:
         raise InputError("setup writes what is root's; run it as root: sudo doorctl setup")
@@ -93,11 +111,15 @@ def setup(config_path: Path, overrides: tuple[str, ...], file: Path | None, root
     for number in (SIGTERM, SIGHUP):
         signal(number, _stop)
     path = config_path.absolute()
-    if not (new := not path.exists()):
-        read_tables(path)
+    there = {} if (new := not path.exists()) else read_tables(path)
     tables, malformed = overridden({}, overrides)
     if malformed:
         raise ConfigError("the command line", malformed)
+    if is_server or ("sync" in there and "reader" not in there):
+        from doorctl.cli.server import set_up
+
+        set_up(path, tables, file)
+        return
     given = rules.flat(tables)
     if new and is_elsewhere(path, root):
         given = rules.BESIDE | given

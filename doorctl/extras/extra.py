@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from doorctl.access.messages import LibrarySystem
 from doorctl.config import Config
@@ -114,6 +114,29 @@ class PageParts:
 
 
 @dataclass(frozen=True, slots=True)
+class SenderParts:
+    """What `doorctl setup` gives an extra on the library's server.
+
+    Args:
+        path: the sender's file, of which `text` is what is there or is going to be.
+        tables: those of `text`.
+        given: answers that stand already, by table; `scripted` if there is nobody to ask.
+        say: an English text -> the same in the language of the dialogue.
+        edited: a text, a key and its value -> the text with it.
+        configured: a text -> the configuration that it is. ConfigError: it is none.
+    """
+
+    path: Path
+    text: str
+    tables: Mapping[str, Any]
+    given: Mapping[str, Any]
+    scripted: bool
+    say: Callable[[str], str]
+    edited: Callable[[str, str, object], str]
+    configured: Callable[[str], Config]
+
+
+@dataclass(frozen=True, slots=True)
 class CommandLine:
     """A command: its ``module:function``, and its line in ``--help``."""
 
@@ -152,6 +175,7 @@ class Extra(Declared):
         pages: addresses of the web process.
         rows: how the rows of an export are read.
         export: fetches the sender's export from another machine.
+        sender: asks what the sender's export is; returns the text of its file.
         notes: what ``check-config`` says of settings that are easily taken for something else.
         commands: name -> command.
     """
@@ -168,6 +192,7 @@ class Extra(Declared):
     pages: Callable[[PageParts], Iterable[BaseRoute]] | None = None
     rows: Callable[[Config], RowsOf] | None = None
     export: Exporting | None = None
+    sender: Callable[[SenderParts], str] | None = None
     notes: Callable[[Config], Iterable[str]] | None = None
     commands: Mapping[str, CommandLine] = field(default_factory=dict)
 

@@ -81,7 +81,7 @@ class FeedExports:
 
         Raises FeedError: too many rows are wrong, or it can't be read: none of it can be used.
         """
-        files = self._files()
+        files = self.files()
         parts = [
             read_rows(file, pin_length=self.pin_length, rows_of=self.rows_of) for file in files
         ]
@@ -98,7 +98,7 @@ class FeedExports:
         """
         newest, digest = 0.0, sha256()
         try:
-            for file in self._files():
+            for file in self.files():
                 with file.open("rb") as content:
                     newest = max(newest, os.fstat(content.fileno()).st_mtime)
                     digest.update(file_digest(content, "sha256").digest())
@@ -116,7 +116,8 @@ class FeedExports:
         is_named = file.suffix.lower() in suffixes and not file.name.startswith(".")
         return is_named and file.is_file()
 
-    def _files(self) -> Sequence[Path]:
+    def files(self) -> Sequence[Path]:
+        """Return the files that count, the whole register first. Raises FeedError as `read`."""
         if not self.path.is_dir():
             return [self.path]
         try:

@@ -118,11 +118,15 @@ def read_feed(path: Path, *, pin_length: int, rows_of: RowsOf | None = None) -> 
     return rows.right
 
 
-def try_feed(path: Path, *, pin_length: int) -> None:
-    """Read the first `FIRST_LINES` alone; raises FeedError as :func:`read_feed` does."""
-    rows = read_rows(path, pin_length=pin_length, lines=FIRST_LINES)
+def try_feed(path: Path, *, pin_length: int, rows_of: RowsOf | None = None) -> None:
+    """Read the first `FIRST_LINES` alone; raises FeedError as :func:`read_feed` does.
+
+    All of a file that `rows_of` reads: JSON and XML have no lines that stand alone.
+    """
+    lines = None if rows_of else FIRST_LINES
+    rows = read_rows(path, pin_length=pin_length, lines=lines, rows_of=rows_of)
     # A sheet's last line of these may end within a cell.
-    if wrong := [row for row in rows.wrong if row.line < FIRST_LINES]:
+    if wrong := [row for row in rows.wrong if lines is None or row.line < lines]:
         raise refusal(path.name, (("", row) for row in wrong))
 
 

@@ -169,6 +169,8 @@ def _suspicions(patrons: Sequence[FeedPatron], counts: dict[str, int]) -> Iterat
         return
     if not counts["blocked"]:
         yield "no patron is blocked: is the column of blocks the right one?"
+    if counts["blocked"] == many:
+        yield "each patron is blocked: is the column of blocks the right one?"
     if counts["resident"] == many:
         yield "each patron is resident: who lives elsewhere gets in too"
     if not counts["resident"]:
@@ -177,7 +179,10 @@ def _suspicions(patrons: Sequence[FeedPatron], counts: dict[str, int]) -> Iterat
         yield "nearly all cards have expired: is the day's format the right one?"
     if not counts["cards"] + counts["cprs"]:
         yield "no patron has a card"
-    born = [each.birthday for each in patrons if each.birthday is not None]
+    yield from _suspicious_days([each.birthday for each in patrons if each.birthday is not None])
+
+
+def _suspicious_days(born: Sequence[date]) -> Iterator[str]:
     if born and sum((day.month, day.day) == (1, 1) for day in born) > len(born) / 2:
         yield "most birthdays are 1 January: the export knows the year alone"
     if len(born) >= FEW and Counter(born).most_common(1)[0][1] > len(born) / 10:

@@ -19,6 +19,7 @@ from doorctl.extras.mapping.verbs import Verbs, steps_of
 
 if TYPE_CHECKING:
     from doorctl.config import Config
+    from doorctl.extras.extra import SenderParts
     from doorctl.sync.feed import RowsOf
 
 TABLE = "source.map"
@@ -225,6 +226,13 @@ def notes(config: Config) -> Iterator[str]:
         )
 
 
+def set_up(parts: SenderParts) -> str:
+    """Ask which system the library has; return the sender's file with its map."""
+    from doorctl.extras.mapping.dialogue import set_up
+
+    return set_up(parts)
+
+
 EXTRA = Extra(
     section=Source,
     rules=(
@@ -239,4 +247,5 @@ EXTRA = Extra(
     ),
     rows=rows_of,
     notes=notes,
+    sender=set_up,
 )

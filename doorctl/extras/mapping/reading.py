@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import fields
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
@@ -52,13 +52,13 @@ def translation_of(written: FeedMap, *, is_flat: bool) -> Translation:
 
 
 def _translated(file: BinaryIO, source: Source, translation: Translation) -> Numbered:
-    for number, row in _records(file, source, translation):
+    needed = columns(list(translation.fields))
+    for number, row in records(file, source, needed):
         yield number, row if isinstance(row, ValueError) else translation.translated(row)
 
 
-def _records(
-    file: BinaryIO, source: Source, translation: Translation
-) -> Iterator[tuple[int, object]]:
+def records(file: BinaryIO, source: Source, needed: Mapping[str, str]) -> Numbered:
+    """Yield the rows of an open file as they are written; `needed` as `csv_records` has it."""
     match source.kind:
         case "ndjson":
             return json_rows(file)
@@ -66,5 +66,4 @@ def _records(
             return json_records(file, source.records)
         case "xml":
             return xml_records(file, source.records)
-    needed = columns(list(translation.fields))
     return csv_records(file, encoding=source.encoding, delimiter=source.delimiter, needed=needed)
