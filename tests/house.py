@@ -29,10 +29,10 @@ LIMITS = {
 ROOM_LIMITS = {
     "web": 6_500,
     "store": 6_300,
-    "cli": 3_400,
+    "cli": 3_520,
     "doord": 3_040,
     "access": 2_480,
-    "extras": 5_350,
+    "extras": 5_900,
     "services": 2_180,
     "sync": 2_450,
     "admin": 2_070,

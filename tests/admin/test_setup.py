@@ -135,6 +135,8 @@ OF_OTHER_KEYS = {
     "has_a_keypad",
     *("encoding_is_known", "has_numbers", "paths_are_paths", "pins_can_be_learnt"),
     *("keys_fit_the_kind", "verbs_fit", "pause_has_one_end", "xml_has_records"),
+    *("address_keeps_no_secret", "source_is_single", "account_is_whole", "feed_is_named"),
+    *("together source.fetch.sftp", "pages_can_be_followed"),
     *("encrypted signin.oidc.issuer", "encrypted signin.oidc.redirect_url"),
 }
 """Rules on what setup neither asks for nor writes beside an answer."""

@@ -10,10 +10,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
-from xml.etree import ElementTree as ET
+from typing import Any
 
 from doorctl.core.errors import FeedError, Problem
 from doorctl.core.identity import owner_of
@@ -44,6 +42,9 @@ PERSONAL = re.compile(
 
 _NO_WORD = re.compile(r"@|\d{4}-\d\d-\d\d|(?<![0-9a-f-])\d{6,}")
 """In what is no category: a mail address, a day, a number of somebody. A UUID is none of these."""
+
+_BEGINS_BYTES = 65536
+MOST_LISTS = 9
 
 _NO_NAME = re.compile(r"\d{4}|@")
 
@@ -100,7 +101,8 @@ def names(draft: Draft, file: Path) -> list[str]:
     """Return the paths of the values in the first rows; FeedError: a sheet has none."""
     known: dict[str, None] = {}
     for number, row in enumerate(rows(draft, file)):
-        known |= dict.fromkeys(row if draft.is_flat else _paths(row))
+        found_here = row.keys() if draft.is_flat else _paths(row)
+        known |= dict.fromkeys(map(str, found_here))
         if draft.is_flat and any(map(_NO_NAME.search, known)):
             what = "the first line names no columns; export it with their names"
             raise FeedError(file.name, [Problem("line 1", what)])
@@ -122,34 +124,20 @@ def _paths(value: Any, above: str = "") -> Iterator[str]:
 
 
 def lists(file: Path, kind: str) -> list[str]:
-    """Return where rows may stand, the likeliest first: lists of JSON, or elements of XML.
+    """Return what lists of JSON, or elements of XML, the file's beginning names, in their order.
 
-    A JSON document that is a list itself is "". None where it can't be read, which is told later.
+    A JSON document that is a list itself is "". It is a guess that somebody confirms.
     """
-    seen: Counter[str] = Counter()
-    with suppress(OSError, ValueError), owner_of(file.parent), file.open("rb") as content:
-        for name in islice(_elements(content) if kind == "xml" else _items(content), NAMED_ROWS):
-            seen[name] += 1
-    return [name for name, _ in seen.most_common(9)]
-
-
-def _items(content: BinaryIO) -> Iterator[str]:
-    from ijson import IncompleteJSONError, parse
-
-    with suppress(IncompleteJSONError):
-        for prefix, event, _ in parse(content):
-            names = prefix.split(".")
-            if event == "start_map" and names[-1] == "item" and names.count("item") == 1:
-                yield prefix.removesuffix("item").rstrip(".")
-
-
-def _elements(content: BinaryIO) -> Iterator[str]:
-    depth = 0
-    with suppress(ET.ParseError):
-        for event, element in ET.iterparse(content, ("start", "end")):  # noqa: S314 - theirs
-            depth += 1 if event == "start" else -1
-            if event == "end" and len(element) and depth:
-                yield element.tag.rpartition("}")[2]
+    try:
+        with owner_of(file.parent), file.open("rb") as content:
+            begins = content.read(_BEGINS_BYTES).decode(errors="replace").lstrip("\ufeff \r\n\t")
+    except OSError:
+        return []
+    if kind == "json" and begins.startswith("["):
+        return [""]
+    tags = re.findall(r"<(?:[\w.-]+:)?([\w.-]+)[\s>/]", begins)[1:]
+    found = re.findall(r'"([^"\\]+)"\s*:\s*\[\s*\{', begins) if kind == "json" else tags
+    return list(dict.fromkeys(found))[:MOST_LISTS]
 
 
 def lacking(draft: Draft, file: Path) -> list[tuple[str, Entry]]:
