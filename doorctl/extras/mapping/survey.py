@@ -34,7 +34,7 @@ NAMED_ROWS = 1000
 """Rows in which names are looked for."""
 
 PERSONAL = re.compile(
-    r"name|navn|mail|phone|telefon|mobil|address|adress|street|gade|city|town|zip|post|birth|born"
+    r"name|navn|mail|phone|telefon|mobil|addr|street|gade|city|town|zip|post|birth|born"
     r"|født|dob|cpr|ssn|pin|passw|barcode|card$|cardn|kort$|note|bem|sex|gender|køn",
     re.IGNORECASE,
 )
