@@ -118,14 +118,7 @@ class DoorAnswers:
             "epoch": register.epoch,
             "cache_age_s": None if age is None else round(age.total_seconds()),
             "backup_age_s": None if made is None else round((moment.local - made).total_seconds()),
-            "good_until": {
-                name: {
-                    "date": days.ends.astimezone(moment.local.tzinfo).date().isoformat(),
-                    "days": (days.ends - moment.local).days,
-                    "near": days.near(moment.local),
-                }
-                for name, days in self.stores.days.items()
-            },
+            "good_until": self._good_until(moment),
             "pid": os.getpid(),
             "version": doorctl.__version__,
             "release": release.running,
@@ -133,6 +126,16 @@ class DoorAnswers:
             "web_age_s": None
             if seen_s is None
             else round(self.stores.clock.monotonic_s() - seen_s),
+        }
+
+    def _good_until(self, moment: Moment) -> dict[str, dict[str, Any]]:
+        return {
+            name: {
+                "date": days.ends.astimezone(moment.local.tzinfo).date().isoformat(),
+                "days": (days.ends - moment.local).days,
+                "near": days.near(moment.local),
+            }
+            for name, days in self.stores.days.items()
         }
 
     def _alarms(self, moment: Moment) -> list[dict[str, str]]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import date, timedelta
+from functools import partial
 from itertools import count
 from pathlib import Path
-from types import FrameType
 
 import pytest
 
@@ -40,6 +38,7 @@ from doorctl.store.visits import VisitStore
 from tests.fakes.cards import replace_rows
 from tests.fakes.clock import START, FakeClock
 from tests.fakes.event_log import FakeEventLog
+from tests.fakes.killing import killed_at
 from tests.services.branches import initialised
 from tests.slices import every
 
@@ -56,7 +55,6 @@ CLUB = Pass(
     START.date() + timedelta(days=9),
     label="kor",
 )
-KILLED = 137
 WRITES = frozenset({"execute", "executemany", "replace", "rename", "fsync", "unlink", "write"})
 
 
@@ -149,30 +147,6 @@ def all_is_as_it_was(config: Config) -> None:
         assert proved(found[CODE], held.pin_check)
 
 
-def killed_at(point: int, config: Config, new: Path) -> bool:
-    """Adopt a key in a process that is killed before its n-th write; False where it ended well."""
-    child = os.fork()
-    if child == 0:
-        seen = 0
-
-        def watch(_frame: FrameType, event: str, what: object) -> None:
-            nonlocal seen
-            if event == "c_call" and getattr(what, "__name__", "") in WRITES:
-                seen += 1
-                if seen == point:
-                    os._exit(KILLED)
-
-        sys.setprofile(watch)
-        try:
-            adopt(config, new)
-        except BaseException:  # noqa: BLE001 - a child must not come back into the test
-            os._exit(1)
-        os._exit(0)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in {0, KILLED}
-    return code == KILLED
-
-
 @pytest.mark.sliced
 def test_killed_at_every_write(config: Config, tmp_path: Path) -> None:
     """At each point the door finds everybody, and the same command ends what it began.
@@ -187,7 +161,7 @@ def test_killed_at_every_write(config: Config, tmp_path: Path) -> None:
     for point in every(4, count(1)):
         shutil.rmtree(directory)
         shutil.copytree(template, directory)
-        came_through = not killed_at(point, config, next_key)
+        came_through = not killed_at(point, WRITES, partial(adopt, config, next_key))
         all_is_as_it_was(config)
         if not came_through:
             again = next_key if next_key.exists() else config.secrets.installation_key_file

@@ -23,6 +23,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO
@@ -146,6 +147,12 @@ class Forking:
         atexit.register(process.wait)
         atexit.register(ours.close)
         return ours
+
+
+@cache
+def doors_under(libraries: str) -> Forking:
+    """Return what forks doors over which libraries are laid; there is one for each."""
+    return Forking("doorctl.wiring.door", LD_PRELOAD=libraries)
 
 
 def fork_processes(asking: socket.socket) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.commands import Forking
+from tests.e2e.commands import doors_under
 from tests.e2e.door import Door, Staged
 from tests.e2e.kinds import CABLED
 from tests.e2e.people import write_feed
@@ -163,8 +163,7 @@ def shared_door(
         door = Doors(tmp_path_factory, stack, loaded).made()
         CABLED[kind](door)
         if kind == "usb":
-            over = {"LD_PRELOAD": str(request.getfixturevalue("keyboards"))}
-            door.doors = Forking("doorctl.wiring.door", **over)
+            door.doors = doors_under(str(request.getfixturevalue("keyboards")))
         door.start()
         until(lambda: door.said("purge"))
         door.call("selftest")  # which the worker does in its turn

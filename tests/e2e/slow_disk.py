@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import struct
-import subprocess
 from math import inf
 from pathlib import Path
 
-import pytest
-
 from tests.e2e.conftest import Loaded
 from tests.e2e.door import Door
+from tests.fakes import preload
 
 SLOW_C = """
 #define _GNU_SOURCE
@@ -43,14 +40,8 @@ FOR_EVER = inf
 
 
 def built(directory: Path) -> Path:
-    """Build what is laid over a process, so that its syncs are ours to hold; needs a C compiler."""
-    if shutil.which("cc") is None:
-        pytest.skip("there is no C compiler")
-    source = directory / "slow.c"
-    source.write_text(SLOW_C, encoding="ascii")
-    library = source.with_suffix(".so")
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
-    return library
+    """Build what is laid over a process, so that its syncs are ours to hold."""
+    return preload.built(directory, "slow", SLOW_C)
 
 
 class SlowDoor(Door):

@@ -17,7 +17,6 @@ import os
 import shutil
 import signal
 import struct
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +37,7 @@ from doorctl.store.keys import read_key
 from doorctl.store.sealer import key_id
 from doorctl.sync.exchange import signed
 from tests.e2e import people
-from tests.e2e.commands import Forking
+from tests.e2e.commands import Forking, doors_under
 from tests.e2e.conftest import IMPATIENT, LOADED, Loaded
 from tests.e2e.door import WIRED, Door, Drive
 from tests.e2e.kinds import CABLED, KINDS
@@ -56,6 +55,7 @@ from tests.e2e.people import (
     in_s,
     write_feed,
 )
+from tests.fakes import preload
 from tests.fakes.waiting import until
 from tests.web.branch import Branch, row
 
@@ -340,17 +340,6 @@ DEEDS: dict[str, Callable[[Evening, str], object]] = {
 }
 
 
-def built(directory: Path) -> Path:
-    """Build what is laid over a process, so that its clock is ours to set; needs a C compiler."""
-    if shutil.which("cc") is None:
-        pytest.skip("there is no C compiler")
-    source = directory / "shift.c"
-    source.write_text(SHIFT_C, encoding="ascii")
-    library = source.with_suffix(".so")
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source], check=True)
-    return library
-
-
 TABLE = """
 a queue | A 4711 . B 8052 . C 6390 . A 4711 . B 8052 . | ok*5 | shared
 a two cards in a burst | A B . 4711 . B 8052 . | pin_timeout wrong_pin ok | shared
@@ -553,8 +542,8 @@ def running(
     tmp_path_factory: pytest.TempPathFactory, keyboards: Path
 ) -> Iterator[dict[tuple[str, str], Evening]]:
     """Build the clock once, and keep the doors that evenings share, by kind and settings."""
-    library = Evening.library = built(tmp_path_factory.mktemp("clock"))
-    Evening.doors = Forking("doorctl.wiring.door", LD_PRELOAD=f"{library} {keyboards}")
+    library = Evening.library = preload.built(tmp_path_factory.mktemp("clock"), "shift", SHIFT_C)
+    Evening.doors = doors_under(f"{library} {keyboards}")
     Evening.commands = Forking(LD_PRELOAD=str(library))
     kept: dict[tuple[str, str], Evening] = {}
     with ExitStack() as stack:

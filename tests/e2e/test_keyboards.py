@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.conftest import Doors, Loaded
 from tests.e2e.keyed_door import TWO_KEYBOARDS, KeyedDoor
 from tests.e2e.people import ALSO_ENTITLED, DEBTOR, ENTITLED, THIRD_ENTITLED
-from tests.fakes.keyboard import ENTER, NUMBER_PAD, built, chord, moved, typed
+from tests.fakes.keyboard import ENTER, NUMBER_PAD, chord, moved, typed
 
 REFUSED_NAMES = {
     "usb-Maker_mouse-event-kbd": "is a mouse",
@@ -20,16 +20,10 @@ REFUSED_NAMES = {
 }
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build what answers for the kernel about keyboards."""
-    return built(tmp_path_factory.mktemp("input"))
-
-
 @pytest.fixture
-def door(doors: Doors, loaded: Loaded, library: Path) -> Iterator[KeyedDoor]:
+def door(doors: Doors, loaded: Loaded, keyboards: Path) -> Iterator[KeyedDoor]:
     """Return a running door with both devices."""
-    with KeyedDoor(doors.made(), loaded, library) as door:
+    with KeyedDoor(doors.made(), loaded, keyboards) as door:
         door.start()
         yield door
 
@@ -86,11 +80,11 @@ def test_a_keypad_clears_and_repeats_no_key(door: KeyedDoor) -> None:
 
 @pytest.mark.parametrize(("name", "why"), REFUSED_NAMES.items())
 def test_what_is_no_scanner_is_refused_and_the_door_lives(
-    doors: Doors, loaded: Loaded, library: Path, name: str, why: str
+    doors: Doors, loaded: Loaded, keyboards: Path, name: str, why: str
 ) -> None:
     """One line that says what it is and what to name, while the keypad's line goes on."""
     named = MappingProxyType({"reader": name})
-    with KeyedDoor(doors.made(), loaded, library, names=named) as door:
+    with KeyedDoor(doors.made(), loaded, keyboards, names=named) as door:
         door.start()
         assert door.stop() == 0
     (lost,) = door.said("reader")
@@ -102,11 +96,11 @@ def test_what_is_no_scanner_is_refused_and_the_door_lives(
 
 
 def test_a_scanner_of_a_us_layout_beside_a_serial_keypad(
-    doors: Doors, loaded: Loaded, library: Path
+    doors: Doors, loaded: Loaded, keyboards: Path
 ) -> None:
     """Each line has its own kind, and the reader its own layout."""
     over = (TWO_KEYBOARDS[0], 'reader.layout="us"')
-    with KeyedDoor(doors.made(), loaded, library, over, layout="us") as door:
+    with KeyedDoor(doors.made(), loaded, keyboards, over, layout="us") as door:
         door.start()
 
         assert door.let_in(ENTITLED)["reason"] == "ok"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.canaries import CANARIES, CARD, CARD_PIN, WRONG_PIN, files_under, left
-from tests.e2e.commands import Forking
+from tests.e2e.commands import doors_under
 from tests.e2e.conftest import Doors
 from tests.e2e.door import said
 from tests.e2e.kinds import CABLED, KINDS
@@ -27,7 +27,7 @@ def test_no_card_and_no_digit_is_left(doors: Doors, keyboards: Path, kind: str) 
     door = doors.made("policy.pin_length=8")
     CABLED[kind](door)
     if kind == "usb":
-        door.doors = Forking("doorctl.wiring.door", LD_PRELOAD=str(keyboards))
+        door.doors = doors_under(str(keyboards))
     feed = write_feed(door.directory / "feed", (OWNER,))
     said(door, "patrons", "load", str(feed), "--full", "--approved-by", "B. Hansen")
     door.start()

@@ -18,7 +18,6 @@ from tests.cards.samples import STRIPE
 from tests.e2e.conftest import Loaded
 from tests.e2e.door import COMMANDS, Door
 from tests.e2e.keyed_door import KeyedDoor
-from tests.fakes.keyboard import built
 from tests.fakes.osdp_peer import KEY, OsdpPeer, cable
 from tests.fakes.waiting import LIMIT_S
 
@@ -163,11 +162,9 @@ def test_an_osdp_reader_is_watched_by_its_secure_channel(door: Door, tmp_path: P
             peer.stop()
 
 
-def test_usb_keyboards_are_watched_as_lines(
-    door: Door, loaded: Loaded, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_usb_keyboards_are_watched_as_lines(door: Door, loaded: Loaded, keyboards: Path) -> None:
     """A scanner's Enter is a CR, and a keypad's digit is a key."""
-    keyed = KeyedDoor(door, loaded, built(tmp_path_factory.mktemp("library")))
+    keyed = KeyedDoor(door, loaded, keyboards)
     with keyed, watching(keyed, *NAMED) as watch:
         watch.line()
         assert {watch.line(), watch.line()} == {"reader: connected", "keypad: connected"}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 import time
 import tty
 from collections.abc import Iterator
 from contextlib import closing, suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
-from types import FrameType
 
 import pytest
 
@@ -19,11 +18,11 @@ from doorctl.core.errors import DeviceError, KeyFileError
 from doorctl.extras.osdp.keying import GIVEN, THERE, give_key, keying_line
 from doorctl.extras.osdp.keys import SCBK_D, ReaderKey, ReaderKeys, read_keys, write_keys
 from tests.fakes.keyed_reader import ADDRESS, MISHAPS, KeyedReader
+from tests.fakes.killing import killed_at
 from tests.fakes.osdp_peer import NoisyLine
 from tests.slices import every
 
 BAUD = 9600
-KILLED = 137
 WRITES = frozenset({"write", "replace", "fsync", "unlink"})
 PRESENT = ReaderKey(b"the present key.")
 
@@ -211,30 +210,6 @@ def test_a_mishap_of_the_reader_leaves_a_key_with_which_it_answers(
     assert reader.key == file.read_bytes()
 
 
-def killed_at(point: int, file: Path, reader: KeyedReader, *, installing: bool) -> bool:
-    """Give a key in a process that is killed before its n-th write; False where it ended well."""
-    child = os.fork()
-    if child == 0:
-        seen = 0
-
-        def watch(_frame: FrameType, event: str, what: object) -> None:
-            nonlocal seen
-            if event == "c_call" and getattr(what, "__name__", "") in WRITES:
-                seen += 1
-                if seen == point:
-                    os._exit(KILLED)
-
-        sys.setprofile(watch)
-        try:
-            give(file, reader, installing=installing)
-        except BaseException:  # noqa: BLE001 - a child must not come back into the test
-            os._exit(1)
-        os._exit(0)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in {0, KILLED}
-    return code == KILLED
-
-
 @pytest.mark.sliced
 @pytest.mark.parametrize("installing", [False, True])
 def test_killed_at_every_write(file: Path, reader: KeyedReader, *, installing: bool) -> None:
@@ -248,7 +223,9 @@ def test_killed_at_every_write(file: Path, reader: KeyedReader, *, installing: b
         if not installing:
             keyed(file, reader)
         reader.power_on()
-        came_through = not killed_at(point, file, reader, installing=installing)
+        came_through = not killed_at(
+            point, WRITES, partial(give, file, reader, installing=installing)
+        )
         assert reader.key == b"" or answers(file, reader)
         begun = read_keys(file).coming if file.exists() else None
         if not came_through:

@@ -8,18 +8,15 @@ behind each FIFO what the kernel answers about a keyboard; a name with `mouse`, 
 from __future__ import annotations
 
 import os
-import shutil
 import stat
-import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from struct import pack
 from types import MappingProxyType
 
-import pytest
-
 from doorctl.demo.door import Plug
+from tests.fakes import preload
 
 INPUT_C = r"""
 #define _GNU_SOURCE
@@ -76,14 +73,8 @@ int ioctl(int file, unsigned long request, ...) {
 
 
 def built(directory: Path) -> Path:
-    """Build what is laid over a process by `LD_PRELOAD`; needs a C compiler."""
-    if shutil.which("cc") is None:
-        pytest.skip("there is no C compiler")
-    source = directory / "input.c"
-    source.write_text(INPUT_C, encoding="ascii")
-    library = source.with_suffix(".so")
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
-    return library
+    """Build what is laid over a process that takes FIFOs for keyboards."""
+    return preload.built(directory, "input", INPUT_C)
 
 
 # What keys a device presses for a text.
