@@ -35,7 +35,7 @@ Pages = Literal["none", "link", "next", "number", "offset"]
 - ``offset``: ``offset`` and ``limit``, and the total in the document at `total_key`: FOLIO
   (``totalRecords``; https://github.com/folio-org/raml-module-builder), Alma
   (``total_record_count``; https://developers.exlibrisgroup.com/alma/apis/users/) and Sierra
-  (``total``; https://sandbox.iii.com/iii/sierra-api/swagger/index.html).
+  (``total``; https://sandbox.iii.com/docs/Content/titlePage.htm).
 """
 
 

@@ -124,6 +124,12 @@ class Pager:
     def _until(self, total: int, rows: int) -> str | None:
         if self.got > total:
             raise wrong(f"{self.got} rows came, and there are {total}")
+        is_offset, size = self.http.pages == "offset", self.http.page_rows
+        if is_offset and self.got == total and self.number == 1 and rows == size:
+            what = (
+                "all rows are as many as one page may have, so that they may be that page's alone"
+            )
+            raise wrong(f"{what}; see total_key, or give another source.fetch.http.page_rows")
         if self.got == total:
             return None
         if not rows:

@@ -90,7 +90,7 @@ class _Session:
         self.ends_s = self.clock.monotonic_s() + 60.0 * self.fetch.limit_min
         for path in (self.fetch.sftp.key_file, self.fetch.sftp.known_hosts_file):
             # ssh itself asks for a key that is missing, or does without.
-            if not os.access(path, os.R_OK):
+            if not os.access(path, os.R_OK, effective_ids=True):
                 raise KeyFileError(f"{path} can't be read; see source.fetch.sftp")
             if re.search(r"[%\"~\\$]", str(path)):
                 raise KeyFileError(f"{path}: ssh takes no quote, ~, $ or % in a path; rename it")
