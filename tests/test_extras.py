@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -42,6 +42,24 @@ main()
 def copy(tmp_path: Path) -> Copy:
     """Return a copy of the package."""
     return Copy.of(tmp_path / "copy")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    """Return a copy from which nothing is taken, and what `init` makes, under another name."""
+    copy = Copy.of(tmp_path_factory.mktemp("whole") / "copy")
+    copy.configure("")
+    assert copy.run("init").returncode == 0
+    (copy.directory / "data").rename(copy.directory / "as made")
+    return copy
+
+
+@pytest.fixture
+def made(whole: Copy) -> Copy:
+    """Return it with nothing but that in its storage: an alarm of before has its text looked up."""
+    shutil.rmtree(whole.directory / "data", ignore_errors=True)
+    shutil.copytree(whole.directory / "as made", whole.directory / "data")
+    return whole
 
 
 def test_each_folder_is_an_extra_on_the_list() -> None:
@@ -91,7 +109,7 @@ def running(copy: Copy, process: str) -> Iterator[subprocess.Popen[str]]:
         subprocess.Popen(
             [*command, str(copy.file)],
             cwd=copy.directory,
-            env={**os.environ, "PYTHONPATH": str(copy.directory)},
+            env=copy.environment,
             stdout=subprocess.PIPE,
             stderr=told,
             text=True,
@@ -140,13 +158,12 @@ def of(name: str, *parts: str) -> set[str]:
     ],
 )
 def test_a_process_imports_what_is_configured_alone(
-    copy: Copy, process: str, asked: str, more: set[str]
+    made: Copy, process: str, asked: str, more: set[str]
 ) -> None:
     """An extra costs the door and the web process nothing where the file does not ask for it."""
-    copy.configure(asked, free_port())
-    assert copy.run("init").returncode == 0
+    made.configure(asked, free_port())
 
-    assert imported_by(copy, process) == BARE | more
+    assert imported_by(made, process) == BARE | more
 
 
 HUB = '''

@@ -139,6 +139,12 @@ class Copy:
         return cls(directory)
 
     @property
+    def environment(self) -> dict[str, str]:
+        """Return that of its processes; what they cover of the copy tells nothing of ours."""
+        uncovered = {name: value for name, value in os.environ.items() if "COV" not in name}
+        return {**uncovered, "PYTHONPATH": str(self.directory)}
+
+    @property
     def file(self) -> Path:
         """The configuration."""
         return self.directory / "doorctl.toml"
@@ -173,7 +179,7 @@ class Copy:
         return subprocess.run(
             [sys.executable, *words],
             cwd=self.directory,
-            env={**os.environ, "PYTHONPATH": str(self.directory), **environment},
+            env={**self.environment, **environment},
             capture_output=True,
             text=True,
             timeout=LIMIT_S,
