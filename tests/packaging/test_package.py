@@ -190,6 +190,20 @@ def test_the_list_of_parts_is_that_of_the_lock(package: Package) -> None:
     assert {"openssl", "libsodium", "libargon2"} <= inside
 
 
+def test_the_page_about_it_says_how_much_room_it_takes(package: Package) -> None:
+    """Within a twentieth: whoever has a small card reads it there."""
+    page = (ROOT / "packaging/README.md").read_text(encoding="utf-8")
+    (said,) = re.findall(r"(\d+) MB once installed", page)
+    takes_mb = int(package.field("Installed-Size")) * 1024 / 1e6
+    assert abs(int(said) - takes_mb) < takes_mb / 20
+
+
+def test_the_ready_maps_of_library_systems_come_with_it(package: Package) -> None:
+    """Where the program finds what was shipped: the server of a library has no checkout."""
+    ready, ours = "config/sources", package.site / "config/sources"
+    assert {one.name for one in ours.iterdir()} == {one.name for one in (ROOT / ready).iterdir()}
+
+
 def test_each_command_has_a_page_and_each_shell_its_completion(package: Package) -> None:
     """``man doorctl-NAME`` and the tabulator know what the program knows."""
     pages = package.root / "usr/share/man/man1"
