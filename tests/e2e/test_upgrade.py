@@ -144,6 +144,31 @@ def test_files_of_each_release_take_a_step_to_come(
         assert writer.database.execute(count).fetchone() == before
 
 
+SHAPE = """
+    SELECT made.type, made.name, its.name, its.type,
+    CASE made.type WHEN 'trigger' THEN made.sql END
+    FROM sqlite_schema AS made LEFT JOIN pragma_table_xinfo(made.name) AS its
+"""
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda one: one.name)
+@pytest.mark.parametrize("release", RELEASES, ids=lambda one: one.name)
+def test_files_of_each_release_get_all_that_a_new_file_has(
+    release: Path, layout: Layout, tmp_path: Path
+) -> None:
+    """What is `since` a release that is out comes into none of its files.
+
+    Bug (a trial of keeping 0.3): a table that was `since` 0.3 after it was out broke no test.
+    """
+    laid_out(release, tmp_path)
+    with (
+        closing(Writer(tmp_path / f"{layout.name}.db", layout)) as brought,
+        closing(sqlite3.connect(":memory:", isolation_level=None)) as new,
+    ):
+        layout.begin(new)
+        assert set(brought.database.execute(SHAPE)) == set(new.execute(SHAPE))
+
+
 @pytest.fixture
 def house(door: Door, tmp_path: Path) -> Iterator[Door]:
     """Have a door run that the release `old` started, beside a release `new` yet to be made."""

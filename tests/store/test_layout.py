@@ -140,9 +140,11 @@ def test_a_file_of_an_unreleased_doorctl_is_told_as_that(tmp_path: Path, name: s
     with closing(open_writer(path)) as database:
         database.execute(f"CREATE TABLE {name} (x INTEGER)")
         database.execute("CREATE TABLE _sqlite_migrations (migration_set, name, applied_at)")
-        steps = [(name, made, "") for made in ("create_tables", "add_weak_pin", "add_holds")]
+        # By number alone one with as many steps as today's would be taken for one of today.
+        count = newest(STORES[name][0]) + 1
+        steps = [(name, f"add_{number}", "") for number in range(count)]
         database.executemany("INSERT INTO _sqlite_migrations VALUES (?, ?, ?)", steps)
-        database.execute("PRAGMA user_version = 3")
+        database.execute(f"PRAGMA user_version = {count}")
     content = path.read_bytes()
 
     for use in STORES[name][1:]:
