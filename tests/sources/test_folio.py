@@ -66,6 +66,26 @@ def test_what_is_sent_is_what_the_schema_says(folio: FolioStage) -> None:
     assert not any("Cookie" in request.headers for request in folio.script.requests)
 
 
+def test_no_cookie_goes_along_by_itself(tmp_path: Path) -> None:
+    """Over TLS, for which those of FOLIO are: no token that ran out goes beside a new one."""
+    with folio_stage(tmp_path, LIMIT_S) as folio:
+        folio.know(CARD, PIN)
+        folio.script.session_uses = 2
+
+        assert folio.ask(row_wanted=True).answer is YES
+        assert folio.script.calls().count("login") == 2
+        assert not any("Cookie" in request.headers for request in folio.script.requests)
+
+
+def test_a_session_is_renewed_once_in_a_question(folio: FolioStage) -> None:
+    """A FOLIO whose tokens last for one request each is not asked on and on."""
+    folio.script.session_uses = 1
+
+    assert "it does not accept doorctl's account" in str(folio.fails())
+    login, users, verify, blocks = "login", "users", "verify", "manualblocks"
+    assert folio.script.calls() == [login, users, verify, login, verify, blocks]
+
+
 SENDABLE = st.characters(codec="ascii", min_codepoint=33, exclude_characters="|\x7f")
 
 
@@ -121,6 +141,23 @@ def test_a_login_without_a_token_is_none(folio: FolioStage, cookies: dict[str, s
     folio.script.replies["login"] = 201, {"accessTokenExpiration": "2030-01-01"}, cookies
 
     assert str(folio.fails()) == "its login gives no folioAccessToken; see lms.url"
+
+
+def test_the_access_token_is_the_session(folio: FolioStage) -> None:
+    """FOLIO sets two cookies; the one that renews is neither sent nor kept."""
+    folio.script.sessions["acc.ess-1"] = 9
+    said = b'{"accessTokenExpiration": "", "refreshTokenExpiration": ""}'
+    folio.script.raw["login"] = lambda wire: wire.write(
+        b"HTTP/1.1 201 Created\r\nContent-Length: %d\r\n"
+        b"Set-Cookie: folioAccessToken=acc.ess-1; Max-Age=600; Path=/; Secure; HTTPOnly\r\n"
+        b"Set-Cookie: folioRefreshToken=ref.resh-1; Max-Age=604800; Path=/authn; Secure\r\n"
+        b"Connection: close\r\n\r\n%s" % (len(said), said)
+    )
+
+    assert folio.answer() is YES
+    shown = [request.headers for request in folio.script.requests[1:]]
+    assert {each["X-Okapi-Token"] for each in shown} == {"acc.ess-1"}
+    assert "ref.resh-1" not in str(shown)
 
 
 NONE = "its answer is none that FOLIO gives; see lms.url"
