@@ -50,6 +50,11 @@ SEEN: Final = MappingProxyType(
 
 TOMORROW: Final = (datetime.now().astimezone() + timedelta(days=1)).date()
 
+EXPORT_PAGES: Final = (
+    *("alma", "evergreen", "fbs", "folio", "koha", "rero", "sierra", "sirsidynix", "spreadsheet"),
+)
+"""Pages of the handbook about one library system each: one screen long."""
+
 BESIDE: Final = (
     Stop("/sign-in", None, "input[type=password]"),
     Stop("/log/attempt?attempt=4000", Role.MANAGER, "#attempt .log-acts a"),
@@ -65,6 +70,7 @@ BESIDE: Final = (
         Stop(f"/help/{name}", None, "main nav a")
         for name in ("dpo", "electrician", "incidents", "librarian", "technician", "threats")
     ),
+    *(Stop(f"/help/{name}", None, "main ol li code") for name in EXPORT_PAGES),
 )
 """Pages that no menu leads to, and two refusals."""
 
