@@ -44,7 +44,7 @@ PI_3 = 10
 """A core of a Pi 3 is eight to ten times as slow as those that this was written on: what a kind
 takes there is reckoned with the larger number, and was measured on none. That is too much where it
 is waking up that takes the time, which costs a virtual machine most: see the floor. By
-instructions (callgrind: 117,000 of a program's own for each poll, 19 polls a second) it is 2.2
+instructions (callgrind: 115,000 of a program's own for each poll, 19 polls a second) it is 2.2
 million a second, 0.4 % of a core that does 600 million; with the kernel's it may be 1 %."""
 
 WAKES_S = 0.026

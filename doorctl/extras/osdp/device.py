@@ -250,7 +250,7 @@ class OsdpReader(LineThread):
             limit_s = 0.0
         elif not self._replies.awaits:
             due_s = self._channel.heard_s + (POLL_S if panel.is_up else HANDSHAKE_S)
-            limit_s = min(max(due_s - now_s, 0.001), TURN_S)
+            limit_s = max(due_s - now_s, 0.001)
         if self._channel.wait(limit_s, self._awake):
             os.eventfd_read(self._awake)
 
