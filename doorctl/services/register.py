@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from doorctl.access.patron import Applied, SealedRow
-from doorctl.core.errors import InputError, StoreError
+from doorctl.core.errors import DoorctlError, InputError, StoreError
 from doorctl.core.ports import Seal
 from doorctl.lookup.app import App
 from doorctl.lookup.numbers import Numbers, OwnNumbers, own_sealer
@@ -30,6 +31,7 @@ from doorctl.sync.document import refuse_odd_name
 from doorctl.sync.feed import RowsOf, read_feed, refuse_bare, refuse_nobody
 from doorctl.sync.guard import guard, unguarded
 from doorctl.sync.sealing import Sealing, seal_rows
+from doorctl.sync.wire import decode_row, encode
 
 
 @contextmanager
@@ -102,16 +104,38 @@ def load_patrons(
         on_progress=on_progress,
         flags_weak=config.policy.flags_weak,
     )
-    rows = list(seal_rows(patrons, sealing))
     approved = approved_by is not None
-    applied = _apply(app, sealer.seal, rows, moment.local, full=full, approved=approved)
+    with _kept(seal_rows(patrons, sealing), app.storage.patrons_db.parent) as (identifiers, rows):
+        applied = _apply(app, sealer.seal, rows, moment.local, full=full, approved=approved)
     details = {"epoch": applied.epoch, "patrons": len(patrons), "full": int(full)}
     note_done(app, Deed(Action.PATRONS_LOADED, details=details))
     if approved_by is not None:
         approval = Deed(Action.PUSH_APPROVED, details={"epoch": applied.epoch})
         note_done(app.acting(approved_by), approval)
     left_out = sum(patron.left_out for patron in patrons)
-    return Loaded(applied.epoch, len(patrons), len(rows), left_out, applied.removed)
+    return Loaded(applied.epoch, len(patrons), identifiers, left_out, applied.removed)
+
+
+@contextmanager
+def _kept(rows: Iterable[SealedRow], directory: Path) -> Iterator[tuple[int, Iterator[SealedRow]]]:
+    """Keep sealed rows in a file without a name, for a town is too much to hold; yield them again.
+
+    Beside them their number.
+    """
+    with ExitStack() as stack:
+        count = 0
+        try:
+            file = stack.enter_context(tempfile.TemporaryFile(dir=directory))
+            for row in rows:
+                file.write(encode(row))
+                count += 1
+            file.seek(0)
+        except DoorctlError:
+            raise
+        except OSError as err:
+            what = f"the sealed rows can't be written: {err.strerror}; make room in {directory}"
+            raise StoreError(what) from err
+        yield count, map(decode_row, file)
 
 
 def _apply(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -179,9 +179,9 @@ class OutboxStore(Writer):
         terms = None if seal[0] is None else Terms(Seal(*seal), minimum_age, other_ages)
         return OutboxState(epoch, floor_epoch, terms, patrons)
 
-    def fingerprints(self) -> dict[str, bytes]:
-        """Return patron_ref -> fingerprint of everyone in the register."""
-        return dict(self._fetch("SELECT patron_ref, fingerprint FROM register"))
+    def fingerprints(self) -> Mapping[str, bytes]:
+        """Return patron_ref -> fingerprint of everyone in the register, looked up one by one."""
+        return _Fingerprints(self._fetch, self._stream)
 
     def taken_out(self) -> dict[str, bytes]:
         """Return patron_ref -> fingerprint of those taken out whose lines are kept."""
@@ -321,6 +321,31 @@ class OutboxStore(Writer):
     def _stream(self, sql: str, *parameters: object) -> Iterator[tuple[Any, ...]]:
         with translated(self.path):
             yield from self.database.execute(sql, parameters)
+
+
+class _Fingerprints(Mapping[str, bytes]):
+    """Holds none: a town has millions."""
+
+    def __init__(
+        self,
+        fetch: Callable[..., list[tuple[Any, ...]]],
+        stream: Callable[[str], Iterator[tuple[Any, ...]]],
+    ) -> None:
+        self._fetch, self._stream = fetch, stream
+
+    def __getitem__(self, ref: str) -> bytes:
+        find = "SELECT fingerprint FROM register WHERE patron_ref = :ref"
+        found: list[tuple[bytes]] = self._fetch(find, ref=ref)
+        if not found:
+            raise KeyError
+        return found[0][0]
+
+    def __iter__(self) -> Iterator[str]:
+        return (ref for (ref,) in self._stream("SELECT patron_ref FROM register"))
+
+    def __len__(self) -> int:
+        ((count,),) = self._fetch("SELECT count(*) FROM register")
+        return int(count)
 
 
 def open_or_create_outbox(path: Path) -> OutboxStore:

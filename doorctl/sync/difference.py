@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from datetime import date
+from itertools import chain
 
 import msgspec
 
 from doorctl.core.masked import InstallationKey
 from doorctl.sync.exports import Export
 from doorctl.sync.feed import FeedPatron
+from doorctl.sync.large import Again, Marks
 from doorctl.sync.outbox import Terms
 from doorctl.sync.sealing import enter_from, has_weak_pin, other_days
 
@@ -74,11 +76,13 @@ class Difference:
     """What has to be recorded; each who has changed comes with the new fingerprint.
 
     `kept` stay in the register as they are: a row was set aside that is or may be theirs.
+    `left_out` counts identifiers that no reader can read.
     """
 
-    changed: Sequence[tuple[FeedPatron, bytes]]
+    changed: Collection[tuple[FeedPatron, bytes]]
     removed: Sequence[str]
     kept: frozenset[str] = frozenset()
+    left_out: int = 0
 
 
 def differ(
@@ -95,24 +99,37 @@ def differ(
     branches' age limits don't count. While one wrong row can't be assigned to a patron, nobody is
     taken out for missing.
     """
-    changed: list[tuple[FeedPatron, bytes]] = []
     wrong = [row for _, row in export.set_aside]
-    named = {row.patron_ref for row in wrong if row.patron_ref is not None} & known.keys()
+    named = {
+        row.patron_ref for row in wrong if row.patron_ref is not None and row.patron_ref in known
+    }
     kept = named - {row.patron_ref for row in wrong if not (row.may_stay and same_terms)}
-    gone = named - kept
+    there, brought, bare = Marks(), Marks(), set[str]()
+    left_out = 0
+
+    def first() -> Iterator[tuple[FeedPatron, bytes]]:
+        nonlocal left_out
+        for patron in export.patrons:
+            left_out += patron.left_out
+            there.add(patron.patron_ref)
+            if patron.identifiers:
+                brought.add(patron.patron_ref)
+            elif patron.patron_ref in known:
+                bare.add(patron.patron_ref)
+            yield from compared(patron)
+
+    def compared(patron: FeedPatron) -> Iterator[tuple[FeedPatron, bytes]]:
+        fingerprint = fingerprints.of(patron) if patron.identifiers else b""
+        if fingerprint and known.get(patron.patron_ref) != fingerprint:
+            yield patron, fingerprint
+
+    changed = Again(lambda: chain.from_iterable(map(compared, export.patrons)), first())
+    gone = {ref for ref in named - kept if ref not in brought} | bare
     if export.whole and (all(row.patron_ref for row in wrong) or not same_terms):
-        gone |= known.keys() - kept
-    for patron in export.patrons:
-        if not patron.identifiers:
-            gone |= {patron.patron_ref} & known.keys()
-            continue
-        gone.discard(patron.patron_ref)
-        fingerprint = fingerprints.of(patron)
-        if known.get(patron.patron_ref) != fingerprint:
-            changed.append((patron, fingerprint))
+        gone |= {ref for ref in known if ref not in brought and ref not in kept}
     if export.whole:
-        kept = known.keys() - gone - {patron.patron_ref for patron in export.patrons}
-    return Difference(changed, sorted(gone), frozenset(kept))
+        kept = {ref for ref in known if ref not in there and ref not in gone}
+    return Difference(changed, sorted(gone), frozenset(kept), left_out)
 
 
 def _day(day: date | None) -> str:

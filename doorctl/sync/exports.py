@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -20,6 +20,7 @@ from doorctl.sync.feed import (
     refusal,
     wrong_row,
 )
+from doorctl.sync.large import Again, Marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Export:
     """
 
     subject: str
-    patrons: Sequence[FeedPatron]
+    patrons: Collection[FeedPatron]
     whole: bool
     set_aside: Sequence[tuple[str, WrongRow]] = ()
 
@@ -136,49 +137,64 @@ class FeedExports:
         return files[newest:]
 
 
-Placed = dict[str, list[tuple[str, FeedPatron | WrongRow]]]
-"""patron_ref -> the rows of the last file that has any, each with its name; more than one only
-where one is wrong."""
+def _merged(parts: Sequence[Rows]) -> tuple[Collection[FeedPatron], list[tuple[str, WrongRow]]]:
+    """Return the right and the wrong rows of some files, of each patron those of the last file.
+
+    A patron of whom a row is wrong there has no right one.
+    """
+    later = [_refs(parts[place:]) for place in range(1, len(parts) + 1)]
+    counts = list(zip(parts, later, strict=True))
+    wrong = [
+        (part.subject, row)
+        for part, replaced in counts
+        for row in part.wrong
+        if row.patron_ref is None or row.patron_ref not in replaced
+    ]
+    spoilt = {row.patron_ref for _, row in wrong}
+
+    def placed() -> Iterator[tuple[str, FeedPatron]]:
+        for part, replaced in counts:
+            without = replaced | spoilt
+            for patron in part.right:
+                if patron.patron_ref not in without:
+                    yield part.subject, patron
+
+    sharers = _sharers(placed) if len(parts) > 1 else []
+    spoilt |= {row.patron_ref for _, row in sharers}
+    wrong = sorted([*wrong, *sharers], key=lambda named: named[1].patron_ref is not None)
+    if len(parts) == 1 and not spoilt:
+        return parts[0].right, wrong
+    return Again(lambda: (patron for _, patron in placed())), wrong
 
 
-def _merged(parts: Iterable[Rows]) -> tuple[list[FeedPatron], list[tuple[str, WrongRow]]]:
-    placed: Placed = {}
-    nobodys: list[tuple[str, FeedPatron | WrongRow]] = []
-    for part in parts:
-        own: Placed = {}
-        for patron in part.right:
-            own.setdefault(patron.patron_ref, []).append((part.subject, patron))
-        for row in part.wrong:
-            whose = nobodys if row.patron_ref is None else own.setdefault(row.patron_ref, [])
-            whose.append((part.subject, row))
-        placed |= own
-    _set_sharers_aside(placed)
-    right: list[FeedPatron] = []
-    wrong: list[tuple[str, WrongRow]] = []
-    for rows in (nobodys, *placed.values()):
-        wrong_rows = [(name, row) for name, row in rows if isinstance(row, WrongRow)]
-        wrong += wrong_rows
-        right += [row for _, row in rows if isinstance(row, FeedPatron) and not wrong_rows]
-    return right, wrong
+def _refs(parts: Iterable[Rows]) -> frozenset[str]:
+    right = (patron.patron_ref for part in parts for patron in part.right)
+    wrong = (row.patron_ref for part in parts for row in part.wrong if row.patron_ref is not None)
+    return frozenset(right) | frozenset(wrong)
 
 
-def _set_sharers_aside(placed: Placed) -> None:
-    """Set rows aside that have another patron's number in another file.
+def _sharers(placed: Callable[[], Iterator[tuple[str, FeedPatron]]]) -> list[tuple[str, WrongRow]]:
+    """Return rows that have another patron's number in another file.
 
     Within one file :func:`read_rows` finds them before.
     """
+    marks = Marks()
+    for _, patron in placed():
+        for number in patron.numbers:
+            marks.add(number)
+    twice = marks.twice()
     owners: dict[Identifier, tuple[str, FeedPatron]] = {}
-    rows = [entry for rows in placed.values() for entry in rows]
-    patrons = [(name, row) for name, row in rows if isinstance(row, FeedPatron)]
-    for name, patron in patrons:
-        for identifier in patron.identifiers:
-            there, other = owners.setdefault(identifier.identifier, (name, patron))
-            if other is patron:
+    spoilt: list[tuple[str, WrongRow]] = []
+    for name, patron in placed() if twice else ():
+        for number in patron.numbers:
+            if hash(number) not in twice:
                 continue
-            what = f"identifiers: one stands in {there} line {other.line} too"
-            spoilt = wrong_row(patron, (f"{what}; give it to one patron",))
-            placed[patron.patron_ref].append((name, spoilt))
-            placed[other.patron_ref].append((there, wrong_row(other)))
+            there, other = owners.setdefault(number, (name, patron))
+            if other is not patron:
+                what = f"identifiers: one stands in {there} line {other.line} too"
+                spoilt.append((name, wrong_row(patron, (f"{what}; give it to one patron",))))
+                spoilt.append((there, wrong_row(other)))
+    return spoilt
 
 
 def _is_full(file: Path) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from io import BytesIO
+from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +20,7 @@ from doorctl.core.identity import owner_of
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.sync.csv_export import SUFFIX, SheetEndedError, sheet_rows
 from doorctl.sync.json_lines import LONGEST_LINE_BYTES, NotJsonError, decoded, numbered
+from doorctl.sync.large import HELD, Again, Marks
 from doorctl.sync.rows import (
     RowReader,
     WrittenIdentifier,
@@ -33,11 +37,15 @@ KINDS = {"CARD": IdentifierKind.CARD, "CPR": IdentifierKind.CPR}
 
 @dataclass(frozen=True, slots=True)
 class FeedIdentifier:
-    """A plastic card or a CPR number, and whether and until when (inclusive) it is in force."""
+    """A plastic card or a CPR number, and whether and until when (inclusive) it is in force.
+
+    `place` is where it stands among the row's identifiers, from 0.
+    """
 
     identifier: Identifier
     active: bool
     valid_until: date | None
+    place: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +90,14 @@ class WrongRow:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The right and the wrong rows of a file; a patron can have both."""
+    """The right and the wrong rows of a file; a patron can have both.
+
+    If many are right, each pass over them reads the file again, and raises FeedError if it is
+    another one by then.
+    """
 
     subject: str
-    right: list[FeedPatron]
+    right: Collection[FeedPatron]
     wrong: list[WrongRow]
 
 
@@ -106,7 +118,9 @@ FIRST_LINES = 100
 """Of a feed that is only tried: enough to see what it is."""
 
 
-def read_feed(path: Path, *, pin_length: int, rows_of: RowsOf | None = None) -> list[FeedPatron]:
+def read_feed(
+    path: Path, *, pin_length: int, rows_of: RowsOf | None = None
+) -> Collection[FeedPatron]:
     """Read and check every row, as :func:`read_rows`; return them all or raise.
 
     Raises FeedError: the file can't be read or a row is wrong; names the first 20 problems and how
@@ -138,16 +152,7 @@ def read_rows(
     `lines` is how many are read at most; `rows_of` reads another kind of file. Raises FeedError:
     the file can't be read, or not to its end.
     """
-    try:
-        with owner_of(path.parent):
-            feed = path.open("rb")
-        with feed as whole:
-            file = whole if lines is None else _head(whole, lines)
-            usual = sheet_rows if path.suffix.lower() == SUFFIX else json_rows
-            return _Reading(path.name, RowReader(pin_length)).read((rows_of or usual)(file))
-    except OSError as error:
-        what = f"can't be read ({error.strerror}); check the path and its permissions"
-        raise FeedError(path.name, [Problem("file", what)]) from error
+    return _Feed(path, pin_length, lines, rows_of).read()
 
 
 def _head(file: BinaryIO, lines: int) -> BinaryIO:
@@ -187,57 +192,124 @@ def refusal(subject: str, wrong: Iterable[tuple[str, WrongRow]]) -> FeedError:
     return FeedError(subject, problems)
 
 
-class _Reading:
-    """One pass over one file; remembers the first line of each reference and identifier."""
+class _Feed:
+    """A file of rows, which may be read several times; remembers no row but wrong ones.
 
-    def __init__(self, subject: str, rows: RowReader) -> None:
-        self._subject = subject
-        self._rows = rows
-        self._right: dict[int, FeedPatron] = {}
+    For that it has the marks of each reference and identifier; where one stands twice, the rows are
+    gone through once more to say in which lines.
+    """
+
+    def __init__(
+        self, path: Path, pin_length: int, lines: int | None, rows_of: RowsOf | None
+    ) -> None:
+        self._path, self._lines = path, lines
+        self._rows_of = rows_of or (sheet_rows if path.suffix.lower() == SUFFIX else json_rows)
+        self._reader = RowReader(pin_length)
+        self._state: os.stat_result | None = None
         self._wrong: list[WrongRow] = []
-        self._spoilt: dict[int, WrongRow] = {}
-        self._first: dict[str | Identifier, FeedPatron] = {}
+        self._marks = Marks()
 
-    def read(self, rows: Iterable[tuple[int, object]]) -> Rows:
-        for number, value in rows:
-            if isinstance(value, SheetEndedError):
-                self._wrong.append(WrongRow(number, (str(value),)))
-                raise refusal(self._subject, (("", row) for row in self._wrong))
-            self._take(number, value)
-        known = {row.line for row in self._wrong}
-        wrong = [*self._wrong, *(row for line, row in self._spoilt.items() if line not in known)]
-        lines = {row.line for row in wrong}
-        right = [patron for line, patron in self._right.items() if line not in lines]
-        return Rows(self._subject, right, wrong)
+    def read(self) -> Rows:
+        """Read it once, and what is right again if that is much."""
+        with self._readable():
+            # What is no file, such as a pipe, can be read once.
+            most = HELD if self._path.is_file() else None
+        right = Again(self._right, self._first(), most)
+        doubled, spoilt = _doubled(right, self._marks.twice())
+        wrong = sorted([*self._wrong, *doubled], key=attrgetter("line"))
+        known = {row.line for row in wrong}
+        wrong += [row for line, row in spoilt.items() if line not in known]
+        if not doubled:
+            return Rows(self._path.name, right, wrong)
+        aside = known | spoilt.keys()
+        left = Again(lambda: (patron for patron in right if patron.line not in aside))
+        return Rows(self._path.name, left, wrong)
 
-    def _take(self, number: int, value: object) -> None:
+    def _first(self) -> Iterator[FeedPatron]:
+        for number, value in self._written():
+            row = self._checked(number, value)
+            if isinstance(row, WrongRow):
+                self._wrong.append(row)
+                if isinstance(value, SheetEndedError):
+                    raise refusal(self._path.name, (("", row) for row in self._wrong))
+                continue
+            self._marks.add(row.patron_ref)
+            for identifier in row.numbers:
+                self._marks.add(identifier)
+            yield row
+
+    def _right(self) -> Iterator[FeedPatron]:
+        for number, value in self._written():
+            row = self._checked(number, value)
+            if isinstance(row, FeedPatron):
+                yield row
+
+    def _written(self) -> Iterator[tuple[int, object]]:
+        with self._readable():
+            with owner_of(self._path.parent):
+                feed = self._path.open("rb")
+            with feed as whole:
+                self._refuse_another(os.fstat(whole.fileno()))
+                file = whole if self._lines is None else _head(whole, self._lines)
+                yield from self._rows_of(file)
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            what = f"can't be read ({error.strerror}); check the path and its permissions"
+            raise FeedError(self._path.name, [Problem("file", what)]) from error
+
+    def _refuse_another(self, state: os.stat_result) -> None:
+        before, self._state = self._state or state, state
+        if any(getattr(before, name) != getattr(state, name) for name in STATE):
+            what = "was changed while it was read; write it under another name, then rename it"
+            raise FeedError(self._path.name, [Problem("file", what)])
+
+    def _checked(self, number: int, value: object) -> FeedPatron | WrongRow:
         if isinstance(value, ValueError):
             ref = value.patron_ref if isinstance(value, UnreadRowError) else None
-            self._wrong.append(WrongRow(number, (str(value),), ref))
-            return
-        row = self._rows.read(value)
+            return WrongRow(number, (str(value),), ref)
+        row = self._reader.read(value)
         if not isinstance(row, WrittenPatron):
-            self._wrong.append(WrongRow(number, tuple(row), *_whose(value)))
-            return
-        patron = _patron(number, row)
-        self._right[number] = patron
-        if texts := tuple(self._repeated(row, patron)):
-            self._wrong.append(wrong_row(patron, texts))
+            return WrongRow(number, tuple(row), *_whose(value))
+        return _patron(number, row)
 
-    def _repeated(self, row: WrittenPatron, patron: FeedPatron) -> Iterator[str]:
-        first = self._first.setdefault(patron.patron_ref, patron)
-        if first is not patron:
-            yield f"patronId: stands in line {first.line} too; give each patron one row"
-            self._spoilt[first.line] = wrong_row(first)
-        for place, written in enumerate(row.identifiers):
-            if (identifier := _identifier(written)) is None:
-                continue
-            if identifier in self._first:
-                first = self._first[identifier]
-                self._spoilt[first.line] = wrong_row(first)
-                where = f"identifiers[{place}]"
-                yield f"{where}: stands in line {first.line} too; give it to one patron"
-            self._first.setdefault(identifier, patron)
+
+STATE = ("st_dev", "st_ino", "st_size", "st_mtime_ns")
+"""What is another one of a file that was changed."""
+
+
+def _doubled(
+    patrons: Iterable[FeedPatron], twice: frozenset[int]
+) -> tuple[list[WrongRow], dict[int, WrongRow]]:
+    """Return the rows in which a number or reference stands that stood before, and those rows."""
+    first: dict[str | Identifier, FeedPatron] = {}
+    doubled: list[WrongRow] = []
+    spoilt: dict[int, WrongRow] = {}
+    for patron in patrons if twice else ():
+        if not any(hash(mark) in twice for mark in (patron.patron_ref, *patron.numbers)):
+            continue
+        if why := tuple(_repeated(patron, first, spoilt)):
+            doubled.append(wrong_row(patron, why))
+    return doubled, spoilt
+
+
+def _repeated(
+    patron: FeedPatron, first: dict[str | Identifier, FeedPatron], spoilt: dict[int, WrongRow]
+) -> Iterator[str]:
+    before = first.setdefault(patron.patron_ref, patron)
+    if before is not patron:
+        yield f"patronId: stands in line {before.line} too; give each patron one row"
+        spoilt[before.line] = wrong_row(before)
+    for identifier in patron.identifiers:
+        if identifier.identifier in first:
+            before = first[identifier.identifier]
+            spoilt[before.line] = wrong_row(before)
+            where = f"identifiers[{identifier.place}]"
+            yield f"{where}: stands in line {before.line} too; give it to one patron"
+        first.setdefault(identifier.identifier, patron)
 
 
 def json_rows(file: BinaryIO) -> Iterator[tuple[int, object]]:
@@ -269,8 +341,8 @@ def _whose(value: object) -> tuple[str | None, bool]:
 
 def _patron(line: int, row: WrittenPatron) -> FeedPatron:
     identifiers = tuple(
-        FeedIdentifier(identifier, written.status == "ACTIVE", written.expiry_date)
-        for written in row.identifiers
+        FeedIdentifier(identifier, written.status == "ACTIVE", written.expiry_date, place)
+        for place, written in enumerate(row.identifiers)
         if (identifier := _identifier(written)) is not None
     )
     hold = row.on_hold

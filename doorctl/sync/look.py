@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
+from types import MappingProxyType
 
 from doorctl.access.forecast import refusals
 from doorctl.access.policy import Policy, WeakPin
@@ -25,6 +26,18 @@ PIN_TO_LEARN = "pin_to_learn"
 
 NOT_SHARES = frozenset({"patrons", "cards", "cprs", "would_get_in", PIN_TO_LEARN, "set_aside"})
 """Counts that are no share of the patrons, that others explain, or that have an alarm."""
+
+COUNTS = (
+    "patrons", "cards", "cprs", "without_identifier", "without_pin", "resident", "blocked",
+    "on_hold", "without_birthday", "under_age", "expired", "would_get_in",
+    PIN_TO_LEARN, "set_aside",
+)  # fmt: skip
+"""What is counted, in the order in which it is shown."""
+
+KEPT_OUT = MappingProxyType(
+    {NO_CARD: "without_identifier", "age": "under_age", "expired": "expired", "": "would_get_in"}
+)
+"""What keeps a patron out, of which there is a count -> its name."""
 
 SHOWN_ROWS = 5
 """First rows that are shown: enough to see a column that moved."""
@@ -84,36 +97,64 @@ def look(rows: Rows, *, on: date, policy: Policy) -> Look:
     The door's own checks are asked who would get in; what a branch alone knows, such as a ban, its
     hours and a PIN, plays no part.
     """
-    judged = [_row(patron, on, policy) for patron in rows.right]
-    counts = _counts(rows, judged, policy)
-    suspicions = [*_suspicions(rows.right, counts), *_suspicious_numbers(rows.right)]
-    return Look(counts, _reasons(rows), judged[:SHOWN_ROWS], suspicions)
+    tally = _tallied(rows, on, policy)
+    suspicions = [*_suspicions(tally), *_suspicious_numbers(tally)]
+    return Look(tally.counts, _reasons(rows), tally.rows, suspicions)
 
 
 def counted(rows: Rows, *, on: date, policy: Policy) -> dict[str, int]:
     """Return the counts of a look alone."""
-    return _counts(rows, [_row(patron, on, policy) for patron in rows.right], policy)
+    return _tallied(rows, on, policy).counts
 
 
-def _counts(rows: Rows, judged: Sequence[Row], policy: Policy) -> dict[str, int]:
-    patrons, refused = rows.right, Counter(row.keeps_out for row in judged)
-    to_learn = [row for row in judged if policy.require_pin and not (row.pin or row.keeps_out)]
-    return {
-        "patrons": len(patrons),
-        "cards": sum(row.cards for row in judged),
-        "cprs": sum(row.cprs for row in judged),
-        "without_identifier": refused[NO_CARD],
-        "without_pin": sum(not row.pin for row in judged),
-        "resident": sum(row.resident for row in judged),
-        "blocked": sum(bool(row.blocks) for row in judged),
-        "on_hold": sum(each.row.hold_from is not None for each in patrons),
-        "without_birthday": sum(each.birthday is None for each in patrons),
-        "under_age": refused["age"],
-        "expired": refused["expired"],
-        "would_get_in": refused[""],
-        PIN_TO_LEARN: len(to_learn),
-        "set_aside": len(rows.wrong),
-    }
+@dataclass(slots=True)
+class _Tally:
+    """What one pass over the right rows has found: no row but the first few.
+
+    `lengths` are those of the cards' numbers; of `rounded` cards the last four digits are 0.
+    """
+
+    counts: dict[str, int]
+    rows: list[Row] = field(default_factory=list)
+    born: Counter[date] = field(default_factory=Counter)
+    lengths: Counter[int] = field(default_factory=Counter)
+    with_letters: int = 0
+    rounded: int = 0
+
+    def take(self, patron: FeedPatron, row: Row, *, learns_pin: bool) -> None:
+        """Count a patron."""
+        counts = self.counts
+        if len(self.rows) < SHOWN_ROWS:
+            self.rows.append(row)
+        if patron.birthday is not None:
+            self.born[patron.birthday] += 1
+        counts["patrons"] += 1
+        counts["cards"] += row.cards
+        counts["cprs"] += row.cprs
+        counts["without_pin"] += not row.pin
+        counts[PIN_TO_LEARN] += learns_pin and not (row.pin or row.keeps_out)
+        counts["resident"] += row.resident
+        counts["blocked"] += bool(row.blocks)
+        counts["on_hold"] += patron.row.hold_from is not None
+        counts["without_birthday"] += patron.birthday is None
+        if (refusal := KEPT_OUT.get(row.keeps_out)) is not None:
+            counts[refusal] += 1
+        for number in patron.numbers:
+            if number.kind is IdentifierKind.CARD:
+                self._take_card(number.reveal().partition(":")[2])
+
+    def _take_card(self, card: str) -> None:
+        self.lengths[len(card)] += 1
+        self.with_letters += not card.isdigit()
+        self.rounded += card.endswith("0000")
+
+
+def _tallied(rows: Rows, on: date, policy: Policy) -> _Tally:
+    tally = _Tally(dict.fromkeys(COUNTS, 0))
+    for patron in rows.right:
+        tally.take(patron, _row(patron, on, policy), learns_pin=policy.require_pin)
+    tally.counts["set_aside"] = len(rows.wrong)
+    return tally
 
 
 def jumps(before: Mapping[str, int], now: Mapping[str, int]) -> list[str]:
@@ -163,8 +204,8 @@ def _reasons(rows: Rows) -> dict[str, int]:
     return dict(reasons.most_common())
 
 
-def _suspicions(patrons: Sequence[FeedPatron], counts: dict[str, int]) -> Iterator[str]:
-    many = len(patrons)
+def _suspicions(tally: _Tally) -> Iterator[str]:
+    counts, many = tally.counts, tally.counts["patrons"]
     if many < FEW:
         return
     if not counts["blocked"]:
@@ -179,33 +220,28 @@ def _suspicions(patrons: Sequence[FeedPatron], counts: dict[str, int]) -> Iterat
         yield "nearly all cards have expired: is the day's format the right one?"
     if not counts["cards"] + counts["cprs"]:
         yield "no patron has a card"
-    yield from _suspicious_days([each.birthday for each in patrons if each.birthday is not None])
+    yield from _suspicious_days(tally.born)
 
 
-def _suspicious_days(born: Sequence[date]) -> Iterator[str]:
-    if born and sum((day.month, day.day) == (1, 1) for day in born) > len(born) / 2:
+def _suspicious_days(born: Counter[date]) -> Iterator[str]:
+    known = born.total()
+    if known and sum(born[day] for day in born if (day.month, day.day) == (1, 1)) > known / 2:
         yield "most birthdays are 1 January: the export knows the year alone"
-    if len(born) >= FEW and Counter(born).most_common(1)[0][1] > len(born) / 10:
+    if known >= FEW and max(born.values()) > known / 10:
         yield "one birthday is that of every tenth patron: is it the right column?"
-    if len(born) >= FEW and max(day.day for day in born) <= MONTHS:
+    if known >= FEW and max(day.day for day in born) <= MONTHS:
         yield "no birthday is after the 12th of a month: are day and month the right way round?"
 
 
-def _suspicious_numbers(patrons: Sequence[FeedPatron]) -> Iterator[str]:
-    cards = [
-        number.reveal().partition(":")[2]
-        for patron in patrons
-        for number in patron.numbers
-        if number.kind is IdentifierKind.CARD
-    ]
-    if len(cards) < FEW:
+def _suspicious_numbers(tally: _Tally) -> Iterator[str]:
+    cards = tally.lengths.total()
+    if cards < FEW:
         return
-    lengths = Counter(map(len, cards))
-    (usual, count), *others = lengths.most_common()
+    (usual, count), *others = tally.lengths.most_common()
     shorter = sum(many for length, many in others if length == usual - 1)
-    if shorter and all(map(str.isdigit, cards)) and count > shorter:
+    if shorter and not tally.with_letters and count > shorter:
         yield f"{shorter} card numbers are one digit shorter than most: were leading zeros lost?"
-    if sum(card.endswith("0000") for card in cards) > len(cards) / 2:
+    if tally.rounded > cards / 2:
         yield "most card numbers end in 0000: a spreadsheet has rounded them"
 
 

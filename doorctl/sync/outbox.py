@@ -75,7 +75,7 @@ class Outbox(Protocol):
     def state(self) -> OutboxState:
         """Return the outbox's state."""
 
-    def fingerprints(self) -> dict[str, bytes]:
+    def fingerprints(self) -> Mapping[str, bytes]:
         """Return patron_ref -> fingerprint of everyone in the register."""
 
     def taken_out(self) -> dict[str, bytes]:

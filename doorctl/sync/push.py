@@ -13,6 +13,7 @@ from doorctl.core.masked import InstallationKey
 from doorctl.sync.difference import Fingerprints, differ
 from doorctl.sync.exports import Export
 from doorctl.sync.feed import FeedPatron, WrongRow, refuse_nobody
+from doorctl.sync.large import Again
 from doorctl.sync.outbox import Outbox, Revision, Terms
 from doorctl.sync.sealing import NEVER, Sealing, other_days, seal_rows
 from doorctl.sync.wire import decode_row, encode
@@ -92,7 +93,7 @@ def refresh(
         after.patrons,
         changed=len(difference.changed) - revising.returned,
         removed=len(removed),
-        left_out=sum(patron.left_out for patron in export.patrons),
+        left_out=difference.left_out,
         returned=revising.returned,
         set_aside=export.set_aside,
         fates=fates,
@@ -110,7 +111,11 @@ def _fates(
     export: Export, kept: Collection[str], removed: Collection[str]
 ) -> dict[str | None, str]:
     fates = dict.fromkeys((row.patron_ref for _, row in export.set_aside), NEW)
-    brought = {patron.patron_ref for patron in export.patrons if patron.identifiers}
+    brought = {
+        patron.patron_ref
+        for patron in (export.patrons if fates else ())
+        if patron.identifiers and patron.patron_ref in fates
+    }
     for refs, fate in ((kept, KEPT), (brought, BROUGHT), (removed, OUT), ([None], WHOSE)):
         fates |= dict.fromkeys(fates.keys() & set(refs), fate)
     return fates
@@ -125,11 +130,18 @@ class _Revising:
     sealing: Sealing
     returned: int = 0
 
-    def revisions(self, changed: Sequence[tuple[FeedPatron, bytes]]) -> Iterator[Revision]:
+    def revisions(self, changed: Collection[tuple[FeedPatron, bytes]]) -> Iterator[Revision]:
         kept = self.outbox.taken_out()
-        back = {each.patron_ref for each, mark in changed if kept.get(each.patron_ref) == mark}
+        back = {
+            each.patron_ref
+            for each, mark in (changed if kept else ())
+            if kept.get(each.patron_ref) == mark
+        }
         self.returned = len(back)
-        rows = seal_rows([each for each, _ in changed if each.patron_ref not in back], self.sealing)
+        rows = seal_rows(
+            Again(lambda: (each for each, _ in changed if each.patron_ref not in back)),
+            self.sealing,
+        )
         for patron, fingerprint in changed:
             ref = patron.patron_ref
             lines = self.outbox.lines_of(ref) if ref in back else _next_lines(patron, rows)

@@ -57,6 +57,10 @@ Tag = Annotated[str, Meta(pattern=r"\A(?! )[^\x00-\x1f\x7f\ud800-\udfff]{1,64}(?
 """No half of a letter, which no UTF-8 can be made of."""
 
 
+MOST_CODES = 128
+"""Blocks or tags of a patron: more than anybody has, and few enough for the line of a push."""
+
+
 class Written(Unshown, frozen=True, rename="camel"):
     """The base of all parts of a feed's row."""
 
@@ -122,13 +126,18 @@ class WrittenPatron(Written, frozen=True):
         Birthday | None, Meta(description="give a date from 1850 to 2199, or null if unknown")
     ] = None
     block_status: Annotated[
-        list[WrittenBlock] | None, Meta(description="give a list of blocks, or null")
+        Annotated[list[WrittenBlock], Meta(max_length=MOST_CODES)] | None,
+        Meta(description="give a list of blocks, or null"),
     ] = None
     on_hold: Annotated[
         WrittenHold | None, Meta(description='give an object with "from" and "to", or null')
     ] = None
     tags: Annotated[
-        list[Tag], Meta(description="give a list of texts of 1 to 64 letters without outer blanks")
+        list[Tag],
+        Meta(
+            max_length=MOST_CODES,
+            description="give a list of texts of 1 to 64 letters without outer blanks",
+        ),
     ] = msgspec.field(default_factory=list)
     pincode_changed: Day = None
     preferred_pickup_branch: Annotated[

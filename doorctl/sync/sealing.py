@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date
@@ -49,7 +49,7 @@ class Sealing:
     flags_weak: bool = False
 
 
-def seal_rows(patrons: Sequence[FeedPatron], sealing: Sealing) -> Iterator[SealedRow]:
+def seal_rows(patrons: Collection[FeedPatron], sealing: Sealing) -> Iterator[SealedRow]:
     """Seal each identifier, in the order of the feed."""
     total = sum(len(patron.identifiers) for patron in patrons)
     with ThreadPoolExecutor(sealing.workers, thread_name_prefix="seal") as pool:

@@ -165,7 +165,7 @@ def _refreshed(
 
 
 def _counted(config: Config, export: Export, on: date) -> dict[str, int]:
-    rows = Rows(export.subject, list(export.patrons), [row for _, row in export.set_aside])
+    rows = Rows(export.subject, export.patrons, [row for _, row in export.set_aside])
     return counted(rows, on=on, policy=config.policy)
 
 

@@ -22,7 +22,7 @@ def patrons(tmp_path_factory: pytest.TempPathFactory) -> list[FeedPatron]:
     """The cast and 300 more, as the feed's reader sees them."""
     path = tmp_path_factory.mktemp("feed") / "patrons.ndjson"
     assert write_feed(path, 300, 7, TODAY) == 305
-    patrons = read_feed(path, pin_length=4)
+    patrons = [*read_feed(path, pin_length=4)]
     assert len(patrons) == 305
     return patrons
 

@@ -236,7 +236,7 @@ def test_a_value_that_can_t_be_read_sets_its_row_aside(
     """It names the line and the field, and quotes no value."""
     rows = read(tmp_path, "koha-report", EXPORTS["koha-report"].replace(column, cell))
 
-    assert rows.right == []
+    assert not rows.right
     (wrong,) = rows.wrong
     assert wrong.line == 2
     assert what in wrong.why[0]

@@ -116,7 +116,7 @@ def test_who_is_gone(whole: bool, removed: list[str]) -> None:
 
     found = differ(export, known, Fingerprints(KEY, TERMS, TODAY))
 
-    assert found.changed == [(patron(1), of(patron(1)))]
+    assert [*found.changed] == [(patron(1), of(patron(1)))]
     assert found.removed == removed
 
 

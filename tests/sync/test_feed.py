@@ -36,7 +36,7 @@ def written(directory: Path, *rows: Row | bytes) -> Path:
 
 def read(directory: Path, *rows: Row | bytes, pin_length: int = 4) -> list[FeedPatron]:
     """What a feed of these rows holds."""
-    return read_feed(written(directory, *rows), pin_length=pin_length)
+    return [*read_feed(written(directory, *rows), pin_length=pin_length)]
 
 
 def refusal(directory: Path, *rows: Row | bytes, pin_length: int = 4) -> str:

@@ -54,21 +54,13 @@ class _Document:
     """What is open in a document at the end of what was parsed of it."""
 
     def __init__(self, where: str) -> None:
-        self._where = where
         self._done: list[object] = []
-        self._level = 0
-        self._open: list[dict[str, Any]] = []
-        self._is_leaf = False
-        self._texts: list[str] = []
         self._bytes = 0
         self._names: dict[str, str] = {}
-        parser = expat.ParserCreate(namespace_separator="}", intern=self._names)
-        parser.buffer_text = True
-        parser.StartElementHandler = self._begin
-        parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._texts.append
-        parser.StartDoctypeDeclHandler = _refuse_type
-        self._parser = parser
+        self._parser = expat.ParserCreate(namespace_separator="}", intern=self._names)
+        self._parser.buffer_text = True
+        self._parser.StartDoctypeDeclHandler = _refuse_type
+        self._build(where)
 
     def rows(self, piece: bytes) -> list[object]:
         """Parse on, an empty piece at the end; return the rows that end in it, or what is wrong."""
@@ -89,33 +81,44 @@ class _Document:
         if len(self._names) > MOST_NAMES:
             raise SheetEndedError(NAMES)
 
-    def _begin(self, tag: str, attributes: dict[str, str]) -> None:
-        self._level += 1
-        self._texts.clear()
-        if self._level > MOST_LEVELS:
-            raise SheetEndedError(TOO_DEEP)
-        is_row = _name(tag) == self._where
-        if is_row and self._open:
-            raise SheetEndedError(WITHIN)
-        if is_row or self._open:
-            self._is_leaf = True
-            self._open.append({f"@{_name(name)}": value for name, value in attributes.items()})
+    def _build(self, where: str) -> None:
+        """Have the parser build each row; by closures, for it calls them twice for each value."""
+        around: list[str] = []
+        within: list[dict[str, Any]] = []
+        texts: list[str] = []
+        local = _Local()
 
-    def _end(self, tag: str) -> None:
-        self._level -= 1
-        if not self._open:
-            return
-        value: Any = self._open.pop()
-        if self._is_leaf:
-            text = "".join(self._texts).strip()
-            value = {**value, "value": text} if value else text
-            self._is_leaf = False
-        self._texts.clear()
-        if self._open:
-            _put(self._open[-1], _name(tag), value)
-        else:
-            self._done.append(value)
-            self._bytes = 0
+        def begin(tag: str, attributes: dict[str, str]) -> None:
+            texts.clear()
+            is_row = local[tag] == where
+            if within or is_row:
+                if is_row and within:
+                    raise SheetEndedError(WITHIN)
+                within.append(_attributes(attributes, local) if attributes else {})
+            else:
+                around.append(tag)
+            if len(within) > MOST_LEVELS or len(around) > MOST_LEVELS:
+                raise SheetEndedError(TOO_DEEP)
+
+        def end(tag: str) -> None:
+            if not within:
+                around.pop()
+                return
+            value: Any = within.pop()
+            if not value:
+                value = "".join(texts).strip()
+            elif all(name[0] == "@" for name in value):
+                value["value"] = "".join(texts).strip()
+            texts.clear()
+            if within:
+                _put(within[-1], local[tag], value)
+            else:
+                self._done.append(value)
+                self._bytes = 0
+
+        self._parser.StartElementHandler = begin
+        self._parser.EndElementHandler = end
+        self._parser.CharacterDataHandler = texts.append
 
 
 def _put(row: dict[str, Any], name: str, value: Any) -> None:
@@ -127,8 +130,16 @@ def _put(row: dict[str, Any], name: str, value: Any) -> None:
         row[name] = [row[name], value]
 
 
-def _name(tag: str) -> str:
-    return tag.rpartition("}")[2]
+def _attributes(written: dict[str, str], local: _Local) -> dict[str, str]:
+    return {f"@{local[name]}": value for name, value in written.items()}
+
+
+class _Local(dict[str, str]):
+    """Names as they are written -> without their namespace."""
+
+    def __missing__(self, tag: str) -> str:
+        self[tag] = name = tag.rpartition("}")[2]
+        return name
 
 
 def _refuse_type(*_declared: object) -> NoReturn:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from string import whitespace
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from msgspec import UNSET
@@ -37,7 +39,7 @@ class Field:
     """A field of a map, ready to be read.
 
     `name` is its key in the configuration; `says_yes` are the texts that do, in lower case; `plain`
-    is the path where that is one name and no verb takes a text apart.
+    is the path where that is one name, and `parts` tells that a verb takes its text apart.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Field:
     steps: tuple[Step, ...]
     says_yes: frozenset[str] = frozenset()
     plain: str | None = None
+    parts: bool = False
 
     def wrong(self, what: str) -> WrongFieldError:
         """Return the error about this field."""
@@ -68,7 +71,7 @@ class Field:
     def texts(self, row: Record) -> list[str]:
         """Return the texts of the row's value, those that are not blank, by strip, split, first."""
         value = row.get(self.plain)
-        if type(value) is str:
+        if type(value) is str and not (self.parts and value):
             # Nearly all values, and a town has millions.
             text = value.strip()
             return [text] if text else []
@@ -80,7 +83,7 @@ class Field:
     def text(self, row: Record) -> str:
         """Return the only text, empty for none. WrongFieldError: there are several."""
         value = row.get(self.plain)
-        if type(value) is str:
+        if type(value) is str and not self.parts:
             return value.strip()
         texts = self.texts(row)
         if len(texts) > 1:
@@ -106,6 +109,11 @@ def day(field: Field, row: Record) -> str | None:
     return read.isoformat()
 
 
+def pin(field: Field, row: Record) -> str | None:
+    """Return a PIN as it is written; None for none."""
+    return field.text(row) or None
+
+
 def flag(field: Field, row: Record) -> bool:
     """Return true or false."""
     text, verbs = field.text(row), field.verbs
@@ -128,7 +136,9 @@ def words(field: Field, row: Record) -> list[str]:
 
 def codes(field: Field, row: Record) -> list[str]:
     """Return the codes of blocks, as :func:`words`. WrongFieldError: one of a list has no code."""
-    value = field.value(row)
+    value = row.get(field.plain)
+    if type(value) is not str:
+        value = field.value(row)
     if isinstance(value, list) and not all(map(as_text, value)) and not field.verbs.present:
         raise field.wrong("names a block without a code")
     return words(field, row)
@@ -140,6 +150,11 @@ class Translation:
 
     singles: dict[str, Field]
     lists: dict[str, tuple[Field, ...]]
+    readers: tuple[tuple[str, Callable[[Record], object]], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Choose once how each field is read, and leave out those that the map has not."""
+        object.__setattr__(self, "readers", tuple(self._readers()))
 
     @property
     def fields(self) -> Iterator[Field]:
@@ -155,34 +170,34 @@ class Translation:
         """
         if not isinstance(row, dict):
             return WrongFieldError("row: is no object with names")
-        ref = None
+        whose, made = self.singles.get("patron_id"), dict[str, Any](EMPTY)
         try:
-            ref = self._text("patron_id", row)
-            return {
-                "patronId": ref,
-                "identifiers": self._identifiers(row),
-                "pincode": self._text("pincode", row) or None,
-                "pincodeChanged": self._maybe(day, "pincode_changed", row),
-                "resident": self._maybe(flag, "resident", row),
-                "birthday": self._maybe(day, "birthday", row),
-                "blockStatus": [
-                    {"blockedReason": code}
-                    for field in self.lists["blocks"]
-                    for code in codes(field, row)
-                ],
-                "onHold": self._hold(row),
-                "tags": list(
-                    dict.fromkeys(
-                        word for field in self.lists["tags"] for word in words(field, row)
-                    )
-                ),
-            }
+            made["patronId"] = "" if whose is None else whose.text(row)
+            made["identifiers"] = self._identifiers(row)
+            for name, read in self.readers:
+                made[name] = read(row)
         except WrongFieldError as error:
-            return WrongFieldError(str(error), ref)
+            return WrongFieldError(str(error), made["patronId"])
+        return made
 
-    def _text(self, name: str, row: Record) -> str:
-        field = self.singles.get(name)
-        return "" if field is None else field.text(row)
+    def _readers(self) -> Iterator[tuple[str, Callable[[Record], object]]]:
+        for leaf, (name, read) in READ.items():
+            if (single := self.singles.get(leaf)) is not None:
+                yield name, partial(read, single)
+        if self.lists["blocks"]:
+            yield "blockStatus", self._blocks
+        if self.singles.keys() & {"on_hold", "on_hold_until"}:
+            yield "onHold", self._hold
+        if self.lists["tags"]:
+            yield "tags", self._tags
+
+    def _blocks(self, row: Record) -> list[dict[str, str]]:
+        return [
+            {"blockedReason": code} for field in self.lists["blocks"] for code in codes(field, row)
+        ]
+
+    def _tags(self, row: Record) -> list[str]:
+        return [*dict.fromkeys(word for field in self.lists["tags"] for word in words(field, row))]
 
     def _maybe(
         self, read: Callable[[Field, Record], ValueT], name: str, row: Record
@@ -201,11 +216,12 @@ class Translation:
 
     def _identifiers(self, row: Record) -> list[dict[str, str | None]]:
         until, active = self._maybe(day, "valid_until", row), self._maybe(flag, "active", row)
+        status = "INACTIVE" if active is False else "ACTIVE"
         return [
             {
                 "identifier": number,
                 "identifierType": kind,
-                "status": "INACTIVE" if active is False else "ACTIVE",
+                "status": status,
                 "expiryDate": until,
             }
             for kind in ("CARD", "CPR")
@@ -214,14 +230,40 @@ class Translation:
         ]
 
 
+EMPTY: Mapping[str, Any] = MappingProxyType(
+    {
+        "patronId": None,
+        "identifiers": [],
+        "pincode": None,
+        "pincodeChanged": None,
+        "resident": None,
+        "birthday": None,
+        "blockStatus": [],
+        "onHold": None,
+        "tags": [],
+    }
+)
+"""A row of the feed of which nothing is known."""
+
+READ: Mapping[str, tuple[str, Callable[[Field, Record], object]]] = MappingProxyType(
+    {
+        "pincode": ("pincode", pin),
+        "pincode_changed": ("pincodeChanged", day),
+        "resident": ("resident", flag),
+        "birthday": ("birthday", day),
+    }
+)
+"""Single field of the map -> its name in the feed, and how it is read."""
+
+
 def field_of(name: str, verbs: Verbs, *, is_flat: bool) -> Field:
     """Return a field ready to be read; in a flat file the whole path is a column's name."""
     says_yes = frozenset(yes.lower() for yes in verbs.true_if or ("true",))
     if not verbs.path:
         return Field(name, verbs, (), says_yes)
     steps = (Step(verbs.path),) if is_flat else steps_of(verbs.path)
-    is_plain = steps == (Step(verbs.path),) and not (verbs.strip or verbs.split)
-    return Field(name, verbs, steps, says_yes, verbs.path if is_plain else None)
+    plain = verbs.path if steps == (Step(verbs.path),) else None
+    return Field(name, verbs, steps, says_yes, plain, bool(verbs.strip or verbs.split))
 
 
 def columns(fields: Sequence[Field]) -> dict[str, str]:
