@@ -103,6 +103,7 @@ class FeedExports:
                 with file.open("rb") as content:
                     newest = max(newest, os.fstat(content.fileno()).st_mtime)
                     digest.update(file_digest(content, "sha256").digest())
+                    digest.update(b"changes" * _is_changes(file))
         except OSError:
             return None
         return newest, digest.hexdigest()

@@ -36,25 +36,27 @@ class Found:
     last: LastFetch | None = None
 
 
-def read_export(config: Config, sender: Sender, book: Book, clock: Clock) -> Found | None:
+@contextmanager
+def read_export(config: Config, sender: Sender, book: Book, clock: Clock) -> Iterator[Found | None]:
     """Read the export, and note in the book how old it is; None for one without any news.
 
-    A file that was fetched is deleted when it is read. One is taken to be without news only where
-    the library system says so, or it is the last one byte for byte, and where nothing has changed
-    by which its rows were read: no key of the configuration, no release, and not the day.
+    A file that was fetched is there as long as the block, for a large one is read several times. An
+    export is taken to be without news only where the library system says so, or it is the last one
+    byte for byte, and where nothing has changed by which its rows were read: no key of the
+    configuration, no release, and not the day, on which somebody may come of age.
     """
     feed, now = sender_table(config).feed, clock.moment().local
-    if feed != Path():
-        return _Reading(config, book, now).read(Fetched(feed))
     settings = _settings(config, sender, now)
     is_known = book.fetch is not None and book.fetch.settings == settings
     known = book.fetch if is_known and not (sender.full or sender.rehearsed) else None
     reading = _Reading(config, book, now, settings, known)
+    if feed != Path():
+        yield reading.read(Fetched(feed))
+        return
     with _fetching(config, clock, known.etag if known else "") as came:
-        if came is not None:
-            return reading.read(came)
-    reading.note_no_news()
-    return None
+        if came is None:
+            reading.note_no_news()
+        yield None if came is None else reading.read(came)
 
 
 @contextmanager
@@ -91,8 +93,8 @@ class _Reading:
     config: Config
     book: Book
     now: datetime
-    settings: str = ""
-    known: LastFetch | None = None
+    settings: str
+    known: LastFetch | None
 
     def note_no_news(self) -> None:
         """Note that there is still the last one."""
@@ -116,4 +118,4 @@ class _Reading:
                 self.book.fetch = last
                 return None
         found = exports.read()
-        return Found(found, self.book.digest != before, last if self.settings else None)
+        return Found(found, self.book.digest != before, last)

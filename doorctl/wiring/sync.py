@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, timedelta
+from pathlib import Path
 from threading import Event
 
 from doorctl.admin.keys import keys_in_use
@@ -137,26 +138,28 @@ def _refreshed(
     done: Callable[[int, int], None],
     odd: Callable[[list[str]], None],
 ) -> Refreshed:
-    found = read_export(config, sender, book, clock)
-    if found is None:
-        return unchanged(outbox)
-    if found.export.whole and found.is_new:
-        odd(book.looked(_counted(config, found.export, sender.on), clock.moment().local))
-    refreshed = refresh(
-        found.export,
-        outbox,
-        Sealing(
-            sealer=sealer,
-            minimum_age=sender.terms.minimum_age,
-            on=sender.on,
-            workers=sender_table(config).workers or os.cpu_count() or 1,
-            on_progress=done,
-            flags_weak=config.policy.flags_weak,
-        ),
-        key=key,
-        terms=sender.terms,
-    )
-    book.fetch = found.last
+    with read_export(config, sender, book, clock) as found:
+        if found is None:
+            return unchanged(outbox)
+        if found.export.whole and found.is_new:
+            odd(book.looked(_counted(config, found.export, sender.on), clock.moment().local))
+        refreshed = refresh(
+            found.export,
+            outbox,
+            Sealing(
+                sealer=sealer,
+                minimum_age=sender.terms.minimum_age,
+                on=sender.on,
+                workers=sender_table(config).workers or os.cpu_count() or 1,
+                on_progress=done,
+                flags_weak=config.policy.flags_weak,
+            ),
+            key=key,
+            terms=sender.terms,
+        )
+    # Of a file each run says which rows it sets aside.
+    is_told = refreshed.set_aside and sender_table(config).feed != Path()
+    book.fetch = None if is_told else found.last
     lines = listed(refreshed, config.alarms.language)
     book.set_aside(refreshed.set_aside, lines)
     if not sender.rehearsed:

@@ -72,7 +72,7 @@ class Server:
         path.write_text("".join(json.dumps(one) + "\n" for one in patrons), encoding="utf-8")
         os.utime(path, (self.clock.wall.timestamp(),) * 2)
 
-    def push(self, *, dry_run: bool = False) -> list[Delivery]:
+    def push(self, *, dry_run: bool = False, full: bool = False) -> list[Delivery]:
         """Push as systemd's timer does."""
         self.sealed = 0
 
@@ -81,7 +81,7 @@ class Server:
 
         self.found, deliveries = sync.push(
             self.config,
-            outbox.Wishes(dry_run=dry_run),
+            outbox.Wishes(full=full, dry_run=dry_run),
             self.clock,
             on_progress=sealing,
             on_refreshed=lambda _: None,
@@ -558,3 +558,52 @@ def test_the_commands_say_what_did_not_go(server: Server) -> None:
     assert line in pushed.output
     assert failed.output == ""
     assert sorted(server.posted) == ["export_old", "rows_set_aside"]
+
+
+NEWS = {
+    "the same file": False,
+    "the same bytes written anew": False,
+    "another row": True,
+    "another day": True,
+    "another rule": True,
+    "all rows are sent": True,
+    "a rehearsal": True,
+    "a file of changes alone": True,
+}
+
+
+@pytest.mark.parametrize("what", NEWS)
+def test_an_export_without_news_is_not_read_again(server: Server, what: str) -> None:
+    """Only its bytes are; and it counts anew where the same rows may be sealed otherwise."""
+    server.export(patron(1), patron(2))
+    server.push()
+    server.pass_hours(24 if what == "another day" else 0.25)
+    (export,) = (server.directory / "exports").iterdir()
+    config = server.directory / "sync.toml"
+    if what == "the same bytes written anew":
+        export.write_bytes(export.read_bytes())
+    elif what == "another row":
+        export.write_text(export.read_text() + json.dumps(patron(3)) + "\n")
+    elif what == "another rule":
+        config.write_text(config.read_text() + "[policy]\nminimum_age = 15\n")
+        server.config = load(config)
+    elif what == "a file of changes alone":
+        export.rename(export.with_name("2026-changes.ndjson"))
+
+    server.push(full=what == "all rows are sent", dry_run=what == "a rehearsal")
+
+    assert server.found is not None
+    assert server.found.is_read == NEWS[what]
+    assert server.found.patrons == (3 if what == "another row" else 2)
+
+
+def test_rows_that_are_set_aside_are_told_by_each_run(server: Server) -> None:
+    """The export is read until they are mended."""
+    server.export(*(patron(number) for number in range(30)), patron(31, pincode="12"))
+    found = []
+    for _ in range(2):
+        server.push()
+        assert server.found is not None
+        found.append((server.found.is_read, len(server.found.set_aside)))
+
+    assert found == [(True, 1), (True, 1)]
