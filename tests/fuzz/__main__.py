@@ -105,9 +105,9 @@ ROW = "{:<10}{:>8}{:>12}{:>8}{:>14}{:>9}{:>10}  {}"
 def fuzz(names: Sequence[str], *, inputs: int, seconds: int, seed: int | None, jobs: int) -> None:
     """Feed readers of foreign bytes what nobody meant; exit 1 if one of them broke.
 
-    Targets: reader, keypad, keyboard, push, config, feed, form, card_bits, osdp_line. All but the
-    reader get a thousandth of its inputs. What broke one is kept in tests/fuzz/corpus and tried
-    first from then on.
+    Targets: reader, keypad, keyboard, push, config, feed, form, card_bits, osdp_line, mapped. All
+    but the reader get a thousandth of its inputs. What broke one is kept in tests/fuzz/corpus and
+    tried first from then on.
     """
     if unknown := set(names) - set(NAMES):
         raise click.UsageError(f"there is no target {', '.join(sorted(unknown))}")

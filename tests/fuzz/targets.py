@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from tests.fuzz import bodies, card_bits, keyboard, osdp_line, push, reader, texts
+from tests.fuzz import bodies, card_bits, keyboard, mapped, osdp_line, push, reader, texts
 
 # The plain loop: as many inputs as can be, made from kept ones by small damage, from a seed.
 
@@ -203,11 +203,23 @@ def targets() -> Iterator[Mapping[str, Target]]:
             _target(
                 "osdp_line", osdp_line.check, osdp_line.SEEDS, osdp_line.WORDS, osdp_line.LONGEST
             ),
+            _target("mapped", mapped.check, mapped.SEEDS, mapped.WORDS, mapped.LONGEST),
         )
         yield {target.name: target for target in made}
 
 
-NAMES = ("reader", "keypad", "keyboard", "push", "config", "feed", "form", "card_bits", "osdp_line")
+NAMES = (
+    "reader",
+    "keypad",
+    "keyboard",
+    "push",
+    "config",
+    "feed",
+    "form",
+    "card_bits",
+    "osdp_line",
+    "mapped",
+)
 
 
 def _target(
