@@ -126,7 +126,8 @@ def look_at(config: Config, file: Path | None, *, as_json: bool) -> None:
     on = clock.moment().latest_known.date()
     with fetched_file(config, clock) if file is None else nullcontext(file) as path:
         rows = read_rows(path, pin_length=policy.pin_length, rows_of=feed_rows(config))
-    seen = look(rows, on=on, policy=policy)
+        # While the file is there: many rows are read again.
+        seen = look(rows, on=on, policy=policy)
     if as_json:
         print_json(asdict(seen))
     else:
