@@ -155,6 +155,8 @@ def of(name: str, *parts: str) -> set[str]:
         ("web", ASKING["koha"], of("koha", "client")),
         ("web", ASKING["folio"], of("folio", "client")),
         ("web", ASKING["oidc"], of("oidc", "pages", "sign_ins_pending", "signing_in")),
+        ("web", ASKING["fleet"], of("fleet", "connection", "listening", "messages", "transfers")),
+        ("run", ASKING["fleet"], of("fleet")),
     ],
 )
 def test_a_process_imports_what_is_configured_alone(
@@ -240,7 +242,7 @@ def hub(copy: Copy) -> Copy:
     (folder / "da.po").write_text(DANISH)
     listed = copy.directory / "doorctl/config/extras.py"
     text = listed.read_text("utf-8")
-    listed.write_text(text.replace("EXTRAS = (", 'EXTRAS = (Listed("hub", table="hub"),', 1))
+    listed.write_text(text.replace("EXTRAS = (", 'EXTRAS = (Listed("hub", tables=("hub",)),', 1))
     return copy
 
 

@@ -22,14 +22,14 @@ from doorctl.core.errors import Problem
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One extra, and what asks for it: a `table` of its own, or some `values` of any of `keys`.
+    """One extra, and what asks for it: any of `tables` of its own, or `values` of any of `keys`.
 
     Of its table a file may have many if `is_list`, each under ``[[table]]``. If `unlogged`, the log
     says only which of the table's keys was changed or is wrong, as of :data:`UNLOGGED`.
     """
 
     name: str
-    table: str = ""
+    tables: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     is_list: bool = False
@@ -38,7 +38,7 @@ class Listed:
     @property
     def places(self) -> tuple[Place, ...]:
         """Where a file may ask for it."""
-        return tuple(Place(self, where) for where in ((self.table,) if self.table else self.keys))
+        return tuple(Place(self, where) for where in self.tables or self.keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Place:
     @property
     def in_table(self) -> str:
         """The table that the extra adds, or adds keys to, if it is asked for here."""
-        return self.extra.table or self.where.rpartition(".")[0]
+        return self.where if self.extra.tables else self.where.rpartition(".")[0]
 
     @property
     def section(self) -> type[Any] | None:
@@ -64,13 +64,13 @@ class Place:
         found: object = tables
         for part in self.where.split("."):
             found = found.get(part) if isinstance(found, Mapping) else None
-        if not self.extra.table:
+        if not self.extra.tables:
             return found in self.extra.values
         return found is not None and not self._is_around_others(found)
 
     def _is_around_others(self, found: object) -> bool:
         """Tell whether what a file has of the table is tables of other extras, and nothing else."""
-        inner = {extra.table for extra in EXTRAS if extra.table.startswith(f"{self.where}.")}
+        inner = {table for table in EXTRA_TABLES if table.startswith(f"{self.where}.")}
         if not isinstance(found, Mapping) or not found:
             return False
         return all(f"{self.where}.{leaf}" in inner for leaf in found)
@@ -87,17 +87,20 @@ EXTRAS = (
     Listed("folio", keys=("lms.kind",), values=("folio",)),
     Listed("website", keys=("hours.source",), values=("website",)),
     Listed("holidays", keys=("hours.holidays",), values=("closed", "sunday")),
-    Listed("outputs", table="outputs", is_list=True, unlogged=True),
-    Listed("metrics", table="metrics"),
-    Listed("oidc", table="signin.oidc", unlogged=True),
-    Listed("mapping", table="source"),
-    Listed("fetching", table="source.fetch"),
+    Listed("outputs", tables=("outputs",), is_list=True, unlogged=True),
+    Listed("metrics", tables=("metrics",)),
+    Listed("oidc", tables=("signin.oidc",), unlogged=True),
+    Listed("mapping", tables=("source",)),
+    Listed("fetching", tables=("source.fetch",)),
+    Listed("fleet", tables=("web.nats", "sync.nats")),
 )
 """Every extra; their tables stand in this order in ``config/doorctl.toml``, behind all others."""
 
+EXTRA_TABLES = tuple(table for extra in EXTRAS for table in extra.tables)
+
 UNLOGGED = frozenset(
     {"alarms", "backup", "lms", "secrets", "sync"}
-    | {extra.table.partition(".")[0] for extra in EXTRAS if extra.unlogged}
+    | {table.partition(".")[0] for extra in EXTRAS if extra.unlogged for table in extra.tables}
 )
 """Tables that name accounts, people, commands and addresses with a secret in them: the log says
 only which of their keys was changed or is wrong, and the file of values keeps a hash of it."""
@@ -143,8 +146,8 @@ def wanted_by(values: Values) -> tuple[Place, ...]:
         place
         for place in every_place()
         if (
-            place.extra.table in tables
-            if place.extra.table
+            place.where in tables
+            if place.extra.tables
             else values.get(place.where) in place.extra.values
         )
     )
@@ -195,7 +198,7 @@ def missing(place: Place) -> Iterator[Problem]:
         what = f"this installation has no extra {extra.name}; install one that has it, or "
         yield Problem(
             place.where,
-            what + (f"leave out [{extra.table}]" * bool(extra.table) or "give another value"),
+            what + (f"leave out [{place.where}]" if extra.tables else "give another value"),
         )
     elif lacking := [name for name in declared.modules if find_spec(name) is None]:
         what = f"needs {', '.join(lacking)}, not installed; pip install 'doorctl[{extra.name}]'"

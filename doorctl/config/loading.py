@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta, inspect
 
 from doorctl.config.extras import (
+    EXTRA_TABLES,
     EXTRAS,
     Listed,
     Place,
@@ -150,7 +151,7 @@ A dotted table stands in the one before the dot, and so does its section's value
 LISTED = frozenset(
     {
         *(name for name, _, is_listed in _FOUND if is_listed),
-        *(extra.table for extra in EXTRAS if extra.is_list),
+        *(table for extra in EXTRAS if extra.is_list for table in extra.tables),
     }
 )
 """Tables of which a file may have many, each under ``[[name]]``."""
@@ -274,9 +275,7 @@ def overridden(tables: Tables, overrides: Sequence[str]) -> tuple[Tables, list[P
 
 def _is_inner(table: str) -> bool:
     """Tell whether a dotted name is a table's; those of an extra have names that begin as it."""
-    return table in TABLES or any(
-        f"{table}.".startswith(f"{extra.table}.") for extra in EXTRAS if extra.table
-    )
+    return table in TABLES or any(f"{table}.".startswith(f"{own}.") for own in EXTRA_TABLES)
 
 
 def laid_over(tables: Tables, way: Sequence[str], value: object) -> Tables:
@@ -295,9 +294,7 @@ def _value(table: str, leaf: str, text: str) -> object:
     except (ValueError, RecursionError):
         return text
     around = tuple(
-        place
-        for place in every_place()
-        if place.extra.table and table.startswith(place.extra.table)
+        place for place in every_place() if place.extra.tables and table.startswith(place.where)
     )
     key = keys(around).get(table, {}).get(leaf)
     bare = key is not None and key.is_text and not isinstance(parsed["value"], str)
@@ -427,7 +424,7 @@ def _rules(extra: Listed) -> Iterable[Rule]:
 
 def _built(values: Mapping[str, Any], places: Sequence[Place]) -> Config:
     sections: dict[str, dict[str, Any]] = {}
-    known, own = schema(places), {place.extra.table for place in places}
+    known, own = schema(places), {place.where for place in places if place.extra.tables}
     further: list[Any] = []
     for name, value in values.items():
         table, _, leaf = name.rpartition(".")
@@ -523,7 +520,7 @@ def checked(tables: Mapping[str, object]) -> tuple[dict[str, Any], list[Problem]
                 problems += [each for leaf in unknown for each in _further(table, leaf, tables)]
         else:
             problems.append(Problem(table, f"found {shown(written)}; give a table: [{table}]"))
-    outer = {name.partition(".")[0] for name in (*TABLES, *(extra.table for extra in EXTRAS))}
+    outer = {name.partition(".")[0] for name in (*TABLES, *EXTRA_TABLES)}
     problems += [_unknown_table(name, at) for name, at in tables.items() if name not in outer]
     return values, problems
 
@@ -544,7 +541,7 @@ def _further(table: str, leaf: str, tables: Mapping[str, object]) -> Iterator[Pr
 def _kinds(table: str, tables: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     """Yield the keys of a table that choose a kind, and what they choose; none for no kind."""
     places = [place for place in every_place() if place.in_table == table]
-    for name in dict.fromkeys(place.where for place in places if not place.extra.table):
+    for name in dict.fromkeys(place.where for place in places if not place.extra.tables):
         default = keys(())[table][name.removeprefix(f"{table}.")].default
         kind = _written(tables, name) or default
         chosen = (default, *(each for place in places for each in place.extra.values))
@@ -589,7 +586,7 @@ def _written(tables: Mapping[str, object], table: str) -> object:
 
 def _leaves(table: str, known: Iterable[str], tables: Iterable[str]) -> list[str]:
     """Return what may stand in a table: its `known` keys, then those of all `tables` in it."""
-    inner = (name.rpartition(".") for name in (*tables, *(extra.table for extra in EXTRAS)))
+    inner = (name.rpartition(".") for name in (*tables, *EXTRA_TABLES))
     return [*known, *(leaf for outer, _, leaf in inner if outer == table)]
 
 

@@ -51,7 +51,9 @@ _LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 """Of a host's name (RFC 1123), with the underscore that some machines have."""
 
 TARGETS = "sync.targets"
-TARGET_FILES = ("ca_file", "certificate_file", "key_file")
+TLS_OF_TARGET = ("ca_file", "certificate_file", "key_file")
+TARGET_FILES = (*TLS_OF_TARGET, "public_key_file")
+NATS_SERVERS = "sync.nats.servers"
 
 
 def placed(values: Mapping[str, Any], base: Path, environment: Mapping[str, str]) -> dict[str, Any]:
@@ -437,17 +439,43 @@ def mail_is_encrypted(values: Values) -> Iterator[Problem]:
 
 
 def targets_fit(values: Values) -> Iterator[Problem]:
-    """A branch has an address; by a certificate with both of its files it is asked by https."""
+    """A branch has an address, or is reached over NATS; and no key of the other way."""
     for where, target in listed(values, TARGETS):
-        address = read_address(target.url)
-        if address is None or address.port == 0 or not _is_host(address.host):
-            what = f"found {shown(target.url)}, which no machine has; mend host and port"
-            yield Problem(f"{where}.url", what)
-        files = {f"{where}.{leaf}": getattr(target, leaf) for leaf in TARGET_FILES}
-        if {*files.values()} != {Path()} and not target.url.startswith("https:"):
-            what = f"found {shown(target.url)} beside certificates; give https"
-            yield Problem(f"{where}.url", what)
-        yield from together(files, where, ("certificate_file", "key_file"), ITS_PATH)
+        by_nats = target.via == "nats"
+        yield from (_reached_by_nats if by_nats else _reached_by_url)(values, where, target)
+        others = ("url", *TLS_OF_TARGET) if by_nats else ("public_key_file",)
+        for leaf in others:
+            if getattr(target, leaf) not in NONE:
+                yield Problem(f"{where}.{leaf}", USELESS, beside=f"via = {shown(target.via)}")
+
+
+def _reached_by_nats(values: Values, where: str, target: Target) -> Iterator[Problem]:
+    """Its answers are believed by its own key; and some server carries them."""
+    if target.public_key_file == Path():
+        what = "missing beside {beside}; give the public half of its web.nats.signing_key_file"
+        yield Problem(f"{where}.public_key_file", what, beside='via = "nats"')
+    if not values.get(NATS_SERVERS):
+        yield Problem(f"{where}.via", 'found "nats" without [sync.nats]; give its servers there')
+
+
+def _reached_by_url(_values: Values, where: str, target: Target) -> Iterator[Problem]:
+    """By a certificate with both of its files it is asked by https."""
+    if not target.url:
+        yield Problem(
+            f"{where}.url",
+            'missing; give an address such as {example}, or via = "nats"',
+            example=shown("https://oest.example:8443"),
+        )
+        return
+    address = read_address(target.url)
+    if address is None or address.port == 0 or not _is_host(address.host):
+        what = f"found {shown(target.url)}, which no machine has; mend host and port"
+        yield Problem(f"{where}.url", what)
+    files = {f"{where}.{leaf}": getattr(target, leaf) for leaf in TLS_OF_TARGET}
+    if {*files.values()} != {Path()} and not target.url.startswith("https:"):
+        what = f"found {shown(target.url)} beside certificates; give https"
+        yield Problem(f"{where}.url", what)
+    yield from together(files, where, ("certificate_file", "key_file"), ITS_PATH)
 
 
 def feed_is_named(values: Values) -> Iterator[Problem]:

@@ -685,10 +685,13 @@ class Target:
 
     branch: str = id_key()
     url: str = key(
+        "",
         example="https://oest.example:8443",
         allowed="an address that begins with https:// or http://",
         pattern=r"^https?://[A-Za-z0-9.:_\[\]-]{1,253}(/[A-Za-z0-9._~/-]{0,253})?\Z",
     )
+    via: Literal["url", "nats"] = key("url")
+    public_key_file: Path = key(Path(), example="/etc/doorctl/oest-answers.pub")
     ca_file: Path = key(Path(), example="/etc/doorctl/branches-ca.pem")
     certificate_file: Path = key(Path(), example="/etc/doorctl/sender.pem")
     key_file: Path = key(Path(), example="/etc/doorctl/sender.key")

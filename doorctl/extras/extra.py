@@ -16,15 +16,20 @@ from doorctl.core.ports import Clock, EventLog
 
 if TYPE_CHECKING:
     # A process loads what it is given of an extra, and no more.
+    from asyncio import AbstractEventLoop
+
     from gpiozero import Factory
     from starlette.routing import BaseRoute
+    from starlette.types import ASGIApp
 
     from doorctl.config.extras import Listed
+    from doorctl.config.tables import Target
     from doorctl.core.moments import Moment
     from doorctl.devices.lines import Line, LineEvent, Signals
     from doorctl.doord.hours import Follower
     from doorctl.lookup.app import App
     from doorctl.store.branch_writer import BranchRecordsWriter
+    from doorctl.sync.branch import Branch
     from doorctl.sync.exports import Fetched
     from doorctl.sync.feed import RowsOf
     from doorctl.web.alarms import StandingAlarms
@@ -93,6 +98,20 @@ class JobParts:
     clock: Clock
     log: EventLog
     write: Write
+    stack: ExitStack
+
+
+@dataclass(frozen=True, slots=True)
+class PushParts:
+    """What the web process gives an extra by which pushes come in; it ends with the `stack`.
+
+    `app` answers the senders' addresses alone. It belongs to the event loop of the web process.
+    """
+
+    config: Config
+    clock: Clock
+    log: EventLog
+    app: ASGIApp
     stack: ExitStack
 
 
@@ -171,6 +190,9 @@ class Extra(Declared):
         follower: what the door tells of each look at the hours; None where it has nothing to do.
         begin: what `doorctl init` stores in an empty ``branch.db``.
         jobs: starts threads of the web process.
+        pushes: another way by which pushes come in, begun on the loop that answers; None for none.
+        branch: a branch that is reached that way, as its sender asks it by a signed question.
+            KeyFileError: a file of its own can't be used.
         elsewhere: another way to sign in, with its pages; None where it has none.
         pages: addresses of the web process.
         rows: how the rows of an export are read.
@@ -188,6 +210,8 @@ class Extra(Declared):
     follower: Callable[[DoorParts], Follower | None] | None = None
     begin: Callable[[Config, BranchRecordsWriter, Moment], None] | None = None
     jobs: Callable[[JobParts], None] | None = None
+    pushes: Callable[[PushParts], Callable[[AbstractEventLoop], None] | None] | None = None
+    branch: Callable[[Config, Target, str], Branch] | None = None
     elsewhere: Callable[[SignInParts], Elsewhere | None] | None = None
     pages: Callable[[PageParts], Iterable[BaseRoute]] | None = None
     rows: Callable[[Config], RowsOf] | None = None

@@ -1,12 +1,17 @@
-"""A branch that is reached over HTTP: design section 5's three addresses, as seen by the sender."""
+"""A branch as its sender asks it: the requests that every way carries, and the way by HTTP.
+
+They go to design section 5's addresses.
+"""
 
 from __future__ import annotations
 
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
 from os import SEEK_END
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -68,26 +73,38 @@ HIGHEST_EPOCH = 2**53
 
 
 @dataclass(frozen=True, slots=True)
-class _Request:
+class Request:
+    """What is asked of a branch, however it travels; `headers` are HTTP's."""
+
     method: str
     path: str
-    content: bytes | AsyncIterator[bytes] | None = None
+    content: bytes | BinaryIO = b""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class HttpBranch:
-    """One branch over HTTP or HTTPS, below `url`; no proxy is used and no redirect followed.
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a branch answers: a status of HTTP, the header `Retry-After` or "", and the body."""
 
-    A request has a connection of its own, and `ask_total_s` or, for a push of no bytes, `apply_s`
-    in all: a branch that sends a byte now and then must not keep the next run from every other.
+    status: int
+    retry_after: str
+    body: bytes
+
+
+Failed = OutOfOrder | Refused | Away
+
+
+class AskedBranch(ABC):
+    """One branch, over a way of which a subclass knows how a request goes and its reply comes.
+
+    A request that costs the branch one read has `ask_total_s` in all, or, for a push of no bytes,
+    `apply_s`: a branch that sends a byte now and then must not keep the next run from every other.
     `question` is what :func:`~doorctl.sync.exchange.question_signed` makes for it.
     """
 
     def __init__(
         self,
         name: str,
-        url: str,
-        context: ssl.SSLContext,
         *,
         question: str = "",
         apply_s: float = APPLY_S,
@@ -95,13 +112,17 @@ class HttpBranch:
         ask_total_s: float = ASK_TOTAL_S,
     ) -> None:
         self.name = name
+        self.talks = Talks()
         self._by = {"Authorization": question} if question else {}
-        self._url, self._context, self._talks = url.rstrip("/"), context, Talks()
         self._apply_s, self._ask_s, self._ask_total_s = apply_s, ask_s, ask_total_s
+
+    @abstractmethod
+    def replied(self, request: Request, silence_s: float, total_s: float) -> Reply | Failed:
+        """Return what the branch says in time: without a word for `silence_s`, it is away."""
 
     def held(self) -> Held | Refused | Away:
         """See `Branch.held`."""
-        answer = self._ask(_Request("GET", "/v1/patrons/epoch", headers=self._by), Held)
+        answer = self._ask(Request("GET", "/v1/patrons/epoch", headers=self._by), Held)
         if isinstance(answer, OutOfOrder):
             return Refused(answer.why)
         if not isinstance(answer, Held):
@@ -119,7 +140,7 @@ class HttpBranch:
 
     def exchange(self, message: bytes) -> Exchanged | OutOfOrder | Refused | Away:
         """See `Branch.exchange`."""
-        return self._ask(_Request("POST", "/v1/patrons/exchange", message), Exchanged)
+        return self._ask(Request("POST", "/v1/patrons/exchange", message), Exchanged)
 
     def send(self, content: BinaryIO, kind: Kind | None) -> Taken | OutOfOrder | Refused | Away:
         """See `Branch.send`."""
@@ -130,25 +151,31 @@ class HttpBranch:
             "Content-Encoding": "gzip",
             "Content-Length": str(length),
         }
-        content.seek(0)
-
-        async def pieces() -> AsyncIterator[bytes]:
-            for piece in iter(partial(content.read, CHUNK_BYTES), b""):
-                yield piece
-
         total_s = self._apply_s + length / SLOWEST_BYTES_S
-        request = _Request(method, path, pieces(), headers)
-        return self._call(request, Taken, self._apply_s, total_s)
+        request = Request(method, path, content, headers)
+        return _meaning(self.replied(request, self._apply_s, total_s), Taken)
 
-    def _ask(self, request: _Request, part: type[AnswerT]) -> AnswerT | OutOfOrder | Refused | Away:
-        return self._call(request, part, self._ask_s, self._ask_total_s)
+    def _ask(self, request: Request, part: type[AnswerT]) -> AnswerT | Failed:
+        return _meaning(self.replied(request, self._ask_s, self._ask_total_s), part)
 
-    def _call(
-        self, request: _Request, part: type[AnswerT], silence_s: float, total_s: float
-    ) -> AnswerT | OutOfOrder | Refused | Away:
+
+class HttpBranch(AskedBranch):
+    """One branch over HTTP or HTTPS, below `url`; no proxy is used and no redirect followed.
+
+    A request has a connection of its own.
+    """
+
+    def __init__(self, name: str, url: str, context: ssl.SSLContext, **usual: Any) -> None:
+        super().__init__(name, **usual)
+        self._url, self._context = url.rstrip("/"), context
+
+    def replied(self, request: Request, silence_s: float, total_s: float) -> Reply | Failed:
+        """See `AskedBranch.replied`."""
         limits = waits(total_s, silence_s, CONNECT_S)
+        content = request.content
+        sent = content if isinstance(content, bytes) else _pieces(content)
 
-        async def asking() -> AnswerT | OutOfOrder | Refused | Away:
+        async def asking() -> Reply:
             async with (
                 httpx2.AsyncClient(
                     verify=self._context, trust_env=False, timeout=limits, headers=HEADERS
@@ -156,17 +183,24 @@ class HttpBranch:
                 client.stream(
                     request.method,
                     self._url + request.path,
-                    content=request.content,
+                    content=sent or None,
                     headers=request.headers,
                 ) as response,
             ):
                 body = await body_of(response.aiter_raw(), LONGEST_ANSWER_BYTES)
-                return _meaning(response, body or b"", part)
+                later = response.headers.get("Retry-After", "")
+                return Reply(response.status_code, later, body or b"")
 
         try:
-            return self._talks.within(total_s, asking)
+            return self.talks.within(total_s, asking)
         except (TimeoutError, ssl.SSLError, httpx2.TransportError) as error:
             return Away(unreached(error, "sync.targets"))
+
+
+async def _pieces(content: BinaryIO) -> AsyncIterator[bytes]:
+    content.seek(0)
+    for piece in iter(partial(content.read, CHUNK_BYTES), b""):
+        yield piece
 
 
 class UnaskedBranch:
@@ -211,20 +245,19 @@ def tls_context(ca_file: Path, certificate_file: Path, key_file: Path) -> ssl.SS
     return context
 
 
-def _meaning(
-    response: httpx2.Response, body: bytes, part: type[AnswerT]
-) -> AnswerT | OutOfOrder | Refused | Away:
-    status = response.status_code
-    if status == httpx2.codes.OK:
-        return read_answer(body, part) or Refused(
+def _meaning(reply: Reply | Failed, part: type[AnswerT]) -> AnswerT | Failed:
+    if not isinstance(reply, Reply):
+        return reply
+    if reply.status == HTTPStatus.OK:
+        return read_answer(reply.body, part) or Refused(
             "what answers there is no doorctl; see sync.targets"
         )
-    why = _why(status, body)
-    if status == httpx2.codes.CONFLICT:
+    why = _why(reply.status, reply.body)
+    if reply.status == HTTPStatus.CONFLICT:
         return OutOfOrder(why)
-    if status in LATER:
+    if reply.status in LATER:
         # A date is left to the sender's own pauses.
-        wait = response.headers.get("Retry-After", "")
+        wait = reply.retry_after
         return Away(why, float(wait) if wait.isascii() and wait.isdigit() else 0.0)
     return Refused(why)
 

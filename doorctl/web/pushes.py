@@ -193,7 +193,7 @@ class Pushes:
         if self._nonce_age_s() >= NONCE_S:
             self._renew_nonce()
         if not self._is_known(request):
-            self._untold.append(_address(request))
+            self._note(self._untold, request)
             return answer(self._said(Push(0), None) | {"why": UNSIGNED})
         try:
             with suppress(StoreError):
@@ -225,10 +225,11 @@ class Pushes:
         by = request.headers.get("authorization", "")
         return is_senders(by, terms.branch, terms.public_keys)
 
-    def _note_sender(self, request: Request) -> None:
+    def _note(self, addresses: deque[str], request: Request) -> None:
+        # One that comes over a transport has none: who is there changes with each request.
         address = _address(request)
-        if address not in self._senders:
-            self._senders.append(address)
+        if address and address not in addresses:
+            addresses.append(address)
 
     async def exchange(self, request: Request) -> Response:
         """Tell a sender which part of the audit log it has seen; exchange counts of wrong PINs.
@@ -250,7 +251,7 @@ class Pushes:
             exchange = read_exchange(bytes(message), terms.branch, self._nonce, terms.public_keys)
             asked_s = self._nonce_age_s()
             self._renew_nonce()
-            self._note_sender(request)
+            self._note(self._senders, request)
             if asked_s < 2 * NONCE_S:
                 await self._tell_time(exchange)
             agreed = await asyncio.to_thread(self.noting.compare, exchange.heads)
@@ -273,7 +274,7 @@ class Pushes:
             if not self._taking:
                 await self._begin(body, staging.begin)
                 if staging.manifest is not None:
-                    self._note_sender(request)
+                    self._note(self._senders, request)
             if self._taking:
                 raise BusyError
             self._taking = True

@@ -12,13 +12,14 @@ from threading import Event
 
 from doorctl.admin.keys import keys_in_use
 from doorctl.config import Config
-from doorctl.config.tables import Sync, Target
+from doorctl.config.tables import Target
 from doorctl.core.errors import (
     InputError,
     KeyFileError,
 )
 from doorctl.core.masked import InstallationKey
 from doorctl.core.ports import Clock
+from doorctl.extras.extra import used
 from doorctl.sources.branches import HttpBranch, UnaskedBranch, tls_context
 from doorctl.store.outbox import OutboxStore
 from doorctl.store.sealer import ArgonSealer, first_key, key_id, links, sealer_of
@@ -72,7 +73,7 @@ def push(
     key = first_key(keys[0])
     sealer = sealer_of(key, config.seal)
     sender = _sender(config, wishes, sealer, keys, clock)
-    branches = _branches(sync, sender.private_key)
+    branches = _branches(config, sender.private_key)
     with (
         opened_outbox(sync, wishes) as outbox,
         alarms_sent(config, outbox, clock, None if wishes.dry_run else on_unsent) as book,
@@ -179,16 +180,20 @@ def age_limits(config: Config) -> dict[str, int]:
     return {branch: own if limit is None else limit for branch, limit in limits.items()}
 
 
-def _branches(sync: Sync, private_key: SigningKey) -> list[Branch]:
-    if not sync.targets:
+def _branches(config: Config, private_key: SigningKey) -> list[Branch]:
+    targets = sender_table(config).targets
+    if not targets:
         raise InputError("there is no branch yet: doorctl sync pair brings one in")
-    return [_branch(target, private_key) for target in sync.targets]
+    return [_branch(config, target, private_key) for target in targets]
 
 
-def _branch(target: Target, private_key: SigningKey) -> Branch:
+def _branch(config: Config, target: Target, private_key: SigningKey) -> Branch:
+    question = question_signed(target.branch, private_key)
     try:
+        if target.via == "nats":
+            made = (extra.branch for extra in used(config) if extra.branch is not None)
+            return next(made)(config, target, question)
         context = tls_context(target.ca_file, target.certificate_file, target.key_file)
     except KeyFileError as err:
         return UnaskedBranch(target.branch, str(err))
-    question = question_signed(target.branch, private_key)
     return HttpBranch(target.branch, target.url, context, question=question)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
+from typing import TYPE_CHECKING
 
 import doorctl
 from doorctl.access.throttle import TOLD_FROM
@@ -17,7 +19,7 @@ from doorctl.config import Config
 from doorctl.core.alarms import RaisedAlarm
 from doorctl.core.errors import KeyFileError, NotAnsweringError, StoreError
 from doorctl.core.ports import AlarmOnce, Clock, EventLog, Seal
-from doorctl.extras.extra import JobParts, used
+from doorctl.extras.extra import JobParts, PushParts, used
 from doorctl.lookup.app import App
 from doorctl.lookup.config_changes import read_again, tell_changes, tell_taken
 from doorctl.lookup.configured import WEBS_CONFIG, system_clock
@@ -59,6 +61,9 @@ from doorctl.web.tls import authority_of, refuse_unusable
 from doorctl.web.watching import LOOK_S, CertificateWatch
 from doorctl.wiring.pages import Pages, encrypted, pages
 from doorctl.wiring.web_answers import answers_of_library, webs_answers
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 PAUSE_S = 600.0
 
@@ -221,7 +226,12 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
     pushes = Pushes(reception, worker, log, WebsAudit(branch), share, inspection, tell_time=told)
     pushes.noting.catch_up()
     shown = pages(app, log, branch, standing, stack)
-    server = _server(process, pushes, shown, log)
+    # Over another way a sender has no connection of its own, to show a certificate on.
+    senders = application(
+        pushes.routes(), missing=shown.frame.missing, encrypted=False, senders_certified=False
+    )
+    ways = _ways_in(config, clock, log, senders, stack)
+    server = _server(process, pushes, shown, log, ways)
     if server.config.ssl is not None:
         watch = CertificateWatch(config.web.tls, server.config.ssl, clock, log)
         stack.enter_context(regular("certificate", watch.turn, LOOK_S, log).going(lambda: None))
@@ -235,7 +245,22 @@ def _inspect_after(inspection: Inspection, heard: RaisedAlarm) -> None:
         inspection.wanted = True
 
 
-def _server(process: _Process, pushes: Pushes, shown: Pages, log: EventLog) -> Server:
+def _ways_in(
+    config: Config, clock: Clock, log: EventLog, app: ASGIApp, stack: ExitStack
+) -> list[Callable[[asyncio.AbstractEventLoop], None]]:
+    """Return what begins to take pushes by the ways of extras."""
+    parts = PushParts(config, clock, log, app, stack)
+    ways = (extra.pushes(parts) for extra in used(config) if extra.pushes is not None)
+    return [way for way in ways if way is not None]
+
+
+def _server(
+    process: _Process,
+    pushes: Pushes,
+    shown: Pages,
+    log: EventLog,
+    ways: Iterable[Callable[[asyncio.AbstractEventLoop], None]],
+) -> Server:
     config = process.config
 
     def warmed_up() -> None:
@@ -248,6 +273,8 @@ def _server(process: _Process, pushes: Pushes, shown: Pages, log: EventLog) -> S
         else:
             tell_taken(process.taken, log)
         process.supervisor.ready()
+        for begin in ways:
+            begin(asyncio.get_running_loop())
         # Half of a start's work, and a push or a panel needs little of it.
         Thread(target=warmed_up, name="warming-up", daemon=True).start()
 

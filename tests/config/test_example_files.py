@@ -194,7 +194,7 @@ def test_the_senders_example_says_what_the_schema_says() -> None:
     assert sync is not None
     assert [target.branch for target in sync.targets] == ["oest"]
     own = [name for name in keys() if name.startswith("source")]
-    tables = ("sync", *own, "sync.targets")
+    tables = ("sync", *own, "sync.nats", "sync.targets")
     known = {key.name: key for name in tables for key in keys()[name].values()}
     above = {name: text for name, text in comments(SENDERS).items() if name.startswith(OF_SENDERS)}
     assert list(above) == list(known)

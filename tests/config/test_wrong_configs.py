@@ -238,8 +238,8 @@ targets = [{branch = "oest", url = "https://h..h:8443"}]
 targets = [{branch = "oest", url = "https://h:99999"}]
 ! sync.targets[0].url: found "https://h:99999", which no machine has; mend host and port
 targets = [{branch = "oest", url = "http://h", cert = "x"}]
-! sync.targets[0].cert: unknown key; there are branch, url, ca_file, certificate_file, key_file,
-  minimum_age
+! sync.targets[0].cert: unknown key; there are branch, url, via, public_key_file, ca_file,
+  certificate_file, key_file, minimum_age
 targets = [{branch = "oest", url = "http://h", ca_file = "x"}]
 ! sync.targets[0].url: found "http://h" beside certificates; give https
 targets = [{branch = "oest", url = "https://h", key_file = "x"}]
@@ -248,6 +248,30 @@ targets = [{branch = "oest", url = "https://h", certificate_file = "x"}]
 ! sync.targets[0].key_file: missing beside sync.targets[0].certificate_file; give its path
 targets = [{branch = "oest", url = "http://h"}, {branch = "oest", url = "http://i"}]
 ! sync.targets[1].branch: found "oest", which is sync.targets[0].branch too; give each its own
+targets = [{branch = "oest"}]
+! sync.targets[0].url: missing; give an address such as "https://oest.example:8443", or via = "nats"
+targets = [{branch = "oest", via = "nats", url = "https://h", key_file = "k"}]
+! sync.targets[0].public_key_file: missing beside via = "nats"; give the public half of its
+  web.nats.signing_key_file
+! sync.targets[0].via: found "nats" without [sync.nats]; give its servers there
+! sync.targets[0].url: does nothing beside via = "nats"; leave it out
+! sync.targets[0].key_file: does nothing beside via = "nats"; leave it out
+targets = [{branch = "oest", url = "https://h", public_key_file = "x"}]
+! sync.targets[0].public_key_file: does nothing beside via = "url"; leave it out
+nats = {servers = ["nats://h:1", "tls://h:99999", "ws://h"]}
+! sync.nats.servers: found ["nats://h:1", "tls://h:99999", "ws://h"]; give a list of at most 8
+  addresses that begin with tls://, or nats:// for this machine, such as
+  ["tls://nats.example:4222"]
+nats = {servers = ["nats://h:1", "tls://h:99999"]}
+! sync.nats.servers: found "nats://h:1", which carries patrons in the clear; give tls://
+! sync.nats.servers: found "tls://h:99999", which no machine has; mend host and port
+nats = {}
+! sync.nats.servers: missing; give addresses such as "tls://nats.example:4222"
+nats = {servers = ["nats://[::1]:4222"], ca_file = "x", certificate_file = "x", user = "oest"}
+! sync.nats.ca_file: does nothing beside "nats://[::1]:4222"; leave it out
+! sync.nats.certificate_file: does nothing beside "nats://[::1]:4222"; leave it out
+! sync.nats.key_file: missing beside sync.nats.certificate_file; give its path
+! sync.nats.password_file: missing beside sync.nats.user; give it
 targets = []
 [reader]
 baud = 9600

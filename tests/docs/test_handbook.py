@@ -30,7 +30,8 @@ OTHERS = frozenset(
         *("systemctl", "journalctl", "timedatectl", "reboot"),  # systemd's; tests/install boots one
         "readlink",  # of what the package made; tests/packaging looks
         "age-keygen",  # makes a key on another machine; tests/e2e/test_restoring.py has it
-        *("install", "cp", "editor", "ls"),  # coreutils on a Pi's own files
+        *("install", "cp", "editor", "ls", "chown", "chmod"),  # coreutils on a Pi's own files
+        "openssl",  # makes a key; tests/extras/fleet/test_permissions.py reads one
     }
 )
 """Programs beside doorctl that a page may name, and why they are not run here."""

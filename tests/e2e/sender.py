@@ -59,6 +59,10 @@ class Sender:
         sender.target({"branch": "demo", "url": url, **files})
         return sender
 
+    def add(self, text: str) -> None:
+        """Add a table to the configuration; before :meth:`target`."""
+        self._text += text
+
     def target(self, *targets: Mapping[str, object]) -> None:
         """Push to these from now on."""
         text = self._text

@@ -24,6 +24,7 @@ ELSEWHERE = {
     "reader": "looks at the machine and not at a door: tests/e2e/test_reader.py",
     "sync": "takes a server and its branches: tests/e2e/test_sync.py",
     "keys": "takes two of each: tests/e2e/test_rotation.py",
+    "nats-config": "takes a sender: tests/extras/fleet/test_permissions.py",
     "pair": "takes a server: tests/e2e/test_rotation.py",
     "backup": "takes age and a key elsewhere: tests/e2e/test_restoring.py",
     "restore": "takes an empty card: tests/e2e/test_restoring.py",

@@ -1,4 +1,7 @@
-"""The sender and a branch's web process, as they are run, with certificates on both sides."""
+"""The sender and a branch's web process, as they are run, with certificates on both sides.
+
+Over HTTPS, and over a real NATS server by the extra fleet.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,10 @@ import pytest
 
 from doorctl.cli.sync import TRY_AGAIN
 from doorctl.store.writer import WriterLock
+from tests.e2e import ways
 from tests.e2e.door import redirected
 from tests.e2e.sender import Sender, patron
+from tests.e2e.ways import Way
 from tests.web.branch import Branch
 from tests.web.certificates import Authority
 
@@ -26,24 +31,29 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("authority"), "authority")
 
 
-def made(directory: Path, authority: Authority) -> Branch:
-    """Return a web process that speaks TLS with those who have a certificate."""
-    return Branch(directory, *authority.settings(), "web.push.removed_floor=2")
+@pytest.fixture(scope="module", params=["https", "nats"])
+def way(request: pytest.FixtureRequest, authority: Authority) -> Iterator[Way]:
+    """How they reach each other."""
+    with ways.way(request.param, authority) as found:
+        yield found
+
+
+FLOOR = "web.push.removed_floor=2"
 
 
 @pytest.fixture(scope="module")
-def branch(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Branch]:
+def branch(tmp_path_factory: pytest.TempPathFactory, way: Way) -> Iterator[Branch]:
     """One that is there for all tests."""
-    branch = made(tmp_path_factory.mktemp("branch"), authority)
+    branch = way.branch(tmp_path_factory.mktemp("branch"), FLOOR)
     branch.start()
     yield branch
     branch.end()
 
 
 @pytest.fixture
-def sender(tmp_path: Path, branch: Branch, authority: Authority) -> Sender:
+def sender(tmp_path: Path, branch: Branch, way: Way) -> Sender:
     """A sender that remembers nothing, whatever the branch holds."""
-    return Sender.of(tmp_path, branch, authority)
+    return way.sender(tmp_path, branch)
 
 
 def held(branch: Branch) -> tuple[int, set[str]]:
@@ -69,7 +79,7 @@ def test_a_day_of_a_sender(sender: Sender, branch: Branch) -> None:
     assert held(branch) == (second["epoch"], {"1", "3", "4"})
 
 
-def test_an_audit_log_that_was_cut_is_told(tmp_path: Path, authority: Authority) -> None:
+def test_an_audit_log_that_was_cut_is_told(tmp_path: Path, way: Way) -> None:
     """Whoever has the Pi can shorten its log; the sender kept where it ended and goes on saying so.
 
     Patrons' changes go out all the same. Somebody confirms it, by a name that there is.
@@ -79,8 +89,8 @@ def test_an_audit_log_that_was_cut_is_told(tmp_path: Path, authority: Authority)
     """
     (tmp_path / "branch").mkdir()
     (tmp_path / "sender").mkdir()
-    branch = made(tmp_path / "branch", authority)
-    sender = Sender.of(tmp_path / "sender", branch, authority)
+    branch = way.branch(tmp_path / "branch", FLOOR)
+    sender = way.sender(tmp_path / "sender", branch)
     branch.start()
     for count in (1, 2, 3):
         sender.export("01-full.ndjson", *map(patron, range(1, count + 1)))
@@ -169,7 +179,7 @@ def test_a_branch_with_an_age_limit_of_its_own(
 
 
 def test_the_signing_key_is_changed_once_every_branch_believes_the_next(
-    tmp_path: Path, authority: Authority
+    tmp_path: Path, way: Way
 ) -> None:
     """Until then the old one signs; a branch without the next is named, and nothing changes.
 
@@ -178,8 +188,8 @@ def test_the_signing_key_is_changed_once_every_branch_believes_the_next(
     """
     for name in ("branch", "sender"):
         (tmp_path / name).mkdir()
-    branch = made(tmp_path / "branch", authority)
-    sender = Sender.of(tmp_path / "sender", branch, authority)
+    branch = way.branch(tmp_path / "branch", FLOOR)
+    sender = way.sender(tmp_path / "sender", branch)
     old = branch.directory / "push.key"
     key, new = old.read_bytes(), branch.directory / "push-next.pub"
     sender.export("01-full.ndjson", *map(patron, (1, 2, 3)))

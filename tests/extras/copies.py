@@ -92,6 +92,10 @@ identifiers.card = "card"
 [source.fetch]
 limit_min = 30
 """,
+    "fleet": """
+[web.nats]
+servers = ["nats://127.0.0.1:1"]
+""",
 }
 """Extra -> lines of a configuration that ask for it; those of a reader's kind come first."""
 

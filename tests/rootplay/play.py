@@ -43,6 +43,7 @@ ASKED: Mapping[str, str] = MappingProxyType(
         "keys adopt": "NEXT",
         "keys reader": "--install --set reader.kind=osdp --set reader.osdp_key_file=READERKEY",
         "sync init": "",
+        "nats-config": "",
         "sync look": "FEED",
         "sync pair": "REQUEST --out COPY",
         "sync push": "--dry-run",

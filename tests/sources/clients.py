@@ -22,6 +22,8 @@ from doorctl.extras.fbs.client import FbsLibrary
 from doorctl.extras.fetching import Fetch, Http
 from doorctl.extras.fetching.http import HttpExport
 from doorctl.extras.fetching.place import Aside, Wanted
+from doorctl.extras.fleet.branch import NatsBranch
+from doorctl.extras.fleet.connection import Link
 from doorctl.extras.oidc import Oidc
 from doorctl.extras.oidc.provider import OidcProvider
 from doorctl.extras.website.website import HoursRequest, Website
@@ -29,6 +31,7 @@ from doorctl.notices.mail import MailSink
 from doorctl.notices.webhook import DeadMansSwitch, WebhookSink
 from doorctl.sources.branches import HttpBranch, tls_context
 from doorctl.sync.branch import Away
+from doorctl.sync.signing import SigningKey
 from tests.fakes.clock import FakeClock
 from tests.notices.samples import a_notice
 from tests.sources.stages import card, folio_library, koha_library, sip2_library
@@ -118,6 +121,15 @@ def push(port: int, authority: Path | None, limit_s: float) -> str:
     return answer.why
 
 
+def nats(port: int, authority: Path | None, limit_s: float) -> str:
+    """Ask which push a branch holds, over NATS by the extra fleet."""
+    scheme, context = ("nats", None) if authority is None else ("tls", trusting(authority))
+    link, key = Link((f"{scheme}://127.0.0.1:{port}",), context), SigningKey().verify_key()
+    answer = NatsBranch("oest", link, key, ask_total_s=limit_s).held()
+    assert isinstance(answer, Away)
+    return answer.why
+
+
 def webhook(port: int, authority: Path | None, limit_s: float) -> str:
     """Post an alarm."""
     url, context = address(port, authority)
@@ -176,7 +188,7 @@ OVER_HTTP: tuple[Ask, ...] = (
     *(fbs, koha, folio),
     *(oidc, website, branch, push, webhook, heartbeat, webdav, export),
 )
-CLIENTS: tuple[Ask, ...] = (*OVER_HTTP, sip2, mail)
+CLIENTS: tuple[Ask, ...] = (*OVER_HTTP, sip2, mail, nats)
 """Those that speak to the other machine themselves; `sftp` leaves that to OpenSSH."""
 
 WITHOUT_BODY: frozenset[Ask] = frozenset({webhook, heartbeat, webdav})

@@ -1,3 +1,5 @@
+"""A branch as its sender asks it, over each way: HTTP, and NATS with the branch's own end there."""
+
 from __future__ import annotations
 
 import json
@@ -12,10 +14,12 @@ import msgspec
 import pytest
 
 from doorctl.core.errors import KeyFileError
-from doorctl.sources.branches import HttpBranch, tls_context
+from doorctl.sources.branches import AskedBranch, HttpBranch, tls_context
 from doorctl.sync.branch import Away, Held, OutOfOrder, Refused, Taken
 from doorctl.sync.document import Kind
 from doorctl.sync.exchange import Exchanged
+from tests.extras.fleet.ends import ScriptedApp, ends
+from tests.extras.fleet.nats_server import NatsServer, serving_nats
 from tests.notices.mail_server import speaking
 from tests.sources.http_server import Script, serving
 from tests.web.certificates import Authority
@@ -45,11 +49,23 @@ def reached(port: int, context: ssl.SSLContext | None = None, wait_s: float = 10
     return HttpBranch("oest", url, context or PLAIN, apply_s=wait_s, ask_s=wait_s)
 
 
-@pytest.fixture
-def branch(script: Script) -> Iterator[HttpBranch]:
+@pytest.fixture(scope="module")
+def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """A server for all tests."""
+    with serving_nats(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+@pytest.fixture(params=["http", "nats"])
+def branch(script: Script, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[AskedBranch]:
     """A branch that answers as the script says."""
-    with serving(script) as port:
-        yield reached(port)
+    if request.param == "http":
+        with serving(script) as port:
+            yield reached(port)
+        return
+    server: NatsServer = request.getfixturevalue("nats")
+    with ends(tmp_path, server.url, ScriptedApp(script)) as both:
+        yield both.reached()
 
 
 def document() -> BytesIO:
@@ -59,7 +75,7 @@ def document() -> BytesIO:
     return content
 
 
-def test_it_is_asked_what_it_holds(branch: HttpBranch, script: Script) -> None:
+def test_it_is_asked_what_it_holds(branch: AskedBranch, script: Script) -> None:
     """What else it says is its own affair, now as later: a younger branch may say more."""
     script.say(200, {**HELD, "patrons": 7, "younger": []})
 
@@ -70,7 +86,9 @@ def test_it_is_asked_what_it_holds(branch: HttpBranch, script: Script) -> None:
 @pytest.mark.parametrize(
     "head", [f"41:{'0f' * 32}", None, "", "41", 7, ["x"], f"41:{'G' * 64}", "\x1b[2J"]
 )
-def test_the_end_of_its_audit_log_is_kept(head: object, branch: HttpBranch, script: Script) -> None:
+def test_the_end_of_its_audit_log_is_kept(
+    head: object, branch: AskedBranch, script: Script
+) -> None:
     """To be anchored here, where nobody at the branch can change it.
 
     One that is none holds up no push, and nothing of it steers a terminal or a log.
@@ -81,7 +99,7 @@ def test_the_end_of_its_audit_log_is_kept(head: object, branch: HttpBranch, scri
     assert branch.held() == held(audit_head=head if right else None)
 
 
-def test_a_message_is_told(branch: HttpBranch, script: Script) -> None:
+def test_a_message_is_told(branch: AskedBranch, script: Script) -> None:
     """What the branch answers is a number; fields of a younger one are passed over."""
     script.say(200, {"agreed": 7, "younger": []})
 
@@ -94,7 +112,7 @@ def test_a_message_is_told(branch: HttpBranch, script: Script) -> None:
     [(200, {"agreed": -1}, Refused), (200, {}, Refused), (503, {}, Away), (409, {}, OutOfOrder)],
 )
 def test_a_message_that_is_not_taken(
-    branch: HttpBranch, script: Script, status: int, said: dict[str, Any], answer: type
+    branch: AskedBranch, script: Script, status: int, said: dict[str, Any], answer: type
 ) -> None:
     """Is no error of the sender's."""
     script.say(status, said)
@@ -111,7 +129,7 @@ def test_a_message_that_is_not_taken(
     ],
 )
 def test_a_document_goes_to_where_its_kind_goes(
-    branch: HttpBranch, script: Script, kind: Kind | None, method: str, path: str
+    branch: AskedBranch, script: Script, kind: Kind | None, method: str, path: str
 ) -> None:
     """Whole, from its beginning, with its length, and a second time just so.
 
@@ -130,7 +148,7 @@ def test_a_document_goes_to_where_its_kind_goes(
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 413, 422, 301, 204, 418])
-def test_what_is_final(branch: HttpBranch, script: Script, status: int) -> None:
+def test_what_is_final(branch: AskedBranch, script: Script, status: int) -> None:
     """A refusal is passed on with the branch's own words, and is not to be tried again."""
     script.say(status, {"error": "x", "problems": ["line 2: pin: missing", "line 9: ref"]})
     if status == 204:
@@ -143,7 +161,7 @@ def test_what_is_final(branch: HttpBranch, script: Script, status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_what_may_be_otherwise_later(branch: HttpBranch, script: Script, status: int) -> None:
+def test_what_may_be_otherwise_later(branch: AskedBranch, script: Script, status: int) -> None:
     """With the seconds for which the branch asks to be left alone."""
     script.say(status, {"error": "busy"}, Retry_After="7")
 
@@ -156,7 +174,7 @@ def test_what_may_be_otherwise_later(branch: HttpBranch, script: Script, status:
 
 @pytest.mark.parametrize("written", ["", "soon", "-1", "Wed, 25 Nov 2026 10:00:00 GMT", "1e9", "²"])
 def test_a_time_to_come_again_that_is_none(
-    branch: HttpBranch, script: Script, written: str
+    branch: AskedBranch, script: Script, written: str
 ) -> None:
     """Is as good as not given."""
     script.say(503, {})
@@ -168,7 +186,7 @@ def test_a_time_to_come_again_that_is_none(
     assert answer.retry_after_s == 0.0
 
 
-def test_a_conflict_is_its_own_answer(branch: HttpBranch, script: Script) -> None:
+def test_a_conflict_is_its_own_answer(branch: AskedBranch, script: Script) -> None:
     """So that everything is sent; as the answer to a question it is a refusal."""
     script.say(409, {"error": "out_of_order", "why": "push 9 is held"})
 
@@ -180,7 +198,7 @@ def test_a_conflict_is_its_own_answer(branch: HttpBranch, script: Script) -> Non
 
 @pytest.mark.parametrize("epoch", [2**53, 2**53 + 1, 2**63 - 1])
 def test_a_number_that_none_can_follow_is_told(
-    branch: HttpBranch, script: Script, epoch: int
+    branch: AskedBranch, script: Script, epoch: int
 ) -> None:
     """It is our branch, and somebody has to give it a lower one: the sender says how."""
     script.say(200, HELD | {"epoch": epoch})
@@ -210,7 +228,7 @@ def test_a_number_that_none_can_follow_is_told(
     ],
 )
 def test_something_else_that_answers_is_no_branch(
-    branch: HttpBranch, script: Script, body: bytes | dict[str, object]
+    branch: AskedBranch, script: Script, body: bytes | dict[str, object]
 ) -> None:
     """A login page of a hotel network, or a number that can't be: nothing is sent there."""
     script.body = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -218,7 +236,7 @@ def test_something_else_that_answers_is_no_branch(
     assert branch.held() == Refused("what answers there is no doorctl; see sync.targets")
 
 
-def test_a_branchs_words_steer_no_terminal(branch: HttpBranch, script: Script) -> None:
+def test_a_branchs_words_steer_no_terminal(branch: AskedBranch, script: Script) -> None:
     """Control characters are dropped and a long speech is cut."""
     script.say(422, {"why": "\x1b[2Jgone\n\r" + "x" * 5000})
 
@@ -231,7 +249,7 @@ def test_a_branchs_words_steer_no_terminal(branch: HttpBranch, script: Script) -
 
 
 @pytest.mark.parametrize("body", [b"oops", b"[1]", b'{"why": 5}', b'{"problems": [1, "a"]}'])
-def test_a_refusal_without_words_has_ours(branch: HttpBranch, script: Script, body: bytes) -> None:
+def test_a_refusal_without_words_has_ours(branch: AskedBranch, script: Script, body: bytes) -> None:
     """What can't be read is left out."""
     script.status, script.body = 401, body
 

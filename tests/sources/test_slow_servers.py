@@ -47,6 +47,7 @@ OWN_WORDS = {
     "webhook": "the webhook: ",
     "heartbeat": "the heartbeat: ",
     "mail": "the mail server 127.0.0.1:{port}: ",
+    "nats": "the NATS server: ",
     "by_starttls": "the mail server 127.0.0.1:{port}: ",
 }
 
@@ -157,6 +158,7 @@ def test_no_client_is_left_out() -> None:
         "doorctl/extras/fetching/http.py",
         # Its limits are its own: tests/extras/test_fetching_sftp.py.
         "doorctl/extras/fetching/sftp.py",
+        "doorctl/extras/fleet/connection.py",
         "doorctl/extras/oidc/provider.py",
         "doorctl/extras/sip2/client.py",
         "doorctl/extras/website/website.py",

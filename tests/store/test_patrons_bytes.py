@@ -78,7 +78,10 @@ def test_changes_leave_the_rewriting_of_the_file_to_a_look_a_day(cache: Cache) -
     calls: list[bool] = []
 
     class Counting(PatronCacheWriter):
+        """Counts how often it is done."""
+
         def compact(self) -> tuple[int, int, int]:
+            """Count it, then do it."""
             calls.append(True)
             return super().compact()
 

@@ -1,11 +1,11 @@
-"""What a sender is answered, by a real web process over loopback."""
+"""What a sender is answered, by a real web process over loopback: over HTTP and over NATS."""
 
 from __future__ import annotations
 
 import gzip
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,9 +18,28 @@ from doorctl.rpc.messages import Line
 from doorctl.store.tables import to_ms
 from doorctl.sync.signing import SigningKey
 from doorctl.sync.wire import Removal
+from tests.extras.fleet.nats_server import serving_nats
 from tests.fakes.waiting import LIMIT_S
 from tests.web.branch import CHANGES, EPOCH, SNAPSHOT, Branch, row, rows
 from tests.web.conftest import Branches
+from tests.web.nats_fed import NatsFed
+
+
+@pytest.fixture(scope="module", params=["http", "nats"])
+def shared(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Branch]:
+    """Give a running web process to tests that each begin with a snapshot of their own."""
+    directory, most = tmp_path_factory.mktemp("shared"), "web.push.max_rows=2000"
+    with ExitStack() as stack:
+        if request.param == "http":
+            branch = Branch(directory, most)
+        else:
+            server = stack.enter_context(serving_nats(directory))
+            branch = NatsFed(directory, server, most)
+        branch.start()
+        stack.callback(branch.end)
+        yield branch
 
 
 def refusal(branch: Branch, document: bytes, **kind: Any) -> tuple[int, dict[str, Any]]:
@@ -193,7 +212,7 @@ def test_what_is_not_there(shared: Branch, method: str, path: str, status: int, 
 @pytest.mark.parametrize("path", [EPOCH, SNAPSHOT, "/v1/nowhere"])
 def test_headers_of_every_answer(shared: Branch, path: str) -> None:
     """Nothing is to be cached, the connection ends, and the server does not say what it is."""
-    headers = shared.ask("GET", path).headers
+    headers = Branch.ask(shared, "GET", path).headers
 
     assert headers["cache-control"] == "no-store"
     assert headers["connection"] == "close"
@@ -206,7 +225,7 @@ def test_no_line_of_the_log_or_of_stderr_tells_of_a_person(shared: Branch) -> No
     shared.fill()
     shared.ask("GET", "/v1/patrons/0101701234")
 
-    assert {line["event"] for line in shared.lines} <= {"ready", "push", "alarm"}
+    assert {line["event"] for line in shared.lines} <= {"ready", "push", "alarm", "nats"}
     assert "0101701234" not in str(shared.lines) + shared.errors()
     assert "Traceback" not in shared.errors()
 

@@ -1,0 +1,140 @@
+"""Branches behind a firewall, reached over a NATS server: ``[web.nats]`` and ``[sync.nats]``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta
+
+from doorctl.config.rules import ACCOUNT, ITS_PATH, USELESS, Values, together
+from doorctl.config.tables import is_this_machine, key, list_key, read_address, shown, visible_key
+from doorctl.core.alarms import over, today
+from doorctl.core.errors import Problem
+from doorctl.extras.extra import CommandLine, Extra, PushParts
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from doorctl.config import Config
+    from doorctl.config.tables import Target
+    from doorctl.sync.branch import Branch
+
+WEBS, SENDERS = "web.nats", "sync.nats"
+TLS_FILES = ("ca_file", "certificate_file", "key_file")
+
+Server = Annotated[str, Meta(pattern=r"^(tls|nats)://[A-Za-z0-9.:_\[\]-]{1,253}\Z")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nats:
+    """The servers, and who this machine is to them."""
+
+    servers: tuple[Server, ...] = list_key(
+        "addresses that begin with tls://, or nats:// for this machine",
+        8,
+        ["tls://nats.example:4222"],
+    )
+    ca_file: Path = key(Path(), example="/etc/doorctl/nats-ca.pem")
+    certificate_file: Path = key(Path(), example="/etc/doorctl/nats.pem")
+    key_file: Path = key(Path(), example="/etc/doorctl/nats.key")
+    user: str = visible_key("oest", most=64)
+    password_file: Path = key(Path(), example="/etc/doorctl/nats.password")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncNats(Nats):
+    """The sender's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebNats(Nats):
+    """A branch's, which signs its replies."""
+
+    signing_key_file: Path = key(Path("/etc/doorctl/answers.key"))
+
+
+def servers_fit(values: Values, table: str) -> Iterator[Problem]:
+    """There is a server, and what goes to another machine is encrypted."""
+    servers = values.get(f"{table}.servers")
+    if servers is None:
+        return
+    where = f"{table}.servers"
+    if not servers:
+        yield Problem(where, 'missing; give addresses such as "tls://nats.example:4222"')
+    for server in servers:
+        address = read_address(server)
+        if address is None or address.port == 0 or not address.host:
+            yield Problem(where, f"found {shown(server)}, which no machine has; mend host and port")
+        elif address.scheme == "nats" and not is_this_machine(address.host):
+            what = f"found {shown(server)}, which carries patrons in the clear; give tls://"
+            yield Problem(where, what)
+    if servers and all(server.startswith("nats:") for server in servers):
+        for leaf in TLS_FILES:
+            if values.get(f"{table}.{leaf}", Path()) != Path():
+                yield Problem(f"{table}.{leaf}", USELESS, beside=shown(servers[0]))
+
+
+def branch(config: Config, target: Target, question: str) -> Branch:
+    """Return a branch over NATS as its sender asks it. KeyFileError: a file can't be used."""
+    from doorctl.extras.fleet.branch import NatsBranch
+    from doorctl.extras.fleet.connection import link_of
+    from doorctl.store.signing_keys import read_public_keys
+
+    (nats,) = config.all_of(SyncNats)
+    (key_of_branch,) = read_public_keys([target.public_key_file])
+    return NatsBranch(target.branch, link_of(nats), key_of_branch, question=question)
+
+
+def pushes(parts: PushParts) -> Callable[[AbstractEventLoop], None] | None:
+    """Return what begins to take pushes from a server, on a thread of its own."""
+    for nats in parts.config.all_of(WebNats):
+        return partial(_listen, parts, nats)
+    return None
+
+
+def _listen(parts: PushParts, nats: WebNats, loop: AbstractEventLoop) -> None:
+    from doorctl.extras.fleet.listening import Listener
+    from doorctl.ops.threads import regular
+
+    listener = Listener(parts, nats, loop)
+    parts.stack.enter_context(regular("nats", listener.turn, 0, parts.log).going(lambda: None))
+    # It ends what a turn waits for; then the thread itself ends.
+    parts.stack.callback(listener.stop)
+
+
+ALARMS = {
+    "nats_lost": today(
+        "The branch has no connection to the NATS server that brings it patrons.",
+        "See whether the server runs and the network lets this branch out to it.",
+    ),
+    "nats_back": over("nats_lost", "The branch is connected to the NATS server again."),
+}
+
+COMMANDS = {
+    "nats-config": CommandLine(
+        "doorctl.extras.fleet.server:nats_config",
+        "Write a nats-server's configuration for all branches.",
+    )
+}
+
+EXTRA = Extra(
+    sections={WEBS: WebNats, SENDERS: SyncNats},
+    rules=tuple(
+        rule
+        for table in (WEBS, SENDERS)
+        for rule in (
+            partial(servers_fit, table=table),
+            partial(together, table=table, leaves=TLS_FILES[1:], text=ITS_PATH),
+            partial(together, table=table, leaves=ACCOUNT),
+        )
+    ),
+    alarms=ALARMS,
+    modules=("nats",),
+    branch=branch,
+    pushes=pushes,
+    commands=COMMANDS,
+)

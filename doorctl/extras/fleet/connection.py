@@ -1,0 +1,181 @@
+"""One connection to a NATS server: by TLS from its first byte, in bounds, never by itself anew.
+
+The only file that reaches into nats-py (2.16.0): `tests/extras/fleet/test_connection.py` fails
+where a release has changed what is used here. Options and their defaults are those of
+https://github.com/nats-io/nats.py/blob/v2.16.0/nats/src/nats/aio/client.py .
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from nats import errors
+from nats.aio.client import Client
+from nats.aio.transport import TcpTransport
+from nats.protocol.parser import Parser
+
+from doorctl.core.asking import read_password, unreached
+from doorctl.extras.fleet.messages import MOST_MESSAGE_BYTES
+from doorctl.sources.branches import tls_context
+
+if TYPE_CHECKING:
+    from urllib.parse import ParseResult
+
+    from doorctl.core.masked import Masked
+    from doorctl.extras.fleet import Nats
+
+CONNECT_S: Final = 5
+PING_S: Final = 20
+"""A server that does not answer two of these is gone."""
+
+LOST = (OSError, ValueError, TimeoutError, errors.Error)
+"""What a connection fails by."""
+
+OWN_WORDS = {
+    errors.NoRespondersError: "it is not connected to the NATS server",
+    errors.AuthorizationError: "the NATS server does not accept who we are",
+    errors.ConnectionClosedError: "the NATS server has ended the connection",
+    errors.ProtocolError: "what answers there is no NATS server",
+}
+
+
+class Bounded(Parser):
+    """Refuses what is longer than any message of ours; nats-py would keep whatever is announced."""
+
+    async def parse(self, data: bytes = b"") -> None:
+        """Take what was read; ProtocolError: it is too long, and the connection ends."""
+        await super().parse(data)
+        if max(self.needed, len(self.buf)) > 2 * MOST_MESSAGE_BYTES:
+            raise errors.ProtocolError
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """How to reach the servers; each try begins with the first of them."""
+
+    servers: tuple[str, ...]
+    context: ssl.SSLContext | None
+    user: str = ""
+    password: Masked[str] | None = None
+
+
+def link_of(nats: Nats) -> Link:
+    """Read the files of [sync.nats] or [web.nats]; raises KeyFileError."""
+    encrypted = any(server.startswith("tls:") for server in nats.servers)
+    files = nats.ca_file, nats.certificate_file, nats.key_file
+    password = read_password(nats.password_file) if nats.user else None
+    return Link(nats.servers, tls_context(*files) if encrypted else None, nats.user, password)
+
+
+class OneKind(TcpTransport):
+    """Encrypted from the first byte or never, whatever a server says of itself.
+
+    nats-py would begin in the clear and ask the server, and so whoever poses as one.
+    """
+
+    def __init__(self, context: ssl.SSLContext | None) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._context = context
+
+    def __bool__(self) -> bool:
+        """Tell that it is there; else nats-py makes one of its own."""
+        return True
+
+    async def connect(self, uri: ParseResult, buffer_size: int, connect_timeout: int) -> None:
+        """Open it, by TLS where there is a context."""
+        opening = asyncio.open_connection(
+            uri.hostname, uri.port, limit=buffer_size, ssl=self._context
+        )
+        self._io_reader, self._io_writer = await asyncio.wait_for(opening, connect_timeout)
+
+    async def connect_tls(self, *_: object) -> None:
+        """Stay as it is."""
+
+
+class BoundClient(Client):
+    """nats-py's, with the parts above in place of its own, for which it has no parameters."""
+
+    def __init__(self, context: ssl.SSLContext | None) -> None:
+        super().__init__()
+        self._ps = Bounded(self)
+        self._transport = OneKind(context)
+
+    async def _select_next_server(self) -> None:
+        # The one there is, once; nats-py would try sixty times, and keep why.
+        (self._current_server,) = self._server_pool
+        await self._connect_to_server(self._current_server)
+
+
+class Connection:
+    """A connection that stands, or did: `ended` is set when it does, or a subject is refused."""
+
+    def __init__(self, server: str, link: Link) -> None:
+        self._server, self._link = server, link
+        self.client = BoundClient(link.context if server.startswith("tls:") else None)
+        self.ended = asyncio.Event()
+        self.refused = False
+
+    async def begin(self) -> None:
+        """Connect; raises one of :data:`LOST`."""
+        link = self._link
+        try:
+            await self.client.connect(
+                [self._server],
+                error_cb=self._failed,
+                closed_cb=self._closed,
+                allow_reconnect=False,
+                connect_timeout=CONNECT_S,
+                ping_interval=PING_S,
+                user=link.user or None,
+                password=None if link.password is None else link.password.reveal(),
+            )
+        except (AttributeError, TypeError, LookupError, AssertionError) as error:
+            # nats-py stumbles over a first line that is JSON and not what a server says.
+            raise errors.ProtocolError from error
+
+    async def _failed(self, error: Exception) -> None:
+        if "permissions violation" in str(error):
+            self.refused = True
+            self.ended.set()
+
+    async def _closed(self) -> None:
+        self.ended.set()
+
+
+@asynccontextmanager
+async def connected(link: Link) -> AsyncIterator[Connection]:
+    """Connect to the first server that can be had, until the end of the block; once.
+
+    Raises one of :data:`LOST`: no server can be had.
+    """
+    failed: Exception = errors.NoServersError()
+    for server in link.servers:
+        connection = Connection(server, link)
+        try:
+            try:
+                await connection.begin()
+            except LOST as error:
+                failed = error
+                continue
+            yield connection
+        finally:
+            await connection.client.close()
+        return
+    raise failed
+
+
+def why_lost(error: BaseException, table: str) -> str:
+    """Return why a connection fails, without a word of the server's."""
+    for kind, words in OWN_WORDS.items():
+        if isinstance(error, kind):
+            return words
+    if isinstance(error, errors.Error) and not isinstance(error, TimeoutError):
+        # Its text is the server's, but for what it is about.
+        refused = "authorization" in str(error).lower()
+        return OWN_WORDS[errors.AuthorizationError if refused else errors.ProtocolError]
+    return f"the NATS server: {unreached(error, table)}"

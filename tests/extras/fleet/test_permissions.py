@@ -1,0 +1,189 @@
+"""Who may hear and say what at a server that `doorctl nats-config` configures; all by TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from nats import errors
+from nats.aio.client import Client
+
+from doorctl.extras.fleet.connection import OneKind
+from doorctl.extras.fleet.messages import PIECE_BYTES, subject_of
+from doorctl.sources.branches import tls_context
+from doorctl.store.signing_keys import read_public_keys, read_signing_key
+from tests.e2e.sender import Sender
+from tests.e2e.ways import secured
+from tests.extras.fleet.nats_server import NatsServer
+from tests.fakes.waiting import LIMIT_S
+from tests.web.certificates import Authority
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Whom all trust."""
+    return Authority(tmp_path_factory.mktemp("authority"), "authority")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[NatsServer]:
+    """A server for two branches."""
+    server = secured(tmp_path_factory.mktemp("server"), authority, "oest", "syd")
+    server.start()
+    yield server
+    server.end()
+
+
+class Person(Client):
+    """Somebody at the server, by the certificate of a name; keeps what it is refused."""
+
+    def __init__(self, server: NatsServer, context: ssl.SSLContext) -> None:
+        super().__init__()
+        self._transport = OneKind(context)
+        self._port = server.port
+        self.refused: list[str] = []
+
+    async def __aenter__(self) -> Self:
+        """Connect."""
+
+        async def failed(error: Exception) -> None:
+            """Keep what is refused."""
+            self.refused.append(str(error))
+
+        url = f"tls://127.0.0.1:{self._port}"
+        await self.connect(url, error_cb=failed, allow_reconnect=False)
+        return self
+
+    async def may_hear(self, subject: str) -> bool:
+        """Tell whether it may subscribe."""
+        self.refused.clear()
+        await self.subscribe(subject, cb=_ignored)
+        # The first question may overtake what waits to be sent.
+        await self.flush(int(LIMIT_S))
+        await self.flush(int(LIMIT_S))
+        return not self.refused
+
+    async def may_say(self, subject: str, data: bytes = b"") -> bool:
+        """Tell whether it may publish."""
+        self.refused.clear()
+        await self.publish(subject, data)
+        # The first question may overtake what waits to be sent.
+        await self.flush(int(LIMIT_S))
+        await self.flush(int(LIMIT_S))
+        return not self.refused
+
+
+async def _ignored(_message: object) -> None:
+    """Take a message."""
+
+
+@pytest.fixture
+def people(server: NatsServer, authority: Authority) -> dict[str, Person]:
+    """The sender and both branches, not yet connected."""
+    return {
+        name: Person(server, tls_context(authority.path, *authority.issue(name)))
+        for name in ("sender", "oest", "syd")
+    }
+
+
+def test_a_captured_branch_hears_its_own_subject_alone(people: dict[str, Person]) -> None:
+    """Not another branch's, not all of them, not the sender's replies, not the server's own."""
+    others = [subject_of("oest"), subject_of("*"), "doorctl.>", ">", "_INBOX.>", "$SYS.>", "a"]
+
+    async def heard() -> list[bool]:
+        """Try each."""
+        async with people["syd"] as syd:
+            return [await syd.may_hear(name) for name in (subject_of("syd"), *others)]
+
+    assert asyncio.run(heard()) == [True, *[False] * len(others)]
+
+
+def test_a_captured_branch_says_nothing_but_replies(people: dict[str, Person]) -> None:
+    """It can't pose as the sender at another branch, nor reply for one that it can't hear."""
+
+    async def said() -> list[bool]:
+        """Try each."""
+        async with people["syd"] as syd:
+            names = (subject_of("oest"), subject_of("syd"), "_INBOX.guessed.1", "a")
+            return [await syd.may_say(name) for name in names]
+
+    assert asyncio.run(said()) == [False] * 4
+
+
+def test_a_branch_replies_once_to_what_it_hears(people: dict[str, Person]) -> None:
+    """That is all it may say, and the sender hears it."""
+
+    async def asked() -> tuple[bytes, bool, bool]:
+        """Ask, and be answered."""
+        async with people["oest"] as oest, people["sender"] as sender:
+            inboxes: list[str] = []
+
+            async def reply(message: Any) -> None:
+                """Reply."""
+                inboxes.append(message.reply)
+                await oest.publish(message.reply, b"here")
+
+            await oest.subscribe(subject_of("oest"), cb=reply)
+            await oest.flush()
+            answer = await sender.request(subject_of("oest"), b"", LIMIT_S)
+            again = await oest.may_say(inboxes[0], b"once more")
+            return answer.data, again, await sender.may_hear(subject_of("oest"))
+
+    assert asyncio.run(asked()) == (b"here", False, False)
+
+
+def test_a_message_beyond_any_of_ours_is_refused(people: dict[str, Person]) -> None:
+    """The sender's own end never makes one; the server ends the connection of who does."""
+
+    async def said() -> tuple[bool, bool]:
+        """Try each."""
+        async with people["sender"] as sender:
+            fits = await sender.may_say(subject_of("oest"), bytes(PIECE_BYTES))
+            with pytest.raises(errors.Error):
+                await sender.publish(subject_of("oest"), bytes(4 * PIECE_BYTES))
+            return fits, True
+
+    assert asyncio.run(said()) == (True, True)
+
+
+def test_a_key_as_the_handbook_makes_it_signs_replies(tmp_path: Path) -> None:
+    """By OpenSSL's command alone; its public half is what the sender reads."""
+    key, public = tmp_path / "answers.key", tmp_path / "answers.pub"
+    for words in (
+        ("genpkey", "-algorithm", "ed25519", "-out", str(key)),
+        ("pkey", "-in", str(key), "-pubout", "-out", str(public)),
+    ):
+        subprocess.run(["openssl", *words], check=True, capture_output=True)
+    key.chmod(0o600)
+
+    (read,) = read_public_keys([public])
+
+    assert read.has_signed(read_signing_key(key).sign(b"reply"), b"reply")
+
+
+def test_the_command_writes_what_the_server_takes(tmp_path: Path) -> None:
+    """For the branches that are reached so, by the names in the file; none is a refusal."""
+    sender = Sender(tmp_path)
+    sender.add('[sync.nats]\nservers = ["tls://nats.example:4222"]\n')
+    sender.target(
+        {"branch": "oest", "via": "nats", "public_key_file": "a.pub"},
+        {"branch": "nord", "url": "https://nord.example"},
+    )
+    written = sender.call("nats-config", "--listen", "127.0.0.1:1", "--directory", "/etc/here")
+
+    assert written.returncode == 0, written.stderr
+    text = written.stdout
+    assert 'user: "CN=sender"' in text
+    assert 'user: "CN=oest"' in text
+    assert "nord" not in text
+    assert 'cert_file: "/etc/here/nats.pem"' in text
+
+    sender.target({"branch": "nord", "url": "https://nord.example"})
+    none = sender.call("nats-config")
+    assert none.returncode == 1
+    assert none.stderr.startswith("doorctl: no branch is reached over NATS")
