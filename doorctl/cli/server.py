@@ -111,7 +111,7 @@ class _Server:
     def _refuse_other_changes(self, before: str, after: str) -> None:
         """Refuse a text in which more was changed than the answers say."""
         was, now = (_others(read_tables(self.path, each.encode())) for each in (before, after))
-        feed = {"sync.feed": now.get("sync.feed")}
+        feed = {name: now[name] for name in ("sync.feed",) if name in now}
         if now != was | self._keys() | feed:
             what = "is written in a way that setup can't edit; set what is new there yourself"
             raise ConfigError(str(self.path), [Problem(str(self.path), what)])

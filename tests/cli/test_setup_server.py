@@ -6,7 +6,10 @@ import os
 import re
 import sys
 import tomllib
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -274,6 +277,40 @@ def test_wrong_answers_are_told_and_nothing_is_written(
     assert done.returncode == 2, done.stderr
     assert f"answers.toml: {told}" in done.stderr
     assert not server.config.exists()
+
+
+def test_an_export_that_is_fetched_is_fetched_for_the_look(tmp_path: Path) -> None:
+    """As the file says; what came is deleted, and sync.feed stays empty."""
+    server = Server(tmp_path, "koha-api")
+    (tmp_path / "secret").write_text("a-token")
+    (tmp_path / "secret").chmod(0o600)
+    web = partial(SimpleHTTPRequestHandler, directory=str(server.export.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), web) as library:
+        Thread(target=library.serve_forever, daemon=True).start()
+        port = library.server_address[1]
+        server.config.write_text(
+            f'[branch]\nname = "L"\nid = "sender"\n[secrets]\ninstallation_key_file = "i.key"\n'
+            f'[sync]\nsigning_key_file = "s.key"\nstate_directory = "state"\n'
+            f'[source.fetch.http]\nurl = "http://127.0.0.1:{port}/01-full.json"\n'
+            f'token_file = "secret"\n'
+        )
+        terminal = Terminal(
+            [sys.executable, "-m", "doorctl", "setup", "--config", str(server.config)],
+            {**os.environ, "LANG": "C.UTF-8", "TERM": "dumb"},
+        )
+        terminal.type("Sprog / Language", "en")
+        terminal.type("Which system", "koha-api")
+        terminal.until("The export is fetched")
+        terminal.type("Which of these live here", "BORGER")
+        terminal.until("24  resident")
+        terminal.type("Is that right", "yes")
+        assert terminal.end() == 0, terminal.shown
+        library.shutdown()
+    assert "feed" not in server.written()["sync"]
+    assert server.written()["source"]["map"]["resident"]["in"] == ["BORGER"]
+    assert server.written()["source"]["fetch"]["http"]["token_file"] == "secret"
+    assert [*tmp_path.glob("state/fetched/*")] == []
+    assert COMMANDS.run(["check-config", "--config", str(server.config)]).returncode == 0
 
 
 def test_all_else_in_the_file_stays(tmp_path: Path) -> None:

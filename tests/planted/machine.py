@@ -152,4 +152,18 @@ MACHINE_FAULTS = (
         "return True",
         "tests/admin/test_upgrade.py",
     ),
+    Fault(
+        "setup shows what stands in a field about a person",
+        "category_words",
+        "not is_private and len(counts)",
+        "len(counts)",
+        "tests/cli/test_setup_server.py",
+    ),
+    Fault(
+        "setup writes a map by which nobody lives here",
+        "_against",
+        "if not counts['resident']:",
+        "if not many:",
+        "tests/cli/test_setup_server.py",
+    ),
 )

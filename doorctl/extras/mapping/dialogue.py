@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from doorctl.core.errors import ConfigError, DoorctlError, FeedError, Problem
-from doorctl.extras.extra import feed_rows
+from doorctl.core.identity import owner_of
+from doorctl.extras.extra import feed_rows, fetched
 from doorctl.extras.mapping import survey
 from doorctl.extras.mapping.systems import (
     FBS,
@@ -49,7 +51,9 @@ def set_up(parts: SenderParts) -> str:
     Asks what has no answer yet, unless they are `scripted`. ConfigError: an answer is wrong, or
     would keep everybody out; says which.
     """
-    return _Setup(parts).text()
+    setup = _Setup(parts)
+    with setup.stack:
+        return setup.text()
 
 
 @dataclass
@@ -61,10 +65,13 @@ class _Setup:
     feed: str = ""
     draft: Draft = field(default_factory=lambda: Draft({}, {}))
     is_again: bool = False
+    stack: ExitStack = field(default_factory=ExitStack)
 
     def text(self) -> str:
         tables = self.parts.tables
         there = tables.get("source", {})
+        # What is there may be where it is fetched from alone.
+        there = there if "map" in there else {}
         self.system = recognised(self.parts.text, there)
         self.feed = str(tables.get("sync", {}).get("feed", ""))
         self._begin(there)
@@ -139,8 +146,8 @@ class _Setup:
             self._tell("That is none of them.")
 
     def _ask_export(self) -> Path:
-        """Ask where the export lies, until there is one. Files alone: what fetches has its own."""
-        while True:
+        """Ask where the export lies, until there is one; one that is fetched is fetched now."""
+        while not self.is_fetched:
             before = self.feed
             if not self.parts.given.get("sync", {}).get("feed"):
                 text = "File of the export, or the folder that exports fall into"
@@ -152,9 +159,34 @@ class _Setup:
                 click.echo(str(error), err=True)
                 if self.parts.given.get("sync", {}).get("feed"):
                     raise
+        self._tell("The export is fetched, as [source.fetch] says.")
+        return self._file()
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether the file says that the export is fetched from another machine."""
+        fetch = self.parts.tables.get("source", {}).get("fetch", {})
+        return bool(fetch.get("http", {}).get("url") or fetch.get("sftp", {}).get("host"))
+
+    def _fetched(self) -> Path:
+        """Fetch the export by the draft so far; it is deleted at the end, or by the next one."""
+        self.stack.close()
+        config = self.parts.configured(self._written())
+        directory = config.sync.state_directory if config.sync else Path()
+        block = fetched(config, system_clock(config), directory)
+        came = None
+        if block is not None:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with owner_of(directory):
+                came = self.stack.enter_context(block)
+        if came is None:
+            raise FeedError("source.fetch", [Problem("export", "was not fetched")])
+        return came.path
 
     def _file(self) -> Path:
         """Return the newest whole export; FeedError: there is none."""
+        if self.is_fetched:
+            return self._fetched()
         path = self.parts.path.parent / self.feed
         if not path.exists():
             raise FeedError(str(path), [Problem("export", "is not there; put one there first")])
@@ -276,7 +308,7 @@ class _Setup:
         if leaf == "resident":
             return True
         if leaf == "active":
-            there = survey.words(self.draft, file, leaf, entry).all.keys()
+            there = survey.category_words(self.draft, file, leaf, entry).all.keys()
             says_yes = entry.get("in") or entry.get("true_if")
             return not there & {*says_yes} if says_yes else not there <= {"true", *FALSE}
         return (
@@ -285,7 +317,7 @@ class _Setup:
 
     def _ask_words(self, leaf: str, entry: Entry, file: Path) -> None:
         """Ask which words mean it, of those that are there; say so where that is all or none."""
-        found = survey.words(self.draft, file, leaf, entry)
+        found = survey.category_words(self.draft, file, leaf, entry)
         no = sorted(FALSE | {word for word in found.all if word.lower() in FALSE})
         if leaf == "blocks":
             found = found.without(no)
@@ -346,7 +378,9 @@ class _Setup:
     def _written(self) -> str:
         """Return the file's whole text by the answers."""
         block = "" if self.system == FBS else self.draft.text(self.system)
-        text = self.parts.edited(self.parts.text, "sync.feed", self.feed)
+        text = self.parts.text
+        if not self.is_fetched:
+            text = self.parts.edited(text, "sync.feed", self.feed)
         return with_source(text, block)
 
     def _look(self, text: str, file: Path) -> Look:
@@ -364,10 +398,6 @@ class _Setup:
         said = _against(seen)
         for where, what in said:
             click.echo(f"{where}: {self.parts.say(what)}", err=True)
-        if self.system != FBS and self.draft.head.get("pins") == "learnt":
-            self._tell(
-                "It has no PINs: each branch asks the library system, so it needs its [lms]."
-            )
         click.echo()
         return text if self._yes("Is that right?", default=not said) else None
 

@@ -160,7 +160,7 @@ def _texts(field: Field, row: Record) -> list[str]:
     return []
 
 
-def words(draft: Draft, file: Path, leaf: str, entry: Entry) -> Words:
+def category_words(draft: Draft, file: Path, leaf: str, entry: Entry) -> Words:
     """Return the words of a field; none of it is shown if it is about a person."""
     field = draft.field(leaf, entry)
     counts: Counter[str] = Counter()
