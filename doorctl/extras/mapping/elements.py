@@ -91,18 +91,17 @@ class _Document:
         def begin(tag: str, attributes: dict[str, str]) -> None:
             texts.clear()
             is_row = local[tag] == where
-            if within or is_row:
-                if is_row and within:
-                    raise SheetEndedError(WITHIN)
-                within.append(_attributes(attributes, local) if attributes else {})
-            else:
-                around.append(tag)
-            if len(within) > MOST_LEVELS or len(around) > MOST_LEVELS:
+            if is_row and within:
+                raise SheetEndedError(WITHIN)
+            around.append(tag)
+            if len(around) > MOST_LEVELS:
                 raise SheetEndedError(TOO_DEEP)
+            if within or is_row:
+                within.append(_attributes(attributes, local) if attributes else {})
 
         def end(tag: str) -> None:
+            around.pop()
             if not within:
-                around.pop()
                 return
             value: Any = within.pop()
             if not value:

@@ -48,6 +48,7 @@ class Field:
     says_yes: frozenset[str] = frozenset()
     plain: str | None = None
     parts: bool = False
+    formats: tuple[str, ...] = ()
 
     def wrong(self, what: str) -> WrongFieldError:
         """Return the error about this field."""
@@ -103,7 +104,7 @@ def day(field: Field, row: Record) -> str | None:
     text = field.text(row)
     if not text:
         return None
-    read = day_of(text, field.verbs.formats)
+    read = day_of(text, field.formats)
     if read is None:
         raise field.wrong("holds no day of this format; see its format")
     return read.isoformat()
@@ -137,6 +138,8 @@ def words(field: Field, row: Record) -> list[str]:
 def codes(field: Field, row: Record) -> list[str]:
     """Return the codes of blocks, as :func:`words`. WrongFieldError: one of a list has no code."""
     value = row.get(field.plain)
+    if type(value) is str and field.verbs.present and not field.parts:
+        return [] if says_no(value.strip()) else [field.verbs.present]
     if type(value) is not str:
         value = field.value(row)
     if isinstance(value, list) and not all(map(as_text, value)) and not field.verbs.present:
@@ -263,7 +266,8 @@ def field_of(name: str, verbs: Verbs, *, is_flat: bool) -> Field:
         return Field(name, verbs, (), says_yes)
     steps = (Step(verbs.path),) if is_flat else steps_of(verbs.path)
     plain = verbs.path if steps == (Step(verbs.path),) else None
-    return Field(name, verbs, steps, says_yes, plain, bool(verbs.strip or verbs.split))
+    parts = bool(verbs.strip or verbs.split)
+    return Field(name, verbs, steps, says_yes, plain, parts, verbs.formats)
 
 
 def columns(fields: Sequence[Field]) -> dict[str, str]:
