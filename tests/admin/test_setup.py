@@ -534,3 +534,24 @@ def test_the_record_names_no_person_and_no_secret(tmp_path: Path) -> None:
     assert "Elfirmaet" in page
     assert "mail.example" in page
     assert not re.search("jens|karen|password|T0KEN", page)
+
+
+def test_a_file_of_patrons_is_tried_by_its_map(tmp_path: Path) -> None:
+    """A library system's own export, where [source] is there; one that the map can't read is told.
+
+    Bug (an export by a map): it was read as a file of the feed's own names, and refused.
+    """
+    file = tmp_path / "borrowers.csv"
+    text = (
+        f'{EXAMPLE}\n[source]\nkind = "csv"\n[source.map]\npatron_id = "id"\npincode = "pin"\n'
+        'resident = {from = "category", in = ["RES"]}\nidentifiers.card = "cardnumber"\n'
+    )
+    answers = FIRST | {"setup.feed": str(file)}
+    path = tmp_path / "doorctl.toml"
+    file.write_text("id,cardnumber,pin,category\n1,3000001234,4711,RES\n")
+    made(answers, path, text)
+    file.write_text("id,cardnumber,pin,kind\n1,3000001234,4711,RES\n")
+    with pytest.raises(ConfigError) as refused:
+        made(answers, path, text)
+    assert [each.where for each in refused.value.problems] == ["setup.feed"]
+    assert "has no column category" in str(refused.value)
