@@ -6,6 +6,41 @@ from tests.planted.fault import Fault
 
 WEB_FAULTS = (
     Fault(
+        "a branch's reply is believed for another request",
+        "Question.reply_text",
+        "self.name, self.method, self.path, self.sha256",
+        "self.method, self.path",
+        "tests/extras/fleet/test_messages.py",
+    ),
+    Fault(
+        "a push over NATS is whole where its digest is another's",
+        "Transfer._put",
+        "self._digest.hexdigest() != self.question.sha256",
+        "False",
+        "tests/extras/fleet/test_messages.py",
+    ),
+    Fault(
+        "a piece that comes twice is taken twice",
+        "Transfer.take",
+        "piece.number == self.next and",
+        "",
+        "tests/extras/fleet/test_messages.py",
+    ),
+    Fault(
+        "what goes to a NATS server begins in the clear",
+        "OneKind.connect",
+        "ssl=self._context",
+        "ssl=None",
+        "tests/extras/fleet/test_connection.py",
+    ),
+    Fault(
+        "whoever comes without an address is known as a sender",
+        "Pushes._note",
+        "if address and address not in addresses:",
+        "if address not in addresses:",
+        "tests/extras/fleet/test_captured.py",
+    ),
+    Fault(
         "a next page on another machine is asked, token and all",
         "Pager._own",
         "if parts.hostname != base.hostname:",

@@ -16,7 +16,8 @@ import pytest
 
 from doorctl.extras.fleet.branch import NatsBranch
 from doorctl.extras.fleet.connection import Link
-from doorctl.extras.fleet.messages import PIECE_BYTES
+from doorctl.extras.fleet.messages import PIECE_BYTES, headers_of_piece, question_of
+from doorctl.sources.branches import Request
 from doorctl.store.signing_keys import read_public_keys
 from doorctl.sync.branch import Away, Held, Refused, Taken
 from doorctl.sync.wire import Removal
@@ -278,6 +279,20 @@ def test_another_reply_of_the_branch_is_not_believed(
         assert isinstance(answer, Refused)
         assert answer.why.startswith("what answers for it is not the branch")
     assert held(demo) == before
+
+
+def test_a_question_that_is_not_signed_is_told_nothing(
+    demo: NatsFed, middle: Middle, reached: NatsBranch
+) -> None:
+    """Not after a signed push either: over HTTP its address is known then, here nobody has one."""
+    assert isinstance(reached.send(BytesIO(next_push(demo)), "snapshot"), Taken)
+    asked, _ = question_of("ef" * 16, Request("GET", "/v1/patrons/epoch"))
+
+    _, told = middle.say((headers_of_piece(asked, 0), b""))
+
+    said = json.loads(told)
+    assert (said["epoch"], said["digest"], said["audit_head"]) == (0, "", None)
+    assert "patrons" not in said
 
 
 def test_changes_go_the_same_way(demo: NatsFed, reached: NatsBranch) -> None:
