@@ -137,6 +137,7 @@ OF_OTHER_KEYS = {
     *("keys_fit_the_kind", "verbs_fit", "pause_has_one_end", "xml_has_records"),
     *("address_keeps_no_secret", "source_is_single", "account_is_whole", "feed_is_named"),
     *("together source.fetch.sftp", "pages_can_be_followed"),
+    *(f"{rule} {table}.nats" for rule in ("together", "servers_fit") for table in ("web", "sync")),
     *("encrypted signin.oidc.issuer", "encrypted signin.oidc.redirect_url"),
 }
 """Rules on what setup neither asks for nor writes beside an answer."""

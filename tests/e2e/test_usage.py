@@ -16,6 +16,7 @@ import pytest
 
 from doorctl.cli.app import COMMANDS as NAMED
 from doorctl.cli.app import HEADINGS, app
+from doorctl.extras.extra import commands
 from tests.e2e.door import COMMANDS, Door, redirected
 
 ROOT = Path(__file__).parents[2]
@@ -192,14 +193,15 @@ USED = {
 
 
 def test_help_lists_the_commands_in_the_tables_order() -> None:
-    """Not in the alphabet's: a newcomer reads from the top."""
+    """Not in the alphabet's: a newcomer reads from the top. What extras bring comes last."""
     answer = call("--help")
     lines = answer.stdout.split("this message and exit.")[1].splitlines()
     listed = [line.split()[0] for line in lines if line.startswith("  ")]
 
     assert answer.returncode == 0
-    assert listed == list(NAMED)
-    assert [line[:-1] for line in lines if line.endswith(":")] == list(HEADINGS.values())
+    assert listed == [*NAMED, *commands()]
+    headings = [line[:-1] for line in lines if line.endswith(":")]
+    assert headings == [*HEADINGS.values(), "Extras"]
 
 
 def test_a_command_that_does_not_exist_is_wrong_usage() -> None:

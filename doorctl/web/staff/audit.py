@@ -46,6 +46,7 @@ DETAILS: Mapping[str, str] = {
             "day",
             "entries",
             "from",
+            "how",
             "key",
             "kind",
             "made",
@@ -96,6 +97,7 @@ VALUES: Mapping[str, Mapping[int | str, str]] = {
     "needs": {permission.value: text for permission, text in PERMISSIONS.items()},
     "page": {place.path: place.name for place in PLACES},
     "full": {0: "no", 1: "yes"},
+    "how": {how: how for how in ("made", "installed", "turned over")},
     "outcome": {"refused": "refused", "unknown": "failed, or not known"},
     "why": {
         Refusal.WRONG.value: "wrong name or password",
