@@ -222,6 +222,14 @@ def test_a_pause(verbs: object, begins: object, ends: object, hold: object) -> N
     assert row["onHold"] == hold
 
 
+def test_a_pause_needs_no_last_day() -> None:
+    """A map may name its first day alone, and that keeps the patron out.
+
+    Bug (mutation): no test noticed a map whose pauses were all forgotten.
+    """
+    assert translated({**ROW, "x": DAY}, on_hold="x")["onHold"] == {"from": DAY, "to": None}
+
+
 PARTIAL_LIST = "an item of the list lacks a field that the path names"
 
 
