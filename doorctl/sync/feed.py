@@ -211,7 +211,7 @@ class _Feed:
 
     def read(self) -> Rows:
         """Read it once, and what is right again if that is much."""
-        with self._readable():
+        with self._readable(), owner_of(self._path.parent):
             # What is no file, such as a pipe, can be read once.
             most = HELD if self._path.is_file() else None
         right = Again(self._right, self._first(), most)

@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from doorctl.access.patron import Patron
 from doorctl.core.errors import FeedError
+from doorctl.core.identity import owner_of
 from doorctl.core.masked import Identifier, IdentifierKind, Pin
 from doorctl.sync.feed import MOST_PROBLEMS, FeedPatron, read_feed, refuse_bare, refuse_nobody
 from doorctl.sync.json_lines import LONGEST_LINE_BYTES
@@ -18,6 +20,8 @@ Row = dict[str, object]
 
 CPR: Row = {"identifier": "0101701234", "identifierType": "CPR", "status": "ACTIVE"}
 CARD: Row = {"identifier": "3000001234", "identifierType": "CARD", "status": "ACTIVE"}
+
+ANOTHER_USER = 65534
 
 
 def row(**changes: object) -> Row:
@@ -425,6 +429,25 @@ def test_no_value_of_a_wrong_row_is_told(
         told, link = told + repr(link), link.__cause__ or link.__context__
     told += str(refused.value) + repr(refused.value)
     assert not [secret for secret in (pin, cpr) if secret in told]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="root's commands act as another user")
+def test_a_file_in_roots_own_folder_is_read(tmp_path: Path) -> None:
+    """By a command of root's that acts as the door's user, as `setup` and `patrons load` do.
+
+    Bug (the emulated Pi): once a feed was read in several passes, its path was looked at as the
+    door's user, so that a branch could not be set up from a file in root's home.
+    """
+    data, home = tmp_path / "data", tmp_path / "root"
+    data.mkdir()
+    os.chown(data, ANOTHER_USER, ANOTHER_USER)
+    home.mkdir(mode=0o700)
+    feed = written(home, row())
+
+    with owner_of(data):
+        patrons = read_feed(feed, pin_length=4)
+        assert os.geteuid() == ANOTHER_USER
+        assert len([*patrons]) == 1
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
