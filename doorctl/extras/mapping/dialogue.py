@@ -238,24 +238,17 @@ class _Setup:
         """
         if self.draft.head.get("encoding", "utf-8") != "utf-8" and survey.is_utf8(file):
             self.draft.head["encoding"] = "utf-8"
-        while self.draft.is_flat:
+        while self.draft.is_flat and (why := survey.unread(self.draft, file)):
+            click.echo(why, err=True)
+            now = self.draft.head.get("encoding", "utf-8")
+            typed = self._typed(
+                "What its letters are written in", "cp1252" if now == "utf-8" else "utf-8"
+            )
             try:
-                for _ in survey.rows(self.draft, file):
-                    pass
-            except FeedError as error:
-                if " in " not in str(error) or "no CSV" not in str(error):
-                    raise
-                now = self.draft.head.get("encoding", "utf-8")
-                click.echo(str(error), err=True)
-                other = "cp1252" if now == "utf-8" else "utf-8"
-                typed = self._typed("What its letters are written in", other)
-                try:
-                    "".encode(typed)
-                    self.draft.head["encoding"] = typed
-                except (LookupError, ValueError):
-                    self._tell("That is none of them.")
-            else:
-                return
+                "".encode(typed)
+                self.draft.head["encoding"] = typed
+            except (LookupError, ValueError):
+                self._tell("That is none of them.")
 
     def _ask_path(self, leaf: str, entry: Entry, names: list[str], file: Path) -> None:
         """Ask what a field is called there; nothing is taken that no row has."""

@@ -62,7 +62,11 @@ def csv_records(
             yield max(1, lines.number), ended
         except (csv.Error, UnicodeError):
             what = f"row: no CSV in {encoding}; {UNREADABLE}"
-            yield lines.number + 1, SheetEndedError(what)
+            yield lines.number + 1, NoSheetError(what)
+
+
+class NoSheetError(SheetEndedError):
+    """No sheet, or one whose letters are written in another encoding."""
 
 
 class _Lines:

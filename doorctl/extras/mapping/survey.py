@@ -17,6 +17,7 @@ from doorctl.core.errors import FeedError, Problem
 from doorctl.core.identity import owner_of
 from doorctl.extras.mapping import Source
 from doorctl.extras.mapping.reading import records
+from doorctl.extras.mapping.records import NoSheetError
 from doorctl.extras.mapping.systems import Draft, Entry
 from doorctl.extras.mapping.translation import Field, Record, WrongFieldError
 from doorctl.extras.mapping.verbs import ABSENT, day_of, found
@@ -69,6 +70,10 @@ class Words:
         return Words(*({w: n for w, n in part.items() if w not in words} for part in parts))
 
 
+class LettersError(FeedError):
+    """A sheet can't be read in the encoding that the draft says."""
+
+
 def rows(draft: Draft, file: Path) -> Iterator[Record]:
     """Yield the rows that can be read. FeedError: the file can't, or not to its end."""
     try:
@@ -77,12 +82,23 @@ def rows(draft: Draft, file: Path) -> Iterator[Record]:
         with opened as content:
             for number, row in records(content, Source(**draft.head), {}):
                 if isinstance(row, SheetEndedError):
-                    raise FeedError(file.name, [Problem(f"line {number}", str(row))])
+                    kind = LettersError if isinstance(row, NoSheetError) else FeedError
+                    raise kind(file.name, [Problem(f"line {number}", str(row))])
                 if isinstance(row, dict):
                     yield row
     except OSError as error:
         what = f"can't be read ({error.strerror}); check the path and its permissions"
         raise FeedError(file.name, [Problem("file", what)]) from error
+
+
+def unread(draft: Draft, file: Path) -> str:
+    """Return why a sheet can't be read in its encoding; empty where it can. FeedError as `rows`."""
+    try:
+        for _ in rows(draft, file):
+            pass
+    except LettersError as error:
+        return str(error)
+    return ""
 
 
 def is_utf8(file: Path) -> bool:
