@@ -182,6 +182,26 @@ def test_an_answer_that_keeps_everybody_out_is_said(tmp_path: Path) -> None:
     assert [each["from"] for each in blocks] == ["debarred", "lost"]
 
 
+def test_what_letters_are_written_in_is_asked_where_the_map_cannot_read_them(
+    tmp_path: Path,
+) -> None:
+    """Until it can; an encoding that there is not is none."""
+    server = Server(tmp_path, "koha-report")
+    text = server.export.read_text("utf-8").replace("BORGER", "BORGER I BYEN Å")
+    server.export.write_bytes(text.encode("cp1252"))
+    terminal = server.begin("--set=setup.language=en", "--set=branch.name=Langå")
+    terminal.type("Which system does the library have", server.system)
+    terminal.type("File of the export, or the folder", str(server.export.parent))
+    asked = r"no CSV in utf-8.*\s+What its letters are written in \[cp1252\]"
+    terminal.type(asked, "danish-7")
+    terminal.type(r"That is none of them\.\s+.*no CSV in utf-8.*\s+What its letters", "")
+    terminal.type("24  BORGER I BYEN Å\\s+6  GAEST\\s+Which of these live here", "BORGER I BYEN Å")
+    terminal.type(r"Is that right\? \[yes\]")
+
+    assert terminal.end() == 0, terminal.shown
+    assert server.written()["source"]["encoding"] == "cp1252"
+
+
 def test_stopped_it_has_written_nothing(tmp_path: Path) -> None:
     """By Ctrl-C at the last question."""
     server = Server(tmp_path, "koha-report")
