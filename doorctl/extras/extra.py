@@ -191,7 +191,8 @@ class Extra(Declared):
         begin: what `doorctl init` stores in an empty ``branch.db``.
         jobs: starts threads of the web process.
         pushes: another way by which pushes come in, begun on the loop that answers; None for none.
-        branch: a branch that is reached that way, as its sender asks it by a signed question.
+        branches: what makes, for one run, a branch that is reached that way, as its sender asks
+            it by a signed question; what has to end with the run goes onto the stack.
             KeyFileError: a file of its own can't be used.
         elsewhere: another way to sign in, with its pages; None where it has none.
         pages: addresses of the web process.
@@ -211,7 +212,7 @@ class Extra(Declared):
     begin: Callable[[Config, BranchRecordsWriter, Moment], None] | None = None
     jobs: Callable[[JobParts], None] | None = None
     pushes: Callable[[PushParts], Callable[[AbstractEventLoop], None] | None] | None = None
-    branch: Callable[[Config, Target, str], Branch] | None = None
+    branches: Callable[[Config, ExitStack], Callable[[Target, str], Branch]] | None = None
     elsewhere: Callable[[SignInParts], Elsewhere | None] | None = None
     pages: Callable[[PageParts], Iterable[BaseRoute]] | None = None
     rows: Callable[[Config], RowsOf] | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -73,8 +74,8 @@ def push(
     key = first_key(keys[0])
     sealer = sealer_of(key, config.seal)
     sender = _sender(config, wishes, sealer, keys, clock)
-    branches = _branches(config, sender.private_key)
     with (
+        _branches(config, sender.private_key) as branches,
         opened_outbox(sync, wishes) as outbox,
         alarms_sent(config, outbox, clock, None if wishes.dry_run else on_unsent) as book,
     ):
@@ -180,20 +181,35 @@ def age_limits(config: Config) -> dict[str, int]:
     return {branch: own if limit is None else limit for branch, limit in limits.items()}
 
 
-def _branches(config: Config, private_key: SigningKey) -> list[Branch]:
+@contextmanager
+def _branches(config: Config, private_key: SigningKey) -> Iterator[list[Branch]]:
     targets = sender_table(config).targets
     if not targets:
         raise InputError("there is no branch yet: doorctl sync pair brings one in")
-    return [_branch(config, target, private_key) for target in targets]
+    with ExitStack() as stack:
+        by_nats = _by_nats(config, stack) if any(one.via == "nats" for one in targets) else _by_url
+        ways = {"url": _by_url, "nats": by_nats}
+        yield [_branch(ways[target.via], target, private_key) for target in targets]
 
 
-def _branch(config: Config, target: Target, private_key: SigningKey) -> Branch:
-    question = question_signed(target.branch, private_key)
+def _by_nats(config: Config, stack: ExitStack) -> Callable[[Target, str], Branch]:
+    made = (extra.branches for extra in used(config) if extra.branches is not None)
     try:
-        if target.via == "nats":
-            made = (extra.branch for extra in used(config) if extra.branch is not None)
-            return next(made)(config, target, question)
-        context = tls_context(target.ca_file, target.certificate_file, target.key_file)
+        return next(made)(config, stack)
+    except KeyFileError as err:
+        why = str(err)
+        return lambda target, _question: UnaskedBranch(target.branch, why)
+
+
+def _by_url(target: Target, question: str) -> Branch:
+    context = tls_context(target.ca_file, target.certificate_file, target.key_file)
+    return HttpBranch(target.branch, target.url, context, question=question)
+
+
+def _branch(
+    way: Callable[[Target, str], Branch], target: Target, private_key: SigningKey
+) -> Branch:
+    try:
+        return way(target, question_signed(target.branch, private_key))
     except KeyFileError as err:
         return UnaskedBranch(target.branch, str(err))
-    return HttpBranch(target.branch, target.url, context, question=question)

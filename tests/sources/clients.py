@@ -23,7 +23,7 @@ from doorctl.extras.fetching import Fetch, Http
 from doorctl.extras.fetching.http import HttpExport
 from doorctl.extras.fetching.place import Aside, Wanted
 from doorctl.extras.fleet.branch import NatsBranch
-from doorctl.extras.fleet.connection import Link
+from doorctl.extras.fleet.connection import Link, SharedConnection
 from doorctl.extras.oidc import Oidc
 from doorctl.extras.oidc.provider import OidcProvider
 from doorctl.extras.website.website import HoursRequest, Website
@@ -125,7 +125,9 @@ def nats(port: int, authority: Path | None, limit_s: float) -> str:
     """Ask which push a branch holds, over NATS by the extra fleet."""
     scheme, context = ("nats", None) if authority is None else ("tls", trusting(authority))
     link, key = Link((f"{scheme}://127.0.0.1:{port}",), context), SigningKey().verify_key()
-    answer = NatsBranch("oest", link, key, ask_total_s=limit_s).held()
+    shared = SharedConnection(link)
+    answer = NatsBranch("oest", shared, key, ask_total_s=limit_s).held()
+    shared.close()
     assert isinstance(answer, Away)
     return answer.why
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 
 from doorctl.extras.fleet.branch import NatsBranch
-from doorctl.extras.fleet.connection import Link
+from doorctl.extras.fleet.connection import Link, SharedConnection
 from doorctl.sources.branches import Reply, Request
 from doorctl.store.signing_keys import create_signing_key, read_public_keys
 from doorctl.sync.exchange import question_signed
@@ -42,7 +42,7 @@ class NatsFed(Branch):
         """Return it as its sender asks it."""
         (public,) = read_public_keys([self.directory / "answers.pub"])
         link = Link((self.server.url,), None)
-        return NatsBranch("demo", link, public, question=self.question)
+        return NatsBranch("demo", SharedConnection(link), public, question=self.question)
 
     @property
     def question(self) -> str:

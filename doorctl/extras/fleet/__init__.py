@@ -18,6 +18,7 @@ from doorctl.extras.extra import CommandLine, Extra, PushParts
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from contextlib import ExitStack
 
     from doorctl.config import Config
     from doorctl.config.tables import Target
@@ -78,15 +79,24 @@ def servers_fit(values: Values, table: str) -> Iterator[Problem]:
                 yield Problem(f"{table}.{leaf}", USELESS, beside=shown(servers[0]))
 
 
-def branch(config: Config, target: Target, question: str) -> Branch:
-    """Return a branch over NATS as its sender asks it. KeyFileError: a file can't be used."""
+def branches(config: Config, stack: ExitStack) -> Callable[[Target, str], Branch]:
+    """Return what makes a branch over NATS as its sender asks it, for one run.
+
+    Both raise KeyFileError: a file can't be used.
+    """
     from doorctl.extras.fleet.branch import NatsBranch
-    from doorctl.extras.fleet.connection import link_of
+    from doorctl.extras.fleet.connection import SharedConnection, link_of
     from doorctl.store.signing_keys import read_public_keys
 
     (nats,) = config.all_of(SyncNats)
-    (key_of_branch,) = read_public_keys([target.public_key_file])
-    return NatsBranch(target.branch, link_of(nats), key_of_branch, question=question)
+    shared = SharedConnection(link_of(nats))
+    stack.callback(shared.close)
+
+    def branch(target: Target, question: str) -> Branch:
+        (key_of_branch,) = read_public_keys([target.public_key_file])
+        return NatsBranch(target.branch, shared, key_of_branch, question=question)
+
+    return branch
 
 
 def pushes(parts: PushParts) -> Callable[[AbstractEventLoop], None] | None:
@@ -134,7 +144,7 @@ EXTRA = Extra(
     ),
     alarms=ALARMS,
     modules=("nats",),
-    branch=branch,
+    branches=branches,
     pushes=pushes,
     commands=COMMANDS,
 )

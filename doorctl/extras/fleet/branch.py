@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nats import errors
 
-from doorctl.extras.fleet.connection import LOST, Link, connected, why_lost
+from doorctl.extras.fleet.connection import LOST, why_lost
 from doorctl.extras.fleet.messages import (
     headers_of_piece,
     piece_of,
@@ -29,6 +29,7 @@ from doorctl.sync.branch import Away, Refused
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
 
+    from doorctl.extras.fleet.connection import Connection, SharedConnection
     from doorctl.extras.fleet.messages import Question
     from doorctl.sync.signing import VerifyKey
 
@@ -50,12 +51,14 @@ UNSIGNED: Final = (
 class NatsBranch(AskedBranch):
     """One branch over NATS; `key` is the public half of what it signs its replies with.
 
-    A request has a connection of its own. One that broke off is taken up where it was.
+    All branches of a run share a connection. A request that broke off is taken up where it was.
     """
 
-    def __init__(self, name: str, link: Link, key: VerifyKey, **usual: Any) -> None:
+    def __init__(
+        self, name: str, connection: SharedConnection, key: VerifyKey, **usual: Any
+    ) -> None:
         super().__init__(name, **usual)
-        self._link, self._key = link, key
+        self._connection, self._key = connection, key
         self._unanswered: dict[str, str] = {}
 
     def replied(self, request: Request, silence_s: float, total_s: float) -> Reply | Failed:
@@ -68,7 +71,7 @@ class NatsBranch(AskedBranch):
             question, _ = question_of(name, request)
         asking = _Asking(self.name, request, question, pieces, silence_s)
         try:
-            reply = self.talks.within(total_s, lambda: asking.over(self._link))
+            reply = self._connection.within(total_s, asking.over)
         except LOST as error:
             return Away(why_lost(error, "sync.nats"))
         self._unanswered.clear()
@@ -85,34 +88,33 @@ class _Asking:
         self._branch, self._request, self._question = branch, request, question
         self._pieces, self._silence_s = pieces, silence_s
 
-    async def over(self, link: Link) -> Msg:
+    async def over(self, connection: Connection) -> Msg:
         """Send all pieces and return the message that claims to be the reply.
 
         Raises one of `LOST`; of these TimeoutError where nothing gets on.
         """
-        number = furthest = 0
-        async with connected(link) as connection:
-            until_s = self._until_s()
-            while asyncio.get_running_loop().time() < until_s:
-                try:
-                    answer = await connection.client.request(
-                        subject_of(self._branch),
-                        piece_of(self._request.content, number),
-                        timeout=min(ANSWER_S, self._silence_s / TRIES),
-                        headers=headers_of_piece(self._question, number),
-                    )
-                except errors.TimeoutError:
-                    if connection.refused:
-                        raise errors.AuthorizationError from None
-                    continue
-                wanted = read_next(answer.headers)
-                if wanted is None:
-                    return answer
-                number = min(wanted, self._pieces)
-                if number > furthest:
-                    furthest, until_s = number, self._until_s()
-                else:
-                    await asyncio.sleep(AGAIN_S)
+        subject, number, furthest = subject_of(self._branch), 0, 0
+        until_s = self._until_s()
+        while asyncio.get_running_loop().time() < until_s:
+            try:
+                answer = await connection.client.request(
+                    subject,
+                    piece_of(self._request.content, number),
+                    timeout=min(ANSWER_S, self._silence_s / TRIES),
+                    headers=headers_of_piece(self._question, number),
+                )
+            except errors.TimeoutError:
+                if connection.refuses(subject):
+                    raise errors.AuthorizationError from None
+                continue
+            wanted = read_next(answer.headers)
+            if wanted is None:
+                return answer
+            number = min(wanted, self._pieces)
+            if number > furthest:
+                furthest, until_s = number, self._until_s()
+            else:
+                await asyncio.sleep(AGAIN_S)
         raise TimeoutError
 
     def _until_s(self) -> float:

@@ -1,4 +1,6 @@
-"""One connection to a NATS server: by TLS from its first byte, in bounds, never by itself anew.
+"""A connection to a NATS server: by TLS from its first byte, in bounds, never by itself anew.
+
+A run of the sender has one for all branches, `SharedConnection`.
 
 The only file that reaches into nats-py (2.16.0): `tests/extras/fleet/test_connection.py` fails
 where a release has changed what is used here. Options and their defaults are those of
@@ -9,17 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from nats import errors
 from nats.aio.client import Client
 from nats.aio.transport import TcpTransport
 from nats.protocol.parser import Parser
 
-from doorctl.core.asking import read_password, unreached
+from doorctl.core.asking import GRACE_S, read_password, unreached
 from doorctl.extras.fleet.messages import MOST_MESSAGE_BYTES
 from doorctl.sources.branches import tls_context
 
@@ -29,12 +32,17 @@ if TYPE_CHECKING:
     from doorctl.core.masked import Masked
     from doorctl.extras.fleet import Nats
 
+T = TypeVar("T")
+
 CONNECT_S: Final = 5
 PING_S: Final = 20
 """A server that does not answer two of these is gone."""
 
 LOST = (OSError, ValueError, TimeoutError, errors.Error)
 """What a connection fails by."""
+
+MOST_REFUSALS: Final = 1000
+"""Sentences of a server that are kept."""
 
 OWN_WORDS = {
     errors.NoRespondersError: "it is not connected to the NATS server",
@@ -112,13 +120,25 @@ class BoundClient(Client):
 
 
 class Connection:
-    """A connection that stands, or did: `ended` is set when it does, or a subject is refused."""
+    """A connection that stands, or did: `ended` is set when it does, or a subject is refused.
+
+    `refusals` are the server's own sentences about subjects that it refuses, in small letters.
+    """
 
     def __init__(self, server: str, link: Link) -> None:
         self._server, self._link = server, link
         self.client = BoundClient(link.context if server.startswith("tls:") else None)
         self.ended = asyncio.Event()
-        self.refused = False
+        self.refusals: list[str] = []
+
+    @property
+    def refused(self) -> bool:
+        """Whether any subject is refused."""
+        return bool(self.refusals)
+
+    def refuses(self, subject: str) -> bool:
+        """Tell whether this subject is."""
+        return any(f'"{subject.lower()}"' in said for said in self.refusals)
 
     async def begin(self) -> None:
         """Connect; raises one of :data:`LOST`."""
@@ -139,8 +159,9 @@ class Connection:
             raise errors.ProtocolError from error
 
     async def _failed(self, error: Exception) -> None:
-        if "permissions violation" in str(error):
-            self.refused = True
+        said = str(error).lower()
+        if "permissions violation" in said and len(self.refusals) < MOST_REFUSALS:
+            self.refusals.append(said)
             self.ended.set()
 
     async def _closed(self) -> None:
@@ -167,6 +188,70 @@ async def connected(link: Link) -> AsyncIterator[Connection]:
             await connection.client.close()
         return
     raise failed
+
+
+class SharedConnection:
+    """One connection for all that a run of the sender asks; thread-safe.
+
+    It is made when it is needed first, on a thread and an event loop of its own, and anew once it
+    was lost.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._guard, self._turn = threading.Lock(), asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._standing: Connection | None = None
+        self._stack = AsyncExitStack()
+
+    def within(self, limit_s: float, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Return or raise what `work` does with the connection.
+
+        Raises one of :data:`LOST`; of these TimeoutError where the limit was reached, and `work`
+        was cancelled.
+        """
+
+        async def limited() -> T:
+            async with asyncio.timeout(limit_s):
+                return await work(await self._connection())
+
+        future = asyncio.run_coroutine_threadsafe(limited(), self._running())
+        try:
+            return future.result(limit_s + GRACE_S)
+        except TimeoutError:
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        """End it; idempotent, and nothing is asked afterwards."""
+        with self._guard:
+            loop, self._loop = self._loop, None
+        if loop is not None:
+            ending = asyncio.run_coroutine_threadsafe(self._stack.aclose(), loop)
+            with suppress(*LOST):
+                ending.result(CONNECT_S)
+            loop.call_soon_threadsafe(loop.stop)
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        with self._guard:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                # A name lookup that hangs must not keep the run from its end.
+                threading.Thread(target=_run, args=(self._loop,), name="nats", daemon=True).start()
+            return self._loop
+
+    async def _connection(self) -> Connection:
+        async with self._turn:
+            if self._standing is None or self._standing.client.is_closed:
+                await self._stack.aclose()
+                self._standing = None
+                self._standing = await self._stack.enter_async_context(connected(self._link))
+            return self._standing
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()
 
 
 def why_lost(error: BaseException, table: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from doorctl.extras.fleet.branch import NatsBranch
-from doorctl.extras.fleet.connection import Link
+from doorctl.extras.fleet.connection import Link, SharedConnection
 from doorctl.extras.fleet.messages import PIECE_BYTES, headers_of_piece, question_of
 from doorctl.sources.branches import Request
 from doorctl.store.signing_keys import read_public_keys
@@ -63,7 +63,9 @@ def reached(senders: NatsServer, demo: NatsFed, middle: Middle) -> NatsBranch:
     (public,) = read_public_keys([demo.directory / "answers.pub"])
     _ = middle
     link = Link((senders.url,), None)
-    return NatsBranch("demo", link, public, question=demo.question, apply_s=4, ask_s=4)
+    return NatsBranch(
+        "demo", SharedConnection(link), public, question=demo.question, apply_s=4, ask_s=4
+    )
 
 
 def held(branch: NatsFed) -> tuple[int, int, str]:

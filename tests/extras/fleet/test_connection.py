@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from nats import errors
 
-from doorctl.extras.fleet.connection import LOST, Link, connected, why_lost
+from doorctl.extras.fleet.connection import (
+    LOST,
+    Connection,
+    Link,
+    SharedConnection,
+    connected,
+    why_lost,
+)
 from doorctl.sources.branches import tls_context
 from tests.e2e.ways import secured
-from tests.extras.fleet.nats_server import NatsServer
-from tests.fakes.waiting import LIMIT_S
+from tests.extras.fleet.nats_server import PLAIN, NatsServer, serving_nats
+from tests.fakes.waiting import LIMIT_S, until
+from tests.sources.http_server import free_port
 from tests.web.certificates import Authority
 
 INFO = b'INFO {"server_id":"x","version":"2.10.27","max_payload":262144,"headers":true}\r\n'
+
+
+MONITORED = PLAIN + 'http: "127.0.0.1:{http}"\n'
 
 
 def why(link: Link) -> str:
@@ -162,3 +176,55 @@ def test_every_failure_is_known() -> None:
         for kind in vars(errors).values()
         if isinstance(kind, type) and issubclass(kind, Exception)
     )
+
+
+def test_all_that_a_run_asks_goes_by_one_connection(tmp_path: Path) -> None:
+    """From many threads at once; the server counts one client, and none after the end."""
+    with serving_nats(tmp_path, MONITORED.replace("{http}", str(http := free_port()))) as server:
+        before = clients(http)["total"]
+        shared = SharedConnection(Link((server.url,), None))
+
+        async def rtt(connection: Connection) -> Connection:
+            await connection.client.flush(5)
+            return connection
+
+        with ThreadPoolExecutor(20) as pool:
+            connections = set(pool.map(lambda _: shared.within(LIMIT_S, rtt), range(100)))
+        during = clients(http)
+        shared.close()
+        until(lambda: clients(http)["num_connections"] == 0)
+
+    assert len(connections) == 1
+    assert (during["num_connections"], during["total"] - before) == (1, 1)
+
+
+def test_a_shared_connection_that_was_lost_is_made_anew(tmp_path: Path) -> None:
+    """What is asked while there is no server fails with the reason; afterwards it goes on."""
+
+    async def rtt(connection: Connection) -> None:
+        await connection.client.flush(5)
+
+    with serving_nats(tmp_path) as server:
+        shared = SharedConnection(Link((server.url,), None))
+        shared.within(LIMIT_S, rtt)
+        server.end()
+        with pytest.raises(LOST):
+            shared.within(LIMIT_S, rtt)
+        server.start()
+        until(lambda: went(shared, rtt))
+        shared.close()
+
+
+def went(shared: SharedConnection, work: Callable[[Connection], Awaitable[None]]) -> bool:
+    """Tell whether it goes."""
+    with suppress(*LOST):
+        shared.within(LIMIT_S, work)
+        return True
+    return False
+
+
+def clients(port: int) -> dict[str, int]:
+    """Return how many clients a server has, and has had in all."""
+    with urlopen(f"http://127.0.0.1:{port}/varz") as answer:
+        said = json.load(answer)
+    return {"num_connections": said["connections"], "total": said["total_connections"]}
