@@ -29,7 +29,7 @@ from doorctl.rpc.messages import ERROR, Answer, Line
 from doorctl.rpc.numbers import PIN_CHECK, PinOf
 from doorctl.rpc.question import NOT_READ, Askers, Nothing, Question
 from doorctl.services.deeds import DEEDS
-from tests.fakes.waiting import LIMIT_S
+from tests.fakes.waiting import LIMIT_S, until
 from tests.rpc.serving import serving
 
 PRODUCT = Path(rpc.__file__).parent.parent
@@ -214,7 +214,13 @@ def heard_of(question: Question[Any, Any], line: str) -> Any:
         tempfile.TemporaryDirectory() as directory,
         serving(Path(directory, "s"), question.answered_to(work)) as path,
     ):
-        _say(path, line.encode())
+
+        def is_heard() -> bool:
+            _say(path, line.encode())
+            return bool(heard)
+
+        # A server that is kept from its processor for seconds closes before it has read the line.
+        until(is_heard)
         with suppress(DoorctlError):
             question.ask(path, heard[0], timeout_s=LIMIT_S)
     assert heard[0] == heard[1]
