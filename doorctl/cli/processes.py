@@ -68,7 +68,10 @@ def run(config: Config) -> None:
     Prints one JSON line an event on stdout. The relay goes off first when it starts, and when
     it stops for whatever reason.
     """
-    from doorctl.wiring.door import open_door
+    from doorctl.ops.memory import do_without_tls
+
+    do_without_tls()
+    from doorctl.wiring.door import open_door  # asyncio comes with it
 
     sys.exit(open_door(config, os.environ, sys.stdout.fileno()))
 

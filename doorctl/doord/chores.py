@@ -79,7 +79,6 @@ class Chores:
             PURGE_EVERY_H,
             lambda: self._write("purge", self._purge, watched=False),
             self.stores.clock.monotonic_s,
-            self.log,
         )
 
     def keep_time(self) -> None:

@@ -6,17 +6,20 @@ queue.
 
 from __future__ import annotations
 
+import logging
 import os
 import queue
 import re
 import select
 from collections.abc import Mapping
 from threading import RLock, Thread
+from typing import Any
 
 import orjson
+import structlog
+from structlog.processors import JSONRenderer, TimeStamper, add_log_level
 
 from doorctl.core.texts import without_numbers
-from doorctl.ops.clock import utc_now
 
 ALARM = "alarm"
 
@@ -56,6 +59,17 @@ class JsonLog:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._lines = structlog.wrap_logger(
+            structlog.ReturnLogger(),
+            processors=[
+                _plain,
+                add_log_level,
+                TimeStamper(fmt="iso", utc=True, key="at"),
+                JSONRenderer(serializer=orjson.dumps),
+            ],
+            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+            context_class=dict,
+        ).bind()
         self._queue: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         # Re-entrant, because a signal handler may log while the main thread is logging.
         self._lock = RLock()
@@ -74,7 +88,7 @@ class JsonLog:
             if self._dropped or self._queue.qsize() >= QUEUED_LINES:
                 self._dropped += 1
             else:
-                self._queue.put(_rendered(event, fields))
+                self._queue.put(self._rendered(event, fields))
 
     def close(self) -> None:
         """Take no more lines and wait a little until the queue is written; idempotent."""
@@ -90,7 +104,12 @@ class JsonLog:
             self._queue.put(self._gap(dropped))
 
     def _gap(self, dropped: int) -> bytes:
-        return _rendered(ALARM, {"kind": "log_dropped", "dropped": dropped})
+        return self._rendered(ALARM, {"kind": "log_dropped", "dropped": dropped})
+
+    def _rendered(self, event: str, fields: Mapping[str, Any]) -> bytes:
+        level = self._lines.warning if event == ALARM else self._lines.info
+        line: bytes = level(event, **fields)
+        return line
 
     def _run(self) -> None:
         while (line := self._queue.get()) is not None:
@@ -117,10 +136,8 @@ class JsonLog:
         writable.poll()
 
 
-def _rendered(event: str, fields: Mapping[str, object]) -> bytes:
-    line = {key: _plain_value(value) for key, value in fields.items() if key in ALLOWED_KEYS}
-    line |= {"event": _plain_value(event), "level": "warning" if event == ALARM else "info"}
-    return orjson.dumps(line | {"at": f"{utc_now():%Y-%m-%dT%H:%M:%S.%fZ}"})
+def _plain(_logger: object, _method: str, line: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _plain_value(value) for key, value in line.items() if key in ALLOWED_KEYS}
 
 
 def _plain_value(value: object) -> str | float | bool | None:

@@ -46,7 +46,7 @@ main()
 """Runs doorctl and tells of what the interpreter itself reports (PEP 578), in its order."""
 
 UNUSED = {
-    "authlib", "cryptography", "gpiozero", "holidays", "httpx2", "nats", "serial",
+    "apscheduler", "authlib", "cryptography", "gpiozero", "holidays", "httpx2", "nats", "serial",
     "smtplib",
 }  # fmt: skip
 
