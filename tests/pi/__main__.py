@@ -24,6 +24,9 @@ Scenario = Callable[[Guest, str], Iterator[Result]]
 KEEPS = "keeps"
 FREES = "frees"
 
+FAILED = "failed"
+"""In the cache, what a Pi said until a row failed: its console and the door's log."""
+
 KERNELS = (KEEPS, FREES)
 """As Raspberry Pi OS has it, then as Debian has it."""
 
@@ -60,13 +63,16 @@ def run(cache: Path, build_only: bool, outputs: str | None, only: tuple[str, ...
                 Path(directory) / kernel,
                 kernel,
                 [each for each in SCENARIOS if not only or each.__name__ in only],
+                cache / FAILED,
             )
         ]
     click.echo(as_table(results))
     sys.exit(not all(result.ok for result in results))
 
 
-def _round(parts: Parts, directory: Path, kernel: str, wanted: list[Scenario]) -> Iterator[Result]:
+def _round(
+    parts: Parts, directory: Path, kernel: str, wanted: list[Scenario], failed: Path
+) -> Iterator[Result]:
     """Boot, go through the scenarios, cut the power in mid-pulse, and boot the same card again."""
     directory.mkdir(parents=True)
     own = Parts(directory / "card", parts.kernel, parts.initrd, parts.device_tree)
@@ -74,7 +80,10 @@ def _round(parts: Parts, directory: Path, kernel: str, wanted: list[Scenario]) -
     with _living(own, directory / "first", kernel, scenarios.booting) as (guest, results):
         yield from results
         for scenario in wanted:
-            yield from _told(scenario, guest, kernel)
+            for result in _told(scenario, guest, kernel):
+                if not result.ok:
+                    guest.keep(failed / f"{kernel}-{scenario.__name__}")
+                yield result
         yield from _told(scenarios.in_mid_pulse, guest, kernel)
     with _living(own, directory / "second", kernel, scenarios.booting_again) as (guest, results):
         yield from results

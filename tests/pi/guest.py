@@ -13,6 +13,7 @@ import base64
 import contextlib
 import json
 import shlex
+import shutil
 import socket
 import subprocess
 import time
@@ -111,6 +112,14 @@ class Guest:
             line.close()
         self._monitor.close()
         self._output_file.close()
+
+    def keep(self, directory: Path) -> None:
+        """Copy its console and the door's log of this boot, to be looked at when it is gone."""
+        directory.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self._directory / "console", directory / "console")
+        with contextlib.suppress(OSError):
+            log = self.run(f"journalctl -b -u {UNIT} -o short-monotonic")
+            (directory / "door.log").write_text(log, encoding="utf-8")
 
     def usb_is_dead(self) -> bool:
         """Tell whether the emulated bus broke down, which it does in some boots, for good."""
