@@ -1,4 +1,4 @@
-"""``python -m tests.fleet``: what becomes of many doors; exit 1 where one is not as it has to be."""
+"""``python -m tests.fleet``: what becomes of many doors; exit 1 where one is wrong."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ PEACE = "none"
 @click.option("--doors", default=50, show_default=True)
 @click.option("--patrons", default=20_000, show_default=True, help="Of all libraries together.")
 @click.option("--libraries", default=5, show_default=True)
-@click.option("--rounds", default=6, show_default=True, help="Disturbed ones, between two in peace.")
+@click.option(
+    "--rounds", default=6, show_default=True, help="Disturbed ones, between two in peace."
+)
 @click.option("--changed", default=200, show_default=True, help="Patrons of a library, each round.")
 @click.option("--seed", default=1, show_default=True)
 def fleet(
-    doors: int, patrons: int, libraries: int, rounds: int, changed: int, seed: int
+    *, doors: int, patrons: int, libraries: int, rounds: int, changed: int, seed: int
 ) -> None:
     """Have registers change while servers, doors and lines come and go; look at every door."""
     draw = random.Random(seed)  # noqa: S311 - what happens is to happen again

@@ -57,15 +57,17 @@ class Country:
                 library.change(self._draw, changed)
         with self._disturbed(fault) as running:
             pushed = self._pushed()
-        times_s = sorted(self._times_s(running, pushed))
+        times_s = sorted(self._times_s(running, pushed)) or [0.0]
         wrong = [*self._odd(), *(self._missing(pushed) if fault == "none" else ())]
         return Round(
             number,
             fault,
             len(running),
-            len(times_s),
+            sum(at_s > 0 for at_s in times_s),
             Counter(each.code for each in pushed.values()),
-            *(times_s[int(share * (len(times_s) - 1))] if times_s else 0.0 for share in SHARES),
+            times_s[(len(times_s) - 1) // 2],
+            times_s[99 * (len(times_s) - 1) // 100],
+            times_s[-1],
             sum(each.processor_s for each in pushed.values()),
             tuple(wrong),
         )
@@ -120,7 +122,10 @@ class Country:
                 for door in some:
                     door.clock.advance(self._draw.uniform(-1, 1) * 86_400)
             running = [door for door in self.doors if door.runs]
-            deeds = {"server killed": self._kill_server, "doors restarted": partial(restart, some)}
+            deeds: dict[str, Callable[[], None]] = {
+                "server killed": self._kill_server,
+                "doors restarted": partial(restart, some),
+            }
             if fault in deeds:
                 pauses_s = [self._draw.uniform(0.5, 3.0) for _ in range(2)]
                 stack.enter_context(beside(pauses_s, deeds[fault]))
@@ -130,9 +135,6 @@ class Country:
         self._server.end()
         time.sleep(0.5)
         self._server.start()
-
-
-SHARES = (0.5, 0.99, 1.0)
 
 
 @contextmanager

@@ -203,7 +203,7 @@ class Door:
 
 
 def _is_applied(line: dict[str, Any]) -> bool:
-    return line["result"] == "applied"
+    return bool(line["result"] == "applied")
 
 
 ROWS = "SELECT row_key, pin_check, patron_ref, resident, blocks FROM patrons ORDER BY row_key"

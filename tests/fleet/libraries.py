@@ -29,7 +29,7 @@ LATER = 75
 
 @dataclass(frozen=True)
 class Pushed:
-    """A run of the sender: its exit code, when it began (monotonic), and what it took in seconds."""
+    """A run of the sender: its exit code, when it began (monotonic), what it took in seconds."""
 
     code: int
     began_s: float
