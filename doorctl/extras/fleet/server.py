@@ -77,7 +77,7 @@ def configuration(
         listen=listen,
         directory=directory,
         max_payload=2 * PIECE_BYTES,
-        # A sender has one for each branch; a branch that comes back may have left one hanging.
+        # A branch that comes back may have left a connection hanging, and so may a sender.
         max_connections=16 + 4 * len(names),
         users=",\n".join(users),
     )
