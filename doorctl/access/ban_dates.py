@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from enum import Enum
 
 from doorctl.access.rights import ALL_BRANCHES, Ban, Listed
@@ -37,8 +37,9 @@ def ban_since(first: date | None, moment: Moment) -> datetime:
     """Return the begin of a ban from its first local day on; None and today both mean now."""
     if first is not None and first != moment.local.date():
         return _midnight(first, moment)
-    # An unset clock may be ahead; what is certainly past has begun by any clock.
-    return moment.known_time
+    # An unset clock may be ahead, and so may one source alone after a boot; what is certainly past
+    # has begun by any clock.
+    return moment.known_time - (moment.leap or timedelta(0))
 
 
 def ban_until(last: date | None, moment: Moment) -> datetime | None:

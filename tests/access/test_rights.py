@@ -545,6 +545,17 @@ def test_from_today_is_from_now(first: date | None) -> None:
     assert since(first, LOST) == PAST
 
 
+@pytest.mark.parametrize("leap", [timedelta(minutes=2), timedelta(days=23)])
+def test_from_now_has_begun_by_any_clock(leap: timedelta) -> None:
+    """A ban given while one source alone vouches for a leap holds also once that was a lie.
+
+    Bug (simulation): a time server that ran 23 days ahead after a power cut dated a ban "from now"
+    23 days ahead; once the clock was right, the banned patron came in until then.
+    """
+    banned = ban(since(None, replace(THEN, leap=leap)))
+    assert banned.holds(replace(THEN, local=LOCAL - leap), "oest")
+
+
 @pytest.mark.parametrize("first", [date(2026, 11, 26), date(2026, 11, 24), date(2026, 7, 1)])
 def test_from_another_day_is_from_its_midnight(first: date) -> None:
     """Local, in summer and in winter; a day that is past is written down as it was said."""

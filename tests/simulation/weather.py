@@ -9,6 +9,7 @@ from datetime import UTC, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from doorctl.access.ban_dates import ban_since
 from doorctl.access.calendar import Mode
 from doorctl.access.day import Override
 from doorctl.access.rights import Ban
@@ -236,7 +237,7 @@ def ban(world: World) -> None:
         return
     until = moment.local.astimezone(UTC) + timedelta(hours=world.rng.randrange(1, 400))
     world.web.rights.ban(
-        Ban(0, "shouting", moment.local, until, "staff-7", frozenset({"oest"})),
+        Ban(0, "shouting", ban_since(None, moment), until, "staff-7", frozenset({"oest"})),
         moment,
         row_key=key_of(card),
         patron_ref=None,
