@@ -100,7 +100,10 @@ def secured(directory: Path, authority: Authority, *branches: str) -> NatsServer
     shutil.copy(key, directory / "nats.key")
     shutil.copy(authority.path, directory / "nats-ca.pem")
     return NatsServer(
-        directory, configuration("sender", branches, "127.0.0.1:{port}", str(directory))
+        directory,
+        configuration(
+            "sender", branches, "127.0.0.1:{port}", str(directory), str(directory / "store")
+        ),
     )
 
 

@@ -50,6 +50,30 @@ def subject_of(branch: str) -> str:
     return f"doorctl.branch.{branch}"
 
 
+PUSHES, BODIES = "DOORCTL_PUSH", "DOORCTL_BODIES"
+"""The streams in which pushes lie for branches that are away."""
+
+
+def pushes_of(branch: str) -> str:
+    """Return the subject of what lies for a branch: the manifests of its pushes, in one message."""
+    return f"doorctl.push.{branch}"
+
+
+def body_of(sha256: str, number: int | str) -> str:
+    """Return the subject of a piece of what a manifest names, which many branches share."""
+    return f"doorctl.body.{sha256}.{number}"
+
+
+def reading(stream: str, subject: str) -> str:
+    """Return where the last message of a stream on a subject is asked for; its answer is that."""
+    return f"$JS.API.DIRECT.GET.{stream}.{subject}"
+
+
+def inbox_of(branch: str) -> str:
+    """Return where the answers to a branch's own requests go, each on a subject below."""
+    return f"doorctl.inbox.{branch}"
+
+
 class Question(Struct, frozen=True):
     """What a request is, as every piece of it says; `name` is the sender's own, of 128 bits."""
 

@@ -7,13 +7,22 @@ Options are those of nats-server 2.10.27 (https://docs.nats.io/running-a-nats-se
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from doorctl.config import load
 from doorctl.core.errors import InputError
-from doorctl.extras.fleet.messages import PIECE_BYTES, subject_of
+from doorctl.extras.fleet.messages import (
+    BODIES,
+    PIECE_BYTES,
+    PUSHES,
+    body_of,
+    inbox_of,
+    pushes_of,
+    reading,
+    subject_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +30,8 @@ if TYPE_CHECKING:
 FILE = """\
 # nats-server's configuration for the branches of one sender, as doorctl nats-config writes it.
 # A client is whom its certificate names: each has one of the authority in ca_file. A branch hears
-# its own subject alone, and says nothing but the reply to what it hears.
+# its own subjects alone, reads what lies there for it, and says nothing but the reply to what it
+# hears.
 listen: "{listen}"
 server_name: "doorctl"
 max_payload: {max_payload}
@@ -43,8 +53,18 @@ tls {{
   min_version: "1.2"
 }}
 
+# Pushes for branches that are away lie here, sealed, for a week at most.
+jetstream {{
+  store_dir: "{store}"
+  max_file_store: 4GB
+  max_memory_store: 16MB
+  # What it has acknowledged is on the disk; by default a power cut takes two minutes of it.
+  sync_interval: always
+}}
+
 accounts {{
   library {{
+    jetstream: enabled
     users: [
 {users}
     ]
@@ -54,32 +74,66 @@ accounts {{
 
 SENDER = """\
       {{ user: "CN={name}", permissions: {{
-        publish: {{ allow: ["{everywhere}"] }},
+        publish: {{ allow: [
+{said}
+        ] }},
         subscribe: {{ allow: ["_INBOX.>"] }}
       }} }}"""
 
 BRANCH = """\
       {{ user: "CN={name}", permissions: {{
-        publish: {{ deny: [">"] }},
-        subscribe: {{ allow: ["{subject}"] }},
+        publish: {{ allow: ["{left}", "{bodies}"] }},
+        subscribe: {{ allow: ["{subject}", "{pushes}", "{inbox}.>"] }},
         allow_responses: {{ max: 1, expires: "1m" }}
       }} }}"""
 
 
+SENDS: Final = (
+    subject_of("*"),
+    pushes_of("*"),
+    body_of("*", "*"),
+    reading(PUSHES, ">"),
+    reading(BODIES, ">"),
+    *(
+        f"$JS.API.STREAM.{deed}.{stream}"
+        for stream in (PUSHES, BODIES)
+        for deed in ("INFO", "CREATE", "PURGE")
+    ),
+)
+"""What the sender says: requests to branches, and what it leaves for them."""
+
+
 def configuration(
-    sender: str, branches: Iterable[str], listen: str = "0.0.0.0:4222", directory: str = "/etc/nats"
+    sender: str,
+    branches: Iterable[str],
+    listen: str = "0.0.0.0:4222",
+    directory: str = "/etc/nats",
+    store: str = "/var/lib/nats",
 ) -> str:
     """Return the file's text; the sender's and branches' names are those of their certificates."""
     names = list(branches)
-    users = [SENDER.format(name=sender, everywhere=subject_of("*"))]
-    users += [BRANCH.format(name=name, subject=subject_of(name)) for name in names]
+    said = ",\n".join(f'          "{subject}"' for subject in SENDS)
+    users = [SENDER.format(name=sender, said=said)]
+    users += [_branch(name) for name in names]
     return FILE.format(
         listen=listen,
         directory=directory,
+        store=store,
         max_payload=2 * PIECE_BYTES,
         # A branch that comes back may have left a connection hanging, and so may a sender.
         max_connections=16 + 4 * len(names),
         users=",\n".join(users),
+    )
+
+
+def _branch(name: str) -> str:
+    return BRANCH.format(
+        name=name,
+        subject=subject_of(name),
+        pushes=pushes_of(name),
+        inbox=inbox_of(name),
+        left=reading(PUSHES, pushes_of(name)),
+        bodies=reading(BODIES, body_of("*", "*")),
     )
 
 
@@ -101,7 +155,10 @@ def configuration(
     help="Where the server listens.",
 )
 @click.option("--directory", default="/etc/nats", metavar="D", help="Where its certificates lie.")
-def nats_config(path: Path, listen: str, directory: str) -> None:
+@click.option(
+    "--store", default="/var/lib/nats", metavar="D", help="Where it keeps pushes for branches away."
+)
+def nats_config(path: Path, listen: str, directory: str, store: str) -> None:
     """Write a nats-server's configuration for every branch with via = "nats".
 
     Each certificate is CN=NAME: the sender's branch.id, or a branch's. That of the server,
@@ -112,4 +169,4 @@ def nats_config(path: Path, listen: str, directory: str) -> None:
     names = [target.branch for target in targets if target.via == "nats"]
     if not names:
         raise InputError('no branch is reached over NATS: give via = "nats" in its sync.targets')
-    click.echo(configuration(config.branch.id, names, listen, directory), nl=False)
+    click.echo(configuration(config.branch.id, names, listen, directory, store), nl=False)

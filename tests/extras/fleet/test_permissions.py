@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +15,16 @@ from nats import errors
 from nats.aio.client import Client
 
 from doorctl.extras.fleet.connection import OneKind
-from doorctl.extras.fleet.messages import PIECE_BYTES, subject_of
+from doorctl.extras.fleet.messages import (
+    BODIES,
+    PIECE_BYTES,
+    PUSHES,
+    body_of,
+    inbox_of,
+    pushes_of,
+    reading,
+    subject_of,
+)
 from doorctl.sources.branches import tls_context
 from doorctl.store.signing_keys import read_public_keys, read_signing_key
 from tests.e2e.sender import Sender
@@ -42,8 +52,9 @@ def server(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> It
 class Person(Client):
     """Somebody at the server, by the certificate of a name; keeps what it is refused."""
 
-    def __init__(self, server: NatsServer, context: ssl.SSLContext) -> None:
+    def __init__(self, name: str, server: NatsServer, context: ssl.SSLContext) -> None:
         super().__init__()
+        self._name = name
         self._transport = OneKind(context)
         self._port = server.port
         self.refused: list[str] = []
@@ -56,7 +67,8 @@ class Person(Client):
             self.refused.append(str(error))
 
         url = f"tls://127.0.0.1:{self._port}"
-        await self.connect(url, error_cb=failed, allow_reconnect=False)
+        inbox = "_INBOX" if self._name == "sender" else inbox_of(self._name)
+        await self.connect(url, error_cb=failed, allow_reconnect=False, inbox_prefix=inbox)
         return self
 
     async def may_hear(self, subject: str) -> bool:
@@ -78,6 +90,23 @@ class Person(Client):
         return not self.refused
 
 
+ENGINE = (
+    reading(PUSHES, pushes_of("oest")),
+    f"$JS.API.DIRECT.GET.{PUSHES}",
+    f"$JS.API.STREAM.MSG.GET.{PUSHES}",
+    f"$JS.API.STREAM.CREATE.{PUSHES}",
+    f"$JS.API.STREAM.DELETE.{BODIES}",
+    f"$JS.API.STREAM.PURGE.{PUSHES}",
+    f"$JS.API.STREAM.INFO.{PUSHES}",
+    "$JS.API.STREAM.NAMES",
+    f"$JS.API.CONSUMER.CREATE.{PUSHES}",
+    f"$JS.API.CONSUMER.DURABLE.CREATE.{PUSHES}.syd",
+    f"$JS.API.CONSUMER.MSG.NEXT.{PUSHES}.oest",
+    f"$JS.ACK.{PUSHES}.oest.1.1.1.1.0",
+)
+"""What would read another's pushes, or change what lies at the server."""
+
+
 async def _ignored(_message: object) -> None:
     """Take a message."""
 
@@ -86,21 +115,23 @@ async def _ignored(_message: object) -> None:
 def people(server: NatsServer, authority: Authority) -> dict[str, Person]:
     """The sender and both branches, not yet connected."""
     return {
-        name: Person(server, tls_context(authority.path, *authority.issue(name)))
+        name: Person(name, server, tls_context(authority.path, *authority.issue(name)))
         for name in ("sender", "oest", "syd")
     }
 
 
 def test_a_captured_branch_hears_its_own_subject_alone(people: dict[str, Person]) -> None:
     """Not another branch's, not all of them, not the sender's replies, not the server's own."""
-    others = [subject_of("oest"), subject_of("*"), "doorctl.>", ">", "_INBOX.>", "$SYS.>", "a"]
+    others = [subject_of("oest"), subject_of("*"), pushes_of("oest"), inbox_of("oest"), "doorctl.>"]
+    others += [">", "_INBOX.>", "$SYS.>", "$JS.>", body_of("*", "*"), "a"]
+    own = [subject_of("syd"), pushes_of("syd"), f"{inbox_of('syd')}.1"]
 
     async def heard() -> list[bool]:
         """Try each."""
         async with people["syd"] as syd:
-            return [await syd.may_hear(name) for name in (subject_of("syd"), *others)]
+            return [await syd.may_hear(name) for name in (*own, *others)]
 
-    assert asyncio.run(heard()) == [True, *[False] * len(others)]
+    assert asyncio.run(heard()) == [*[True] * len(own), *[False] * len(others)]
 
 
 def test_a_captured_branch_says_nothing_but_replies(people: dict[str, Person]) -> None:
@@ -109,10 +140,52 @@ def test_a_captured_branch_says_nothing_but_replies(people: dict[str, Person]) -
     async def said() -> list[bool]:
         """Try each."""
         async with people["syd"] as syd:
-            names = (subject_of("oest"), subject_of("syd"), "_INBOX.guessed.1", "a")
-            return [await syd.may_say(name) for name in names]
+            names = [subject_of("oest"), subject_of("syd"), "_INBOX.guessed.1", "a"]
+            names += [pushes_of("oest"), pushes_of("syd"), body_of("ab", 0), inbox_of("oest")]
+            return [await syd.may_say(name) for name in (*names, *ENGINE)]
 
-    assert asyncio.run(said()) == [False] * 4
+    assert asyncio.run(said()) == [False] * (8 + len(ENGINE))
+
+
+async def answer_of(person: Person, subject: str, data: bytes = b"") -> bytes | str | None:
+    """Return what is answered: a message's content, an error's status, None for nothing."""
+    try:
+        answer = await person.request(subject, data, 2)
+    except errors.TimeoutError:
+        return None
+    return answer.data or dict(answer.headers or {}).get("Status")
+
+
+def test_what_lies_there_is_read_by_whom_it_is_for(people: dict[str, Person]) -> None:
+    """A branch reads its own pushes and the bodies that all share, and nothing of another's.
+
+    Nor can it have the server say what lies there at the subject of another, and so replace that:
+    it takes a second message on a subject only once the sender has removed the first.
+    """
+
+    async def read() -> list[bytes | str | None]:
+        """Leave something for both, and have one of them read."""
+        async with people["oest"] as oest, people["sender"] as sender:
+            for stream, subject in ((PUSHES, pushes_of("*")), (BODIES, body_of("*", "*"))):
+                settings = {"name": stream, "subjects": [subject], "allow_direct": True}
+                settings |= {"storage": "file", "retention": "limits", "num_replicas": 1}
+                order = json.dumps(settings).encode()
+                assert await answer_of(sender, f"$JS.API.STREAM.CREATE.{stream}", order)
+            for subject in (pushes_of("oest"), pushes_of("syd"), body_of("ab", 0)):
+                assert await answer_of(sender, subject, f"of {subject}".encode())
+            misused = reading(PUSHES, pushes_of("oest"))
+            await oest.publish(misused, b"", reply=pushes_of("syd"))
+            await oest.flush(int(LIMIT_S))
+            return [
+                await answer_of(oest, reading(PUSHES, pushes_of("oest"))),
+                await answer_of(oest, reading(BODIES, body_of("ab", 0))),
+                await answer_of(oest, reading(BODIES, body_of("ab", 1))),
+                await answer_of(oest, reading(PUSHES, pushes_of("syd"))),
+                await answer_of(sender, reading(PUSHES, pushes_of("syd"))),
+            ]
+
+    own, body = b"of doorctl.push.oest", b"of doorctl.body.ab.0"
+    assert asyncio.run(read()) == [own, body, "404", None, b"of doorctl.push.syd"]
 
 
 def test_a_branch_replies_once_to_what_it_hears(people: dict[str, Person]) -> None:
@@ -182,6 +255,7 @@ def test_the_command_writes_what_the_server_takes(tmp_path: Path) -> None:
     assert 'user: "CN=oest"' in text
     assert "nord" not in text
     assert 'cert_file: "/etc/here/nats.pem"' in text
+    assert "sync_interval: always" in text
 
     sender.target({"branch": "nord", "url": "https://nord.example"})
     none = sender.call("nats-config")
