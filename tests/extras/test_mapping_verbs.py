@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from datetime import datetime
 from io import BytesIO
 from typing import Any
 
@@ -26,8 +25,7 @@ from doorctl.extras.mapping.elements import xml_records
 from doorctl.extras.mapping.json_document import json_records
 from doorctl.extras.mapping.reading import reader_of, translation_of
 from doorctl.extras.mapping.records import csv_records
-from doorctl.extras.mapping.translation import WrongFieldError, columns
-from doorctl.extras.mapping.verbs import day_of
+from doorctl.extras.mapping.translation import Translation, WrongFieldError, columns
 from doorctl.sync.csv_export import SheetEndedError
 from doorctl.sync.rows import RowReader, WrittenPatron
 
@@ -40,11 +38,16 @@ def entry(written: Any) -> Entry:
 
 def translated(row: object, **written: Any) -> Any:
     """Translate a row by a map of these fields, beside a number and a card."""
+    return translation(**written).translated(row)
+
+
+def translation(**written: Any) -> Translation:
+    """Return a map of these fields, beside a number and a card."""
     cards: Entries = entry(written.pop("card", "card"))
     fields = {name: msgspec.convert(value, Entries) for name, value in written.items()}
     map_of = {"patron_id": entry("id"), "resident": entry({"default": True}), **fields}
     own = FeedMap(**map_of, identifiers=MappedIdentifiers(card=cards))
-    return translation_of(own, is_flat=False).translated(row)
+    return translation_of(own, is_flat=False)
 
 
 ROW = {"id": 7, "card": "3000001234"}
@@ -174,29 +177,6 @@ def test_cards_that_are_in_force(word: str, status: str) -> None:
     assert [identifier["status"] for identifier in row["identifiers"]] == [status]
 
 
-WRITTEN_DAYS = st.text("0123456789-./ ", max_size=11) | st.dates().flatmap(
-    lambda day: st.sampled_from(["%d-%m-%Y", "%m/%d/%Y", "%Y%m%d", "%d.%m.%y", "%Y-%m-%d"]).map(
-        day.strftime
-    )
-)
-
-
-@given(
-    WRITTEN_DAYS,
-    st.sampled_from(
-        ["%d-%m-%Y", "%m/%d/%Y", "%Y%m%d", "%d%m%Y", "%d.%m.%y", "%d %m %Y", "%Y-%m-%d", "%d/%m"]
-    ),
-)
-def test_a_day_is_the_one_that_strptime_reads(text: str, written: str) -> None:
-    """The short way for usual formats says the same as the long one."""
-    try:
-        expected = datetime.strptime(text, written).date()  # noqa: DTZ007 - a day has no zone
-    except ValueError:
-        expected = None
-
-    assert day_of(text, (written,)) == expected
-
-
 DAY = "2026-01-31"
 
 
@@ -265,6 +245,12 @@ def test_whose_a_row_is_may_be_what_is_wrong() -> None:
 
     assert isinstance(wrong, WrongFieldError)
     assert wrong.patron_ref is None
+
+
+@pytest.mark.parametrize("card", ["", " ", None, []])
+def test_no_number_is_no_identifier(card: object) -> None:
+    """An empty text is no card that a reader could read."""
+    assert translated({**ROW, "card": card})["identifiers"] == []
 
 
 def test_a_column_may_have_dots_and_brackets() -> None:
@@ -360,6 +346,29 @@ def test_any_value_at_any_path_is_a_row_or_a_wrong_one(
 
 
 FIELDS = [*SINGLE, "blocks", "tags", "identifiers.card"]
+
+TEXTS = st.sampled_from(["", "1", "0", "x,y", " x ", "ja", DAY, "x" * 41, f"{DAY}T00:00:00+00:00"])
+OF_A = VERBS.map(lambda verbs: verbs | {"from": "a"})
+
+
+@given(
+    st.lists(st.fixed_dictionaries({"a": TEXTS | st.lists(TEXTS)}), min_size=1, max_size=8),
+    st.dictionaries(st.sampled_from(SINGLE), OF_A, max_size=1),
+    OF_A,
+)
+def test_a_text_means_the_same_each_time(
+    rows: list[dict[str, Any]], fields: dict[str, Any], many: object
+) -> None:
+    """Whatever rows came before, and whatever becomes of what was made of them."""
+    read = translation(card=many, blocks=many, tags=many, **fields)
+
+    for row in [{"id": 7, **row} for row in rows] * 2:
+        made = read.translated(row)
+        expected = translated(row, card=many, blocks=many, tags=many, **fields)
+        assert str(made) == str(expected)
+        if isinstance(made, dict):
+            for several in ("identifiers", "blockStatus", "tags"):
+                made[several].clear()
 
 
 @given(st.binary(max_size=200), st.sampled_from(["ndjson", "json", "csv", "xml"]))

@@ -83,41 +83,45 @@ class _Document:
 
     def _build(self, where: str) -> None:
         """Have the parser build each row; by closures, for it calls them twice for each value."""
-        around: list[str] = []
-        within: list[dict[str, Any]] = []
+        # None for one that has neither attributes nor, as yet, elements: most are texts.
+        within: list[dict[str, Any] | None] = []
         texts: list[str] = []
         local = _Local()
 
         def begin(tag: str, attributes: dict[str, str]) -> None:
             texts.clear()
-            is_row = local[tag] == where
-            if is_row and within:
-                raise SheetEndedError(WITHIN)
-            around.append(tag)
-            if len(around) > MOST_LEVELS:
+            if local[tag] == where:
+                if within:
+                    raise SheetEndedError(WITHIN)
+            elif not within:
+                return
+            if len(within) == MOST_LEVELS:
                 raise SheetEndedError(TOO_DEEP)
-            if within or is_row:
-                within.append(_attributes(attributes, local) if attributes else {})
+            within.append(_attributes(attributes, local) if attributes else None)
 
         def end(tag: str) -> None:
-            around.pop()
             if not within:
                 return
-            value: Any = within.pop()
-            if not value:
-                value = "".join(texts).strip()
-            elif all(name[0] == "@" for name in value):
-                value["value"] = "".join(texts).strip()
+            held, text = within.pop(), "".join(texts).strip()
             texts.clear()
-            if within:
-                _put(within[-1], local[tag], value)
-            else:
+            value = _with_text(held, text) if held else text
+            if not within:
                 self._done.append(value)
                 self._bytes = 0
+            elif row := within[-1]:
+                _put(row, local[tag], value)
+            else:
+                within[-1] = {local[tag]: value}
 
         self._parser.StartElementHandler = begin
         self._parser.EndElementHandler = end
         self._parser.CharacterDataHandler = texts.append
+
+
+def _with_text(value: dict[str, Any], text: str) -> dict[str, Any]:
+    if all(name[0] == "@" for name in value):
+        value["value"] = text
+    return value
 
 
 def _put(row: dict[str, Any], name: str, value: Any) -> None:

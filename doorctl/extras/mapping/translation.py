@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from itertools import chain
 from string import whitespace
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -48,7 +49,6 @@ class Field:
     says_yes: frozenset[str] = frozenset()
     plain: str | None = None
     parts: bool = False
-    formats: tuple[str, ...] = ()
 
     def wrong(self, what: str) -> WrongFieldError:
         """Return the error about this field."""
@@ -71,22 +71,16 @@ class Field:
 
     def texts(self, row: Record) -> list[str]:
         """Return the texts of the row's value, those that are not blank, by strip, split, first."""
-        value = row.get(self.plain)
-        if type(value) is str and not (self.parts and value):
-            # Nearly all values, and a town has millions.
-            text = value.strip()
-            return [text] if text else []
-        value, verbs = self.value(row), self.verbs
-        written = value if isinstance(value, list) else [value]
-        texts = [text for each in written for text in self._parts(each) if text]
-        return texts[:1] if verbs.first else texts
+        value = self.value(row)
+        return self.texts_in(value if isinstance(value, list) else [value])
 
-    def text(self, row: Record) -> str:
+    def texts_in(self, values: Iterable[Any]) -> list[str]:
+        """Return the texts of values that stand there, as :meth:`texts` does of a row's."""
+        texts = [text for value in values for text in self._parts(value) if text]
+        return texts[:1] if self.verbs.first else texts
+
+    def only(self, texts: list[str]) -> str:
         """Return the only text, empty for none. WrongFieldError: there are several."""
-        value = row.get(self.plain)
-        if type(value) is str and not self.parts:
-            return value.strip()
-        texts = self.texts(row)
         if len(texts) > 1:
             raise self.wrong("holds several values; say which with first, or by its path")
         return texts[0] if texts else ""
@@ -99,25 +93,20 @@ class Field:
             yield part.strip(self.verbs.strip + whitespace)
 
 
-def day(field: Field, row: Record) -> str | None:
+def day(field: Field, texts: list[str]) -> str | None:
     """Return a day as the feed writes it; None for none."""
-    text = field.text(row)
+    text = field.only(texts)
     if not text:
         return None
-    read = day_of(text, field.formats)
+    read = day_of(text, field.verbs.formats)
     if read is None:
         raise field.wrong("holds no day of this format; see its format")
     return read.isoformat()
 
 
-def pin(field: Field, row: Record) -> str | None:
-    """Return a PIN as it is written; None for none."""
-    return field.text(row) or None
-
-
-def flag(field: Field, row: Record) -> bool:
+def flag(field: Field, texts: list[str]) -> bool:
     """Return true or false."""
-    text, verbs = field.text(row), field.verbs
+    text, verbs = field.only(texts), field.verbs
     if verbs.among:
         return text in verbs.among
     if text.lower() in field.says_yes:
@@ -127,44 +116,101 @@ def flag(field: Field, row: Record) -> bool:
     raise field.wrong("holds a text that says neither yes nor no; name those that say yes")
 
 
-def words(field: Field, row: Record) -> list[str]:
+def words(field: Field, texts: list[str]) -> list[str]:
     """Return the codes or tags that the value names; of `present` its one code, or none."""
-    texts, code = field.texts(row), field.verbs.present
+    code = field.verbs.present
     if code:
         return [] if all(map(says_no, texts)) else [code]
     return texts
 
 
-def codes(field: Field, row: Record) -> list[str]:
-    """Return the codes of blocks, as :func:`words`. WrongFieldError: one of a list has no code."""
-    value = row.get(field.plain)
-    if type(value) is str and field.verbs.present and not field.parts:
-        return [] if says_no(value.strip()) else [field.verbs.present]
-    if type(value) is not str:
-        value = field.value(row)
-    if isinstance(value, list) and not all(map(as_text, value)) and not field.verbs.present:
-        raise field.wrong("names a block without a code")
-    return words(field, row)
+Read = Callable[[Record], ValueT]
+"""From a row to what the feed has of it; raises WrongFieldError."""
+
+DIFFERENT_TEXTS = 32_768
+"""Most texts of a field of which the reading is kept: the days on which all now alive were born."""
+
+LONGEST_KEPT = 40
+"""Letters of such a text: a day with its time has 32, and a note of staff's is none."""
 
 
-@dataclass(frozen=True, slots=True)
+def read_by(of_texts: Callable[[Field, list[str]], ValueT], field: Field) -> Read[ValueT]:
+    """Return how a field is read whose texts are few: what a text means is found out once.
+
+    A town has millions of rows, and of those thousands of days and some dozen categories.
+    """
+    plain = field.plain
+
+    @lru_cache(DIFFERENT_TEXTS)
+    def of_text(text: str) -> ValueT:
+        return of_texts(field, field.texts_in([text]))
+
+    def read(row: Record) -> ValueT:
+        value = row.get(plain)
+        if type(value) is str and len(value) <= LONGEST_KEPT:
+            return of_text(value)
+        return of_texts(field, field.texts(row))
+
+    return read
+
+
+def text_of(field: Field) -> Read[str]:
+    """Return how the only text of a field is read, of which each patron has another."""
+    plain = None if field.parts else field.plain
+
+    def read(row: Record) -> str:
+        value = row.get(plain)
+        return value.strip() if type(value) is str else field.only(field.texts(row))
+
+    return read
+
+
+def pin_of(field: Field) -> Read[str | None]:
+    """Return how a PIN is read, as it is written; None for none."""
+    text = text_of(field)
+    return lambda row: text(row) or None
+
+
+def texts_of(field: Field) -> Read[list[str]]:
+    """Return how texts are read, each once, of which each patron has others."""
+    plain = None if field.parts else field.plain
+
+    def read(row: Record) -> list[str]:
+        value = row.get(plain)
+        if type(value) is not str:
+            return [*dict.fromkeys(field.texts(row))]
+        text = value.strip()
+        return [text] if text else []
+
+    return read
+
+
+def codes_of(field: Field) -> Read[list[str]]:
+    """Return how codes of blocks are read. The WrongFieldError: one of a list has no code."""
+    read = read_by(words, field)
+    if field.verbs.present:
+        return read
+
+    def codes(row: Record) -> list[str]:
+        if type(row.get(field.plain)) is not str:
+            value = field.value(row)
+            if isinstance(value, list) and not all(map(as_text, value)):
+                raise field.wrong("names a block without a code")
+        return read(row)
+
+    return codes
+
+
 class Translation:
-    """A map, made ready. Pure, thread-safe."""
+    """A map, made ready; thread-safe.
 
-    singles: dict[str, Field]
-    lists: dict[str, tuple[Field, ...]]
-    readers: tuple[tuple[str, Callable[[Record], object]], ...] = field(init=False)
+    `singles`: by their names in the configuration, and `lists` likewise, all four.
+    """
 
-    def __post_init__(self) -> None:
-        """Choose once how each field is read, and leave out those that the map has not."""
-        object.__setattr__(self, "readers", tuple(self._readers()))
-
-    @property
-    def fields(self) -> Iterator[Field]:
-        """All fields that it reads."""
-        yield from self.singles.values()
-        for several in self.lists.values():
-            yield from several
+    def __init__(self, singles: Mapping[str, Field], lists: Mapping[str, Sequence[Field]]) -> None:
+        self.fields = (*singles.values(), *chain.from_iterable(lists.values()))
+        self._whose = text_of(singles["patron_id"])
+        self._readers = tuple(_readers(singles, lists))
 
     def translated(self, row: object) -> dict[str, Any] | WrongFieldError:
         """Return a row of the feed as JSON holds it, or what is wrong with the row of theirs.
@@ -173,67 +219,76 @@ class Translation:
         """
         if not isinstance(row, dict):
             return WrongFieldError("row: is no object with names")
-        whose, made = self.singles.get("patron_id"), dict[str, Any](EMPTY)
+        made = EMPTY.copy()
         try:
-            made["patronId"] = "" if whose is None else whose.text(row)
-            made["identifiers"] = self._identifiers(row)
-            for name, read in self.readers:
+            made["patronId"] = self._whose(row)
+            for name, read in self._readers:
                 made[name] = read(row)
         except WrongFieldError as error:
             return WrongFieldError(str(error), made["patronId"])
         return made
 
-    def _readers(self) -> Iterator[tuple[str, Callable[[Record], object]]]:
-        for leaf, (name, read) in READ.items():
-            if (single := self.singles.get(leaf)) is not None:
-                yield name, partial(read, single)
-        if self.lists["blocks"]:
-            yield "blockStatus", self._blocks
-        if self.singles.keys() & {"on_hold", "on_hold_until"}:
-            yield "onHold", self._hold
-        if self.lists["tags"]:
-            yield "tags", self._tags
 
-    def _blocks(self, row: Record) -> list[dict[str, str]]:
+def _readers(
+    singles: Mapping[str, Field], lists: Mapping[str, Sequence[Field]]
+) -> Iterator[tuple[str, Read[object]]]:
+    """Yield how each field of the feed is read that the map has."""
+    yield "identifiers", _identifiers(singles, lists)
+    for leaf, (name, reader) in READ.items():
+        if (single := singles.get(leaf)) is not None:
+            yield name, reader(single)
+    if lists["blocks"]:
+        yield "blockStatus", _blocks(lists["blocks"])
+    if singles.keys() & {"on_hold", "on_hold_until"}:
+        yield "onHold", _hold(singles.get("on_hold"), singles.get("on_hold_until"))
+    if lists["tags"]:
+        yield "tags", _tags(lists["tags"])
+
+
+def _identifiers(
+    singles: Mapping[str, Field], lists: Mapping[str, Sequence[Field]]
+) -> Read[list[dict[str, str | None]]]:
+    until = read_by(day, singles["valid_until"]) if "valid_until" in singles else None
+    active = read_by(flag, singles["active"]) if "active" in singles else None
+    numbers = [(kind, texts_of(field)) for kind in ("CARD", "CPR") for field in lists[kind]]
+
+    def read(row: Record) -> list[dict[str, str | None]]:
+        ends = until(row) if until else None
+        status = "INACTIVE" if active and not active(row) else "ACTIVE"
         return [
-            {"blockedReason": code} for field in self.lists["blocks"] for code in codes(field, row)
+            {"identifier": number, "identifierType": kind, "status": status, "expiryDate": ends}
+            for kind, texts in numbers
+            for number in texts(row)
         ]
 
-    def _tags(self, row: Record) -> list[str]:
-        return [*dict.fromkeys(word for field in self.lists["tags"] for word in words(field, row))]
-
-    def _maybe(
-        self, read: Callable[[Field, Record], ValueT], name: str, row: Record
-    ) -> ValueT | None:
-        field = self.singles.get(name)
-        return None if field is None else read(field, row)
-
-    def _hold(self, row: Record) -> dict[str, str | None] | None:
-        begins, ends = self.singles.get("on_hold"), self._maybe(day, "on_hold_until", row)
-        if begins is None:
-            return None if ends is None else {"from": None, "to": ends}
-        if begins.verbs.true_if:
-            return {"from": None, "to": None} if flag(begins, row) else None
-        begun = day(begins, row)
-        return None if begun is None and ends is None else {"from": begun, "to": ends}
-
-    def _identifiers(self, row: Record) -> list[dict[str, str | None]]:
-        until, active = self._maybe(day, "valid_until", row), self._maybe(flag, "active", row)
-        status = "INACTIVE" if active is False else "ACTIVE"
-        return [
-            {
-                "identifier": number,
-                "identifierType": kind,
-                "status": status,
-                "expiryDate": until,
-            }
-            for kind in ("CARD", "CPR")
-            for field in self.lists[kind]
-            for number in dict.fromkeys(field.texts(row))
-        ]
+    return read
 
 
-EMPTY: Mapping[str, Any] = MappingProxyType(
+def _blocks(fields: Sequence[Field]) -> Read[list[dict[str, str]]]:
+    readers = [codes_of(field) for field in fields]
+    return lambda row: [{"blockedReason": code} for read in readers for code in read(row)]
+
+
+def _tags(fields: Sequence[Field]) -> Read[list[str]]:
+    readers = [read_by(words, field) for field in fields]
+    return lambda row: [*dict.fromkeys(word for read in readers for word in read(row))]
+
+
+def _hold(begins: Field | None, ends: Field | None) -> Read[dict[str, str | None] | None]:
+    until = read_by(day, ends) if ends else None
+    if begins is not None and begins.verbs.true_if:
+        held = read_by(flag, begins)
+        return lambda row: {"from": None, "to": None} if held(row) else None
+    since = read_by(day, begins) if begins else None
+
+    def read(row: Record) -> dict[str, str | None] | None:
+        ended, begun = until and until(row), since and since(row)
+        return None if begun is None and ended is None else {"from": begun, "to": ended}
+
+    return read
+
+
+EMPTY: MappingProxyType[str, Any] = MappingProxyType(
     {
         "patronId": None,
         "identifiers": [],
@@ -248,15 +303,15 @@ EMPTY: Mapping[str, Any] = MappingProxyType(
 )
 """A row of the feed of which nothing is known."""
 
-READ: Mapping[str, tuple[str, Callable[[Field, Record], object]]] = MappingProxyType(
+READ: Mapping[str, tuple[str, Callable[[Field], Read[object]]]] = MappingProxyType(
     {
-        "pincode": ("pincode", pin),
-        "pincode_changed": ("pincodeChanged", day),
-        "resident": ("resident", flag),
-        "birthday": ("birthday", day),
+        "pincode": ("pincode", pin_of),
+        "pincode_changed": ("pincodeChanged", partial(read_by, day)),
+        "resident": ("resident", partial(read_by, flag)),
+        "birthday": ("birthday", partial(read_by, day)),
     }
 )
-"""Single field of the map -> its name in the feed, and how it is read."""
+"""Single field of the map -> its name in the feed, and what makes its reader."""
 
 
 def field_of(name: str, verbs: Verbs, *, is_flat: bool) -> Field:
@@ -267,7 +322,7 @@ def field_of(name: str, verbs: Verbs, *, is_flat: bool) -> Field:
     steps = (Step(verbs.path),) if is_flat else steps_of(verbs.path)
     plain = verbs.path if steps == (Step(verbs.path),) else None
     parts = bool(verbs.strip or verbs.split)
-    return Field(name, verbs, steps, says_yes, plain, parts, verbs.formats)
+    return Field(name, verbs, steps, says_yes, plain, parts)
 
 
 def columns(fields: Sequence[Field]) -> dict[str, str]:

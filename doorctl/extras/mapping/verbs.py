@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import Enum
-from functools import cache
 from typing import Any, Final
 
 from msgspec import UNSET, Struct, UnsetType
@@ -192,7 +191,8 @@ def day_of(text: str, formats: Sequence[str]) -> date | None:
     """
     for written in formats:
         try:
-            return _day_by(text, written)
+            # A day has no zone.
+            return datetime.strptime(text, written).date()  # noqa: DTZ007 - as said
         except ValueError:
             continue
     if formats:
@@ -201,27 +201,3 @@ def day_of(text: str, formats: Sequence[str]) -> date | None:
         return datetime.fromisoformat(text).date()
     except ValueError:
         return None
-
-
-def _day_by(text: str, written: str) -> date:
-    """Return the day that a text names by a format; ValueError: none."""
-    usual = _usual(written)
-    if usual is not None and (match := usual.fullmatch(text)) is not None:
-        return date(*map(int, match.group("Y", "m", "d")))
-    return datetime.strptime(text, written).date()  # noqa: DTZ007 - a day has no zone
-
-
-@cache
-def _usual(written: str) -> re.Pattern[str] | None:
-    """Return the pattern of a format of four digits and twice two; None of another.
-
-    A town has millions of days, and of those :meth:`datetime.strptime` takes ten times as long.
-    """
-    parts = re.split("%([Ymd])", written)
-    between, digits = "".join(parts[::2]), parts[1::2]
-    if sorted(digits) != ["Y", "d", "m"] or not all(mark in "-./" for mark in between):
-        return None
-    return re.compile(re.sub("%([Ymd])", lambda found: _DIGITS[found[1]], re.escape(written)))
-
-
-_DIGITS = {name: f"(?P<{name}>[0-9]{{{many}}})" for name, many in (("Y", 4), ("m", 2), ("d", 2))}
