@@ -77,7 +77,7 @@ WEB_FAULTS = (
     ),
     Fault(
         "a block that has no code is none",
-        "codes",
+        "codes_of",
         "not all(map(as_text, value))",
         "not any(map(as_text, value))",
         "tests/extras/test_mapping_verbs.py",

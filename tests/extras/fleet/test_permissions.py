@@ -75,19 +75,21 @@ class Person(Client):
         """Tell whether it may subscribe."""
         self.refused.clear()
         await self.subscribe(subject, cb=_ignored)
-        # The first question may overtake what waits to be sent.
-        await self.flush(int(LIMIT_S))
-        await self.flush(int(LIMIT_S))
+        await self.settle()
         return not self.refused
 
     async def may_say(self, subject: str, data: bytes = b"") -> bool:
         """Tell whether it may publish."""
         self.refused.clear()
         await self.publish(subject, data)
+        await self.settle()
+        return not self.refused
+
+    async def settle(self) -> None:
+        """Wait until the server has taken all that was sent."""
         # The first question may overtake what waits to be sent.
         await self.flush(int(LIMIT_S))
         await self.flush(int(LIMIT_S))
-        return not self.refused
 
 
 ENGINE = (
@@ -169,13 +171,15 @@ def test_what_lies_there_is_read_by_whom_it_is_for(people: dict[str, Person]) ->
             for stream, subject in ((PUSHES, pushes_of("*")), (BODIES, body_of("*", "*"))):
                 settings = {"name": stream, "subjects": [subject], "allow_direct": True}
                 settings |= {"storage": "file", "retention": "limits", "num_replicas": 1}
+                settings |= {"max_msgs_per_subject": 1, "discard": "new"}
+                settings |= {"discard_new_per_subject": True}
                 order = json.dumps(settings).encode()
                 assert await answer_of(sender, f"$JS.API.STREAM.CREATE.{stream}", order)
             for subject in (pushes_of("oest"), pushes_of("syd"), body_of("ab", 0)):
                 assert await answer_of(sender, subject, f"of {subject}".encode())
             misused = reading(PUSHES, pushes_of("oest"))
             await oest.publish(misused, b"", reply=pushes_of("syd"))
-            await oest.flush(int(LIMIT_S))
+            await oest.settle()
             return [
                 await answer_of(oest, reading(PUSHES, pushes_of("oest"))),
                 await answer_of(oest, reading(BODIES, body_of("ab", 0))),
@@ -202,7 +206,7 @@ def test_a_branch_replies_once_to_what_it_hears(people: dict[str, Person]) -> No
                 await oest.publish(message.reply, b"here")
 
             await oest.subscribe(subject_of("oest"), cb=reply)
-            await oest.flush()
+            await oest.settle()
             answer = await sender.request(subject_of("oest"), b"", LIMIT_S)
             again = await oest.may_say(inboxes[0], b"once more")
             return answer.data, again, await sender.may_hear(subject_of("oest"))
