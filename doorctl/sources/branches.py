@@ -14,7 +14,7 @@ from functools import partial
 from http import HTTPStatus
 from os import SEEK_END
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 import httpx2
 import msgspec
@@ -23,7 +23,7 @@ from doorctl.core.asking import Talks, body_of, read_answer, trusting, unreached
 from doorctl.core.errors import InputError, KeyFileError
 from doorctl.core.identity import owner_of
 from doorctl.privacy.audit_chain import Head
-from doorctl.sync.branch import Away, Held, OutOfOrder, Refused, Taken
+from doorctl.sync.branch import Away, Content, Held, OutOfOrder, Refused, Taken
 from doorctl.sync.document import Kind
 from doorctl.sync.exchange import Exchanged
 
@@ -78,7 +78,7 @@ class Request:
 
     method: str
     path: str
-    content: bytes | BinaryIO = b""
+    content: bytes | Content = b""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -142,7 +142,7 @@ class AskedBranch(ABC):
         """See `Branch.exchange`."""
         return self._ask(Request("POST", "/v1/patrons/exchange", message), Exchanged)
 
-    def send(self, content: BinaryIO, kind: Kind | None) -> Taken | OutOfOrder | Refused | Away:
+    def send(self, content: Content, kind: Kind | None) -> Taken | OutOfOrder | Refused | Away:
         """See `Branch.send`."""
         method, path = ADDRESSES[kind]
         length = content.seek(0, SEEK_END)
@@ -197,7 +197,7 @@ class HttpBranch(AskedBranch):
             return Away(unreached(error, "sync.targets"))
 
 
-async def _pieces(content: BinaryIO) -> AsyncIterator[bytes]:
+async def _pieces(content: Content) -> AsyncIterator[bytes]:
     content.seek(0)
     for piece in iter(partial(content.read, CHUNK_BYTES), b""):
         yield piece
@@ -219,7 +219,7 @@ class UnaskedBranch:
         _ = message
         return self._refused
 
-    def send(self, content: BinaryIO, kind: Kind | None) -> Refused:
+    def send(self, content: Content, kind: Kind | None) -> Refused:
         """See `Branch.send`."""
         _ = content, kind
         return self._refused

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, BinaryIO, Protocol
+from typing import Annotated, Any, Protocol
 
 from msgspec import Meta, Struct
 
@@ -56,6 +56,19 @@ class Away:
     retry_after_s: float = 0.0
 
 
+class Content(Protocol):
+    """Bytes of a push that can be read more than once, as of a file."""
+
+    def read(self, most: int = -1, /) -> bytes:
+        """Return the next bytes, at most so many; all that are left without a number."""
+
+    def seek(self, at: int, whence: int = 0, /) -> int:
+        """Go to a place and return it, as a file does."""
+
+    def tell(self) -> int:
+        """Return the place."""
+
+
 class Branch(Protocol):
     """One branch. One thread at a time; a branch's failure is an answer, never an exception."""
 
@@ -69,7 +82,7 @@ class Branch(Protocol):
     def exchange(self, message: bytes) -> Exchanged | OutOfOrder | Refused | Away:
         """Send a message made by :func:`signed`; a nonce serves once."""
 
-    def send(self, content: BinaryIO, kind: Kind | None) -> Taken | OutOfOrder | Refused | Away:
+    def send(self, content: Content, kind: Kind | None) -> Taken | OutOfOrder | Refused | Away:
         """Send a whole document as one of its kind; without a kind it is checked and not applied.
 
         The same one may be sent again.

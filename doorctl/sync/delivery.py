@@ -25,9 +25,10 @@ from doorctl.core.errors import (
 )
 from doorctl.core.ports import Clock
 from doorctl.sync.branch import Away, Branch, BranchAnswer, Held, OutOfOrder, Refused, Taken
-from doorctl.sync.document import Kind, write_document
+from doorctl.sync.document import FORMAT, Kind, Manifest, sign
 from doorctl.sync.exchange import MOST_PATRONS, Exchanged, number_of, signed
 from doorctl.sync.outbox import NOTHING, Outbox, Terms, Volume
+from doorctl.sync.packing import Body, Document
 from doorctl.sync.signing import SigningKey
 from doorctl.sync.wire import Line, Removal, decode_row
 
@@ -118,6 +119,9 @@ PAUSES_S = (1.0, 4.0, 15.0)
 LONGEST_PAUSE_S = 60.0
 """A branch that asks for more is tried again in the next run."""
 
+MOST_BODIES = 4
+"""Packed rows that are kept: most branches hold the same push, and the others one of a few."""
+
 AnswerT = TypeVar("AnswerT")
 
 
@@ -138,7 +142,7 @@ def deliver(
     """Yield each branch's delivery as soon as it has ended; forget what every branch knows.
 
     A failure of this machine's disk ends the delivery to one branch only. The outbox is used on
-    this thread only; with a thread for each branch in the pool, all are asked at once.
+    this thread only; as many branches are asked at once as the pool has threads.
     """
     courier = _Courier(outbox, sender, shares=len(branches) > 1)
     epochs: list[int] = []
@@ -183,6 +187,7 @@ class _Courier:
     outbox: Outbox
     sender: Sender
     shares: bool
+    bodies: dict[tuple[Kind, int, int, str], Body] = field(default_factory=dict)
 
     def talk(self, branch: Branch) -> Talk:
         """Ask, send, and send everything if the branch holds something else than expected."""
@@ -294,29 +299,40 @@ class _Courier:
     def _send(
         self, branch: Branch, plan: _Plan
     ) -> Generator[Callable[[], BranchAnswer], BranchAnswer, BranchAnswer]:
-        terms, directory = self.sender.terms, self.sender.directory
-        age = self.sender.age_of(branch.name)
+        age, key_id = self.sender.age_of(branch.name), plan.held.key_id
         kind: Kind = "snapshot" if plan.snapshot else "changes"
-        with _writing(directory), tempfile.TemporaryFile(dir=directory) as content:
-            manifest = write_document(
-                content,
-                self._lines(plan.after, age, self.sender.links[plan.held.key_id]),
+        with _writing(self.sender.directory):
+            body = self._body(kind, plan.after, age, key_id)
+            manifest = Manifest(
+                format=FORMAT,
                 branch=branch.name,
                 kind=kind,
                 epoch=plan.epoch,
                 previous_epoch=plan.held.epoch,
-                seal=msgspec.structs.replace(terms.seal, key_id=plan.held.key_id),
+                count=body.count,
+                sha256=body.sha256,
+                seal=msgspec.structs.replace(self.sender.terms.seal, key_id=key_id),
                 minimum_age=age,
                 approved_by=self.sender.approved_by,
-                private_key=self.sender.private_key,
-                compress=True,
             )
-            # A disk that is full must show here, and not while the document is read again.
-            content.flush()
-            self.outbox.note_sent(branch.name, plan.held.epoch, plan.epoch, manifest.sha256, age)
-            sent_as = None if self.sender.rehearsed else kind
-            # A second arrival changes nothing.
-            return (yield self._asking(partial(branch.send, content, sent_as)))
+            document = Document(sign(manifest, self.sender.private_key), body)
+        self.outbox.note_sent(branch.name, plan.held.epoch, plan.epoch, manifest.sha256, age)
+        sent_as = None if self.sender.rehearsed else kind
+        # A second arrival changes nothing.
+        return (yield self._asking(partial(branch.send, document, sent_as)))
+
+    def _body(self, kind: Kind, after: int, age: int, key_id: str) -> Body:
+        """Return all that changed after an epoch, packed once for all branches that get the same.
+
+        Raises OSError: the disk failed.
+        """
+        what = kind, after, age, key_id
+        if what not in self.bodies:
+            while len(self.bodies) >= MOST_BODIES:
+                del self.bodies[next(iter(self.bodies))]
+            lines = self._lines(after, age, self.sender.links[key_id])
+            self.bodies[what] = Body(lines, kind, self.sender.directory)
+        return self.bodies[what]
 
     def _lines(self, after: int, age: int, links: tuple[bytes, ...]) -> Iterator[Line]:
         other = age != self.sender.terms.minimum_age

@@ -1,15 +1,10 @@
-"""A push as a document: its manifest, the signature in it, and how it is written."""
+"""The first line of a push: its manifest, and the signature in it."""
 
 from __future__ import annotations
 
 import base64
-import gzip
-import hashlib
-import shutil
-import tempfile
-from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
-from typing import IO, Annotated, BinaryIO, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -19,7 +14,7 @@ from doorctl.core.ports import Positive, Seal
 from doorctl.sync.json_lines import NotJsonError, decoded
 from doorctl.sync.rows import Tag
 from doorctl.sync.signing import SigningKey, VerifyKey
-from doorctl.sync.wire import Line, Removal, encode, wrong
+from doorctl.sync.wire import wrong
 
 SUBJECT = "push"
 """The name of a push in problems, since it has no file name."""
@@ -148,66 +143,3 @@ def signature_of(written: str) -> bytes:
     except ValueError:
         return b""
     return signature if base64.b64encode(signature).decode() == written else b""
-
-
-SPOOLED_IN_MEMORY_BYTES = 1024 * 1024
-"""A document of changes stays in memory; a snapshot goes to an unnamed file."""
-
-LEVEL = 6
-"""gzip's usual level: row keys and PIN checks are noise, so more effort saves nothing."""
-
-
-def write_document(
-    target: BinaryIO,
-    lines: Iterable[Line],
-    *,
-    branch: str,
-    kind: Kind,
-    epoch: int,
-    previous_epoch: int,
-    seal: Seal,
-    minimum_age: int,
-    approved_by: str | None,
-    private_key: SigningKey,
-    compress: bool,
-) -> Manifest:
-    """Write a signed push to where `target` stands, return its manifest; memory stays flat.
-
-    The same lines and numbers give the same bytes. Other arguments are as in `Manifest`. Raises
-    OSError: the disk failed, that of `target` or that of the machine's temporary files. ValueError:
-    a removal stands in a snapshot; nothing was written.
-    """
-    with tempfile.SpooledTemporaryFile(max_size=SPOOLED_IN_MEMORY_BYTES) as spool:
-        count, sha256 = _spool(spool, lines, kind)
-        unsigned = Manifest(
-            format=FORMAT,
-            branch=branch,
-            kind=kind,
-            epoch=epoch,
-            previous_epoch=previous_epoch,
-            count=count,
-            sha256=sha256,
-            seal=seal,
-            minimum_age=minimum_age,
-            approved_by=approved_by,
-        )
-        manifest = sign(unsigned, private_key)
-        spool.seek(0)
-        packed = gzip.GzipFile("", "wb", LEVEL, target, mtime=0) if compress else None
-        with packed or nullcontext(target) as file:
-            file.write(written(manifest))
-            shutil.copyfileobj(spool, file)
-    return manifest
-
-
-def _spool(spool: IO[bytes], lines: Iterable[Line], kind: Kind) -> tuple[int, str]:
-    count = 0
-    digest = hashlib.sha256()
-    for line in lines:
-        if kind == "snapshot" and isinstance(line, Removal):
-            raise ValueError("a snapshot removes by leaving out; a removal stands in changes only")
-        data = encode(line)
-        digest.update(data)
-        spool.write(data)
-        count += 1
-    return count, digest.hexdigest()

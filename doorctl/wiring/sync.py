@@ -43,6 +43,10 @@ from doorctl.wiring.set_aside import listed, set_aside_file, write_set_aside
 from doorctl.wiring.sync_alarms import alarms_sent
 
 
+MOST_THREADS = 128
+"""Branches that are asked at a time; of more, the others wait for their turn."""
+
+
 def _ignore(*_: object) -> None:
     """Take a call that the caller of `push` does not want."""
 
@@ -98,7 +102,8 @@ def _delivered(
     on_delivery: Callable[[Delivery], None],
 ) -> list[Delivery]:
     deliveries: list[Delivery] = []
-    with ThreadPoolExecutor(len(branches), thread_name_prefix="branch") as pool:
+    threads = min(len(branches), MOST_THREADS)
+    with ThreadPoolExecutor(threads, thread_name_prefix="branch") as pool:
         for delivery in deliver(branches, outbox, sender, pool):
             on_delivery(delivery)
             deliveries.append(delivery)

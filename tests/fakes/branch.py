@@ -8,9 +8,9 @@ import json
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from doorctl.sync.branch import Away, Held, OutOfOrder, Refused, Taken
+from doorctl.sync.branch import Away, Content, Held, OutOfOrder, Refused, Taken
 from doorctl.sync.document import Kind
 from doorctl.sync.exchange import Exchanged
 
@@ -85,7 +85,7 @@ class FakeBranch:
         agreed = max([int(head.partition(":")[0]) for head in there], default=0)
         return Exchanged(agreed, None if told["wrong_pins"] is None else self.wrong_pins)
 
-    def send(self, content: BinaryIO, kind: Kind | None) -> Taken | OutOfOrder | Refused | Away:
+    def send(self, content: Content, kind: Kind | None) -> Taken | OutOfOrder | Refused | Away:
         """Apply a document, whole or not at all."""
         if self.away:
             return Away("away")
@@ -142,7 +142,7 @@ class AtOnce(Executor):
         return future
 
 
-def _opened(content: BinaryIO) -> Document:
+def _opened(content: Content) -> Document:
     content.seek(0)
     first, _, rest = gzip.decompress(content.read()).partition(b"\n")
     manifest = json.loads(first)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from doorctl.access.patron import Patron, SealedRow
 from doorctl.config.tables import Push as Limits
 from doorctl.core.ports import Seal
 from doorctl.store.patrons import PatronCache
 from doorctl.store.patrons_writer import PatronCacheWriter
-from doorctl.sync.document import Kind, Manifest, write_document
+from doorctl.sync.document import FORMAT, Kind, Manifest, sign
 from doorctl.sync.guard import unguarded
+from doorctl.sync.packing import Body
+from doorctl.sync.packing import Document as Packed
 from doorctl.sync.receive import Received, Staged, Staging, Terms
 from doorctl.sync.signing import SigningKey
 from doorctl.sync.wire import Line
@@ -59,17 +63,22 @@ class Document:
     key: SigningKey = KEY
 
     def data(self, *, compress: bool = False) -> bytes:
-        """Return the bytes that travel."""
-        target = io.BytesIO()
-        self.write(target, compress=compress)
-        return target.getvalue()
+        """Return the bytes that travel, or what they unpack to."""
+        data = self.packed().read()
+        return data if compress else gzip.decompress(data)
 
-    def write(self, target: BinaryIO, *, compress: bool = False) -> Manifest:
-        """Write it, with the lines read once."""
-        numbers = {name: getattr(self, name) for name in NUMBERS}
-        return write_document(
-            target, self.lines, private_key=self.key, compress=compress, **numbers
-        )
+    def write(self, target: BinaryIO) -> Manifest:
+        """Write it as it unpacks; memory stays flat."""
+        packed = self.packed()
+        shutil.copyfileobj(gzip.GzipFile(fileobj=cast("BinaryIO", packed)), target)
+        return packed.manifest
+
+    def packed(self) -> Packed:
+        """Pack it, with the lines read once."""
+        body = Body(self.lines, self.kind)
+        numbers: dict[str, Any] = {name: getattr(self, name) for name in NUMBERS}
+        unsigned = Manifest(FORMAT, count=body.count, sha256=body.sha256, **numbers)
+        return Packed(sign(unsigned, self.key), body)
 
 
 def stage(*chunks: bytes, limits: Limits = LIMITS) -> Staged:

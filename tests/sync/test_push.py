@@ -15,14 +15,14 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pytest
 
 from doorctl.core.errors import FeedError
 from doorctl.core.ports import Seal
 from doorctl.store.outbox import open_or_create_outbox
-from doorctl.sync.branch import Away, BranchAnswer, Held, OutOfOrder, Refused, Taken
+from doorctl.sync.branch import Away, BranchAnswer, Content, Held, OutOfOrder, Refused, Taken
 from doorctl.sync.delivery import PAUSES_S, Delivery, Result, Sender, deliver, failed, insist
 from doorctl.sync.document import Kind
 from doorctl.sync.feed import WrongRow
@@ -354,7 +354,7 @@ def test_out_of_order_is_answered_with_everything(tmp_path: Path) -> None:
     class Restored(FakeBranch):
         """A branch that answers out of order."""
 
-        def send(self, content: BinaryIO, kind: Kind | None) -> Taken | OutOfOrder:
+        def send(self, content: Content, kind: Kind | None) -> Taken | OutOfOrder:
             """Come back from a backup just before the changes arrive."""
             if kind == "changes":
                 self.epoch, self.digest = 7, "f" * 64

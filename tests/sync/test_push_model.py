@@ -7,14 +7,13 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from doorctl.access.patron import pin_check, row_key
-from doorctl.sync.branch import Away, Held, OutOfOrder, Refused, Taken
+from doorctl.sync.branch import Away, Content, Held, OutOfOrder, Refused, Taken
 from doorctl.sync.delivery import Delivery, Result
 from doorctl.sync.document import Kind
 from doorctl.sync.feed import FeedPatron
@@ -52,7 +51,7 @@ class ModelBranch(FakeBranch):
         self._perhaps("asked")
         return answer
 
-    def send(self, content: BinaryIO, kind: Kind | None) -> Taken | OutOfOrder | Refused | Away:
+    def send(self, content: Content, kind: Kind | None) -> Taken | OutOfOrder | Refused | Away:
         """Apply, or end the sender before or after."""
         self._perhaps("before")
         answer = super().send(content, kind)

@@ -15,7 +15,7 @@ import binascii
 import hashlib
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -23,6 +23,7 @@ from msgspec import Meta, Struct
 from doorctl.sources.branches import Reply, Request
 
 if TYPE_CHECKING:
+    from doorctl.sync.branch import Content
     from doorctl.sync.signing import SigningKey, VerifyKey
 
 StructT = TypeVar("StructT", bound=Struct)
@@ -137,7 +138,7 @@ def question_of(name: str, request: Request) -> tuple[Question, int]:
     return question, max(1, -(-size // PIECE_BYTES))
 
 
-def piece_of(content: bytes | BinaryIO, number: int) -> bytes:
+def piece_of(content: bytes | Content, number: int) -> bytes:
     """Return a piece of a request's content; none beyond the last one."""
     at = number * PIECE_BYTES
     if isinstance(content, bytes):
