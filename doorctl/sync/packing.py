@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Iterable
 from io import SEEK_END, SEEK_SET
 from pathlib import Path
+from typing import IO
 
 from doorctl.sync.document import Kind, Manifest, written
 from doorctl.sync.wire import Line, Removal, encode
@@ -42,7 +43,7 @@ class Body:
     """
 
     def __init__(self, lines: Iterable[Line], kind: Kind, directory: Path | None = None) -> None:
-        self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - closed with its last user
+        self._file = _unnamed(directory)
         weakref.finalize(self, self._file.close)
         self.count = self.size = 0
         digest, packed_digest = hashlib.sha256(), hashlib.sha256()
@@ -77,6 +78,10 @@ class Body:
             rows = unpacking.decompress(self.read(at, CHUNK_BYTES))
             crc, size = zlib.crc32(rows, crc), size + len(rows)
         return crc, size
+
+
+def _unnamed(directory: Path | None) -> IO[bytes]:
+    return tempfile.TemporaryFile(dir=directory)
 
 
 class Document:

@@ -42,7 +42,6 @@ from doorctl.wiring.outbox import Wishes, opened_outbox, sender_table
 from doorctl.wiring.set_aside import listed, set_aside_file, write_set_aside
 from doorctl.wiring.sync_alarms import alarms_sent
 
-
 MOST_THREADS = 128
 """Branches that are asked at a time; of more, the others wait for their turn."""
 
