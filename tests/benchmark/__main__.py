@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import json
 import sys
 import tempfile
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import NoReturn
 
 import click
 
@@ -20,6 +22,8 @@ from tests.benchmark.figures import FULL, MILLION, QUICK, Figure, Plan, as_table
 from tests.benchmark.kinds import KINDS_PART, kinds
 from tests.benchmark.lanes import busy, door, replug, starts
 from tests.benchmark.pages import PAGES, pages
+from tests.benchmark.peers import KEPT, as_markdown, compared
+from tests.benchmark.peers import problems_of as problems_of_peers
 from tests.benchmark.push import changes, purge_of_a_month, push
 from tests.benchmark.pushing import pushing, receiving
 from tests.benchmark.regular import PART as REGULAR
@@ -112,11 +116,15 @@ def measured(
     "--million", is_flag=True, help="Also time grants and work at 1,000,000 patrons, and push them."
 )
 @click.option("--part", type=click.Choice(list(PARTS)), multiple=True, help="Measure that alone.")
-def benchmark(quick: bool, million: bool, part: tuple[str, ...]) -> None:
+@click.option("--peers", is_flag=True, help="Only: the same job the ways others do it.")
+@click.option("--keep", is_flag=True, help="With --peers: README's table is drawn from this run.")
+def benchmark(quick: bool, million: bool, part: tuple[str, ...], peers: bool, keep: bool) -> None:
     """Print how fast and how small the door is on this machine, each figure beside its floor.
 
     Exit 0 whatever the figures are, and 1 if a row is missing; anything that breaks is a traceback.
     """
+    if peers:
+        _compare(keep)
     plan = QUICK if quick else FULL
     if million:
         sizes, branches = (*plan.sizes, MILLION), (plan.regular[0], MILLION)
@@ -131,6 +139,18 @@ def benchmark(quick: bool, million: bool, part: tuple[str, ...]) -> None:
     here["took"] = f"{time.monotonic() - before:.0f} s"
     click.echo(as_table(here, figures))
     problems = [] if part or million else problems_of(figures)
+    for each in problems:
+        click.echo(each, err=True)
+    sys.exit(bool(problems))
+
+
+def _compare(keep: bool) -> NoReturn:
+    compared_now = compared()
+    problems = problems_of_peers(compared_now)
+    if not problems:
+        click.echo(as_markdown(compared_now))
+    if keep and not problems:
+        KEPT.write_text(json.dumps(compared_now, indent=1) + "\n", encoding="utf-8")
     for each in problems:
         click.echo(each, err=True)
     sys.exit(bool(problems))

@@ -135,7 +135,10 @@ class InProcessDoor(FakeDoor):
 
         `card`: one that is let in; `rest_s`: seconds of sleep before the last digit.
         """
-        last = self.typed(card)
+        return self.finish_ns(self.typed(card), rest_s)
+
+    def finish_ns(self, last: BytesReceived, rest_s: float = 0.0) -> int:
+        """Take the last digit that :meth:`typed` returned; return as :meth:`open_ns`."""
         time.sleep(rest_s)
         before = time.perf_counter_ns()
         self.handle(last)

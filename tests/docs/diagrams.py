@@ -6,6 +6,7 @@ The text between ``<!-- NAME -->`` and ``<!-- /NAME -->`` is replaced.
 from __future__ import annotations
 
 import ast
+import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -32,6 +33,7 @@ from doorctl.config.extras import installed
 from doorctl.core.alarms import KINDS, Urgency
 from doorctl.door import leaf, strike
 from doorctl.notices.mail import translated
+from tests.benchmark import peers
 from tests.docs import handbook
 
 ROOT = Path(__file__).parents[2]
@@ -154,6 +156,11 @@ def record() -> str:
     return "\n".join(["| found by | what | test |", "|---|---|---|", *rows])
 
 
+def compared_with_peers() -> str:
+    """Show the last kept run of ``python -m tests.benchmark --peers --keep``."""
+    return peers.as_markdown(json.loads(peers.KEPT.read_text("utf-8")))
+
+
 def _bugs(holder: ast.Module | ast.ClassDef | ast.FunctionDef) -> Iterator[tuple[str, str]]:
     for paragraph in (ast.get_docstring(holder) or "").split("\n\n"):
         if bug := _BUG.match(paragraph.strip()):
@@ -174,6 +181,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "throttle": throttle,
     "floors": floors,
     "record": record,
+    "peers": compared_with_peers,
     **{f"reasons_{language}": partial(reasons_in, language) for language in handbook.LANGUAGES},
     **{f"alarms_{language}": partial(alarms_in, language) for language in handbook.LANGUAGES},
 }
