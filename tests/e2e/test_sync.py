@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from doorctl.cli.sync import TRY_AGAIN
+from doorctl.extras.fleet.bodies import LEAST_BYTES
 from doorctl.store.writer import WriterLock
 from tests.e2e import ways
 from tests.e2e.door import redirected
@@ -77,6 +78,29 @@ def test_a_day_of_a_sender(sender: Sender, branch: Branch) -> None:
     assert second["epoch"] == first["epoch"] + 1
     assert third == {**third, "result": "unchanged", "epoch": second["epoch"], "kind": None}
     assert held(branch) == (second["epoch"], {"1", "3", "4"})
+
+
+MANY = 400
+"""So many patrons that over NATS their rows lie at the server, with its real permissions."""
+
+
+def test_a_register_comes_whole_by_each_way(tmp_path: Path, way: Way) -> None:
+    """Over NATS the rows are left at the server once, and the branch gets them there itself."""
+    (tmp_path / "branch").mkdir()
+    (tmp_path / "sender").mkdir()
+    branch = way.branch(tmp_path / "branch", FLOOR)
+    sender = way.sender(tmp_path / "sender", branch)
+    branch.start()
+    sender.export("01-full.ndjson", *map(patron, range(1, MANY + 1)))
+
+    sent = sender.push()["demo"]
+
+    assert (sent["kind"], sent["cards"]) == ("snapshot", MANY)
+    assert held(branch) == (sent["epoch"], {str(number) for number in range(1, MANY + 1)})
+    if isinstance(branch, ways.Listening):
+        stream = branch.directory / "store/jetstream/library/streams/DOORCTL_BODIES/msgs"
+        assert sum(file.stat().st_size for file in stream.glob("*.blk")) > LEAST_BYTES
+    branch.end()
 
 
 def test_an_audit_log_that_was_cut_is_told(tmp_path: Path, way: Way) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.extras.fleet.nats_server import PLAIN, NatsServer
+from tests.extras.fleet.nats_server import STREAMS, NatsServer
 from tests.fleet.doors import Door, Threads
 from tests.fleet.libraries import Library, Pushed
 
@@ -169,7 +169,7 @@ def country(
     directory: Path, doors: int, patrons: int, libraries: int, draw: random.Random
 ) -> Iterator[Country]:
     """Start a server and all doors, until the end of the block."""
-    server, threads = NatsServer(directory, PLAIN), Threads()
+    server, threads = NatsServer(directory, STREAMS.format(store=directory / "store")), Threads()
     server.start()
     made: list[Library] = []
     try:

@@ -22,6 +22,7 @@ from doorctl.extras.fbs.client import FbsLibrary
 from doorctl.extras.fetching import Fetch, Http
 from doorctl.extras.fetching.http import HttpExport
 from doorctl.extras.fetching.place import Aside, Wanted
+from doorctl.extras.fleet.bodies import Bodies
 from doorctl.extras.fleet.branch import NatsBranch
 from doorctl.extras.fleet.connection import Link, SharedConnection
 from doorctl.extras.oidc import Oidc
@@ -126,7 +127,7 @@ def nats(port: int, authority: Path | None, limit_s: float) -> str:
     scheme, context = ("nats", None) if authority is None else ("tls", trusting(authority))
     link, key = Link((f"{scheme}://127.0.0.1:{port}",), context), SigningKey().verify_key()
     shared = SharedConnection(link)
-    answer = NatsBranch("oest", shared, key, ask_total_s=limit_s).held()
+    answer = NatsBranch("oest", shared, key, Bodies(), ask_total_s=limit_s).held()
     shared.close()
     assert isinstance(answer, Away)
     return answer.why

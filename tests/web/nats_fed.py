@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 
+from doorctl.extras.fleet.bodies import Bodies
 from doorctl.extras.fleet.branch import NatsBranch
 from doorctl.extras.fleet.connection import Link, SharedConnection
 from doorctl.sources.branches import Reply, Request
@@ -42,7 +43,7 @@ class NatsFed(Branch):
         """Return it as its sender asks it."""
         (public,) = read_public_keys([self.directory / "answers.pub"])
         link = Link((self.server.url,), None)
-        return NatsBranch("demo", SharedConnection(link), public, question=self.question)
+        return NatsBranch("demo", SharedConnection(link), public, Bodies(), question=self.question)
 
     @property
     def question(self) -> str:

@@ -84,17 +84,18 @@ def branches(config: Config, stack: ExitStack) -> Callable[[Target, str], Branch
 
     Both raise KeyFileError: a file can't be used.
     """
+    from doorctl.extras.fleet.bodies import Bodies
     from doorctl.extras.fleet.branch import NatsBranch
     from doorctl.extras.fleet.connection import SharedConnection, link_of
     from doorctl.store.signing_keys import read_public_keys
 
     (nats,) = config.all_of(SyncNats)
-    shared = SharedConnection(link_of(nats))
+    shared, bodies = SharedConnection(link_of(nats)), Bodies()
     stack.callback(shared.close)
 
     def branch(target: Target, question: str) -> Branch:
         (key_of_branch,) = read_public_keys([target.public_key_file])
-        return NatsBranch(target.branch, shared, key_of_branch, question=question)
+        return NatsBranch(target.branch, shared, key_of_branch, bodies, question=question)
 
     return branch
 

@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from dataclasses import replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from nats import errors
 
+from doorctl.extras.fleet.bodies import LEAST_BYTES
 from doorctl.extras.fleet.connection import LOST, why_lost
 from doorctl.extras.fleet.messages import (
+    MACHINES,
+    SHARED,
+    Shared,
     headers_of_piece,
     piece_of,
     question_of,
@@ -25,10 +31,12 @@ from doorctl.extras.fleet.messages import (
 from doorctl.extras.fleet.transfers import HOLD_S
 from doorctl.sources.branches import AskedBranch, Failed, Reply, Request
 from doorctl.sync.branch import Away, Refused
+from doorctl.sync.packing import Document
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
 
+    from doorctl.extras.fleet.bodies import Bodies
     from doorctl.extras.fleet.connection import Connection, SharedConnection
     from doorctl.extras.fleet.messages import Question
     from doorctl.sync.signing import VerifyKey
@@ -42,6 +50,9 @@ TRIES: Final = 3
 AGAIN_S: Final = 0.2
 """Rest after an answer that brought nothing on, so that no liar keeps this machine busy."""
 
+WANTS_ROWS: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.FAILED_DEPENDENCY})
+"""How a branch says that it finds no rows at the server: one of 0.3 does not look for them."""
+
 UNSIGNED: Final = (
     "what answers for it is not the branch, or has another key; see public_key_file of its "
     "sync.targets"
@@ -51,42 +62,78 @@ UNSIGNED: Final = (
 class NatsBranch(AskedBranch):
     """One branch over NATS; `key` is the public half of what it signs its replies with.
 
-    All branches of a run share a connection. A request that broke off is taken up where it was.
+    All branches of a run share a connection, and what they have left at the server, `bodies`. A
+    request that broke off is taken up where it was.
     """
 
     def __init__(
-        self, name: str, connection: SharedConnection, key: VerifyKey, **usual: Any
+        self,
+        name: str,
+        connection: SharedConnection,
+        key: VerifyKey,
+        bodies: Bodies,
+        **usual: Any,
     ) -> None:
         super().__init__(name, **usual)
-        self._connection, self._key = connection, key
+        self._connection, self._key, self._bodies = connection, key, bodies
         self._unanswered: dict[str, str] = {}
 
     def replied(self, request: Request, silence_s: float, total_s: float) -> Reply | Failed:
         """See `AskedBranch.replied`."""
+        content = request.content
+        try:
+            if isinstance(content, Document) and content.body.size >= LEAST_BYTES:
+                reply = self._by_shared_rows(request, content, silence_s, total_s)
+                if not (isinstance(reply, Reply) and reply.status in WANTS_ROWS):
+                    return reply
+            return self._asked(request, silence_s, total_s)
+        except LOST as error:
+            return Away(why_lost(error, "sync.nats"))
+
+    def _by_shared_rows(
+        self, request: Request, document: Document, silence_s: float, total_s: float
+    ) -> Reply | Failed:
+        """Leave the rows at the server, and send the rest."""
+        body = document.body
+        if not self._connection.within(total_s, lambda there: self._bodies.lies(there, body)):
+            return Reply(HTTPStatus.NOT_FOUND, "", b"")
+        path = request.path.replace(MACHINES, SHARED, 1)
+        own = replace(request, path=path, content=document.head + document.tail)
+        shared = Shared(body.packed_sha256, body.size, len(document.head))
+        return self._asked(own, silence_s, total_s, shared)
+
+    def _asked(
+        self, request: Request, silence_s: float, total_s: float, shared: Shared | None = None
+    ) -> Reply | Failed:
+        """Ask, and believe what the branch has signed; raises one of `LOST`."""
         question, pieces = question_of(secrets.token_hex(16), request)
         if question.size:
             # Of the same content, sent again because no reply came.
             same = question.method + question.path + question.sha256
             name = self._unanswered.setdefault(same, question.name)
             question, _ = question_of(name, request)
-        asking = _Asking(self.name, request, question, pieces, silence_s)
-        try:
-            reply = self._connection.within(total_s, asking.over)
-        except LOST as error:
-            return Away(why_lost(error, "sync.nats"))
+        asking = _Asking(self.name, request, question, pieces, silence_s, shared=shared)
+        message = self._connection.within(total_s, asking.over)
         self._unanswered.clear()
-        said = read_reply(question, self.name, reply.headers, reply.data, self._key)
-        return Refused(UNSIGNED) if said is None else said
+        reply = read_reply(question, self.name, message.headers, message.data, self._key)
+        return Refused(UNSIGNED) if reply is None else reply
 
 
 class _Asking:
     """One request on its way; `silence_s` is the longest time in which nothing gets on."""
 
     def __init__(
-        self, branch: str, request: Request, question: Question, pieces: int, silence_s: float
+        self,
+        branch: str,
+        request: Request,
+        question: Question,
+        pieces: int,
+        silence_s: float,
+        *,
+        shared: Shared | None,
     ) -> None:
         self._branch, self._request, self._question = branch, request, question
-        self._pieces, self._silence_s = pieces, silence_s
+        self._pieces, self._silence_s, self._shared = pieces, silence_s, shared
 
     async def over(self, connection: Connection) -> Msg:
         """Send all pieces and return the message that claims to be the reply.
@@ -101,7 +148,7 @@ class _Asking:
                     subject,
                     piece_of(self._request.content, number),
                     timeout=min(ANSWER_S, self._silence_s / TRIES),
-                    headers=headers_of_piece(self._question, number),
+                    headers=headers_of_piece(self._question, number, self._shared),
                 )
             except errors.TimeoutError:
                 if connection.refuses(subject):

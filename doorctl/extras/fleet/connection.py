@@ -64,20 +64,25 @@ class Bounded(Parser):
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """How to reach the servers; each try begins with the first of them."""
+    """How to reach the servers; each try begins with the first of them.
+
+    Answers to this machine's own requests go below `inbox`, which others may not hear.
+    """
 
     servers: tuple[str, ...]
     context: ssl.SSLContext | None
     user: str = ""
     password: Masked[str] | None = None
+    inbox: str = "_INBOX"
 
 
-def link_of(nats: Nats) -> Link:
+def link_of(nats: Nats, inbox: str = "_INBOX") -> Link:
     """Read the files of [sync.nats] or [web.nats]; raises KeyFileError."""
     encrypted = any(server.startswith("tls:") for server in nats.servers)
     files = nats.ca_file, nats.certificate_file, nats.key_file
     password = read_password(nats.password_file) if nats.user else None
-    return Link(nats.servers, tls_context(*files) if encrypted else None, nats.user, password)
+    context = tls_context(*files) if encrypted else None
+    return Link(nats.servers, context, nats.user, password, inbox)
 
 
 class OneKind(TcpTransport):
@@ -132,6 +137,11 @@ class Connection:
         self.refusals: list[str] = []
 
     @property
+    def servers(self) -> tuple[str, ...]:
+        """All servers that are known here, of which this is a connection to one."""
+        return self._link.servers
+
+    @property
     def refused(self) -> bool:
         """Whether any subject is refused."""
         return bool(self.refusals)
@@ -153,6 +163,7 @@ class Connection:
                 ping_interval=PING_S,
                 user=link.user or None,
                 password=None if link.password is None else link.password.reveal(),
+                inbox_prefix=link.inbox,
             )
         except (AttributeError, TypeError, LookupError, AssertionError) as error:
             # nats-py stumbles over a first line that is JSON and not what a server says.

@@ -20,6 +20,7 @@ from doorctl.extras.fleet.connection import CONNECT_S, LOST, OWN_WORDS, connecte
 from doorctl.extras.fleet.messages import (
     headers_of_next,
     headers_of_reply,
+    inbox_of,
     read_piece,
     subject_of,
 )
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from doorctl.extras.extra import PushParts
     from doorctl.extras.fleet import WebNats
+    from doorctl.extras.fleet.connection import Connection
     from doorctl.extras.fleet.messages import Piece
     from doorctl.sources.branches import Reply
     from doorctl.sync.signing import SigningKey
@@ -54,6 +56,9 @@ STEADY_S: Final = 60.0
 MOST_MESSAGES: Final = 2 * MOST_UNDER_WAY
 """Messages that are answered at a time; those beyond are dropped, and their sender sends again."""
 
+FETCH_S: Final = 10.0
+"""Longest wait for what lies at the server, a piece of it at a time."""
+
 ENDED: Final = OWN_WORDS[errors.ConnectionClosedError]
 REFUSED_SUBJECT: Final = "the NATS server does not let this branch listen; see doorctl nats-config"
 
@@ -63,11 +68,12 @@ class Listener:
 
     def __init__(self, parts: PushParts, nats: WebNats, loop: AbstractEventLoop) -> None:
         self._branch, self._clock, self._log = parts.config.branch.id, parts.clock, parts.log
-        self._nats, self._transfers, self._webs = nats, Transfers(parts.app), loop
+        self._nats, self._webs = nats, loop
+        self._transfers = Transfers(parts.app, self._fetched)
         self._alarm = AlarmOnce(parts.log, "nats_lost")
         self._pause_s = FIRST_PAUSE_S
         self._stopping = threading.Event()
-        self._own: tuple[AbstractEventLoop, asyncio.Event] | None = None
+        self._own: tuple[AbstractEventLoop, Connection] | None = None
         self._connected: bool | None = None
         self._lost_s = parts.clock.monotonic_s()
 
@@ -97,14 +103,15 @@ class Listener:
         if own is not None:
             # It may have ended in this moment.
             with suppress(RuntimeError):
-                own[0].call_soon_threadsafe(own[1].set)
+                own[0].call_soon_threadsafe(own[1].ended.set)
 
     async def _held(self) -> str:
         """Listen until the connection ends; return why it did."""
         # Read each time: a certificate may have been renewed meanwhile.
-        link, key = link_of(self._nats), read_signing_key(self._nats.signing_key_file)
+        link = link_of(self._nats, inbox_of(self._branch))
+        key = read_signing_key(self._nats.signing_key_file)
         async with connected(link) as connection:
-            self._own = asyncio.get_running_loop(), connection.ended
+            self._own = asyncio.get_running_loop(), connection
             answering = _Answering(self._branch, key, connection.client, self._take)
             client = connection.client
             await client.subscribe(subject_of(self._branch), cb=answering.hear)
@@ -121,6 +128,25 @@ class Listener:
             return None
         taking = asyncio.run_coroutine_threadsafe(self._transfers.take(piece), self._webs)
         return await asyncio.wrap_future(taking)
+
+    async def _fetched(self, subject: str) -> Msg:
+        """Return the server's answer to a request of this branch's; raises one of `LOST`.
+
+        Called on the web process's loop, which goes on when this connection's ends.
+        """
+        own = self._own
+        if own is None or own[0].is_closed():
+            raise errors.ConnectionClosedError
+        loop, connection = own
+        request = connection.client.request(subject, b"", timeout=FETCH_S)
+        asking = asyncio.run_coroutine_threadsafe(request, loop)
+        try:
+            return await asyncio.wrap_future(asking)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise errors.ConnectionClosedError from None
 
     def _tell_connected(self) -> None:
         self._connected = True

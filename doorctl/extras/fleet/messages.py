@@ -42,6 +42,10 @@ Hex = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Text = Annotated[str, Meta(pattern=r"\A[!-~]([ -~]{0,510}[!-~])?\Z")]
 Blank = Annotated[str, Meta(pattern=r"\A[ -~]{0,64}\Z")]
 
+MACHINES, SHARED = "/v1/", "/v1/shared/"
+"""What all addresses of senders begin with, and what they begin with where rows lie at the server.
+A branch of 0.3 has none of these, and says so; it is sent the rows."""
+
 PASSED_ON: Final = {"authorization": "Authorization", "content_encoding": "Content-Encoding"}
 """Headers of HTTP that a branch reads."""
 
@@ -73,6 +77,14 @@ def reading(stream: str, subject: str) -> str:
 def inbox_of(branch: str) -> str:
     """Return where the answers to a branch's own requests go, each on a subject below."""
     return f"doorctl.inbox.{branch}"
+
+
+class Shared(Struct, frozen=True):
+    """Packed rows that lie at the server and belong into a request's content, at `at` bytes."""
+
+    sha256: Hex = msgspec.field(name="Doorctl-Body")
+    size: Count = msgspec.field(name="Doorctl-Body-Size")
+    at: Count = msgspec.field(name="Doorctl-Body-At")
 
 
 class Question(Struct, frozen=True):
@@ -120,6 +132,7 @@ class Piece(Struct, frozen=True):
     question: Question
     number: int
     data: bytes
+    shared: Shared | None = None
 
 
 def question_of(name: str, request: Request) -> tuple[Question, int]:
@@ -147,9 +160,12 @@ def piece_of(content: bytes | Content, number: int) -> bytes:
     return content.read(PIECE_BYTES)
 
 
-def headers_of_piece(question: Question, number: int) -> dict[str, str]:
+def headers_of_piece(
+    question: Question, number: int, shared: Shared | None = None
+) -> dict[str, str]:
     """Return a piece's headers."""
     given = msgspec.to_builtins(question) | {"Doorctl-Piece": number}
+    given |= {} if shared is None else msgspec.to_builtins(shared)
     return {name: str(value) for name, value in given.items() if value is not None}
 
 
@@ -158,7 +174,7 @@ def read_piece(headers: Mapping[str, str] | None, data: bytes) -> Piece | None:
     question, number = _read(headers, Question), _read(headers, _Number)
     if question is None or number is None or len(data) > PIECE_BYTES:
         return None
-    return Piece(question, number.number, data)
+    return Piece(question, number.number, data, _read(headers, Shared))
 
 
 def headers_of_next(number: int) -> dict[str, str]:

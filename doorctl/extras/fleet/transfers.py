@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from contextlib import suppress
+from contextlib import aclosing, suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
+from doorctl.extras.fleet.bodies import pieces_of
+from doorctl.extras.fleet.connection import LOST
+from doorctl.extras.fleet.messages import MACHINES, PIECE_BYTES, SHARED
 from doorctl.sources.branches import LONGEST_ANSWER_BYTES, Reply
-from doorctl.web.headers import MACHINES
-from doorctl.web.push_answers import BUSY, FAULT, NOT_FOUND, RETRY_AFTER_S
+from doorctl.web.push_answers import BUSY, FAULT, NOT_FOUND, RETRY_AFTER_S, Refusal
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Scope
 
-    from doorctl.extras.fleet.messages import Piece, Question
-    from doorctl.web.push_answers import Refusal
+    from doorctl.extras.fleet.bodies import Fetch
+    from doorctl.extras.fleet.messages import Piece, Question, Shared
 
 HOLD_S: Final = 5.0
 """Longest wait for a piece to be taken, or for the reply; then the sender is told to ask again."""
@@ -30,6 +33,10 @@ taken, and some questions. Each holds two pieces."""
 
 MOST_KEPT: Final = 32
 """Requests that are known, with those whose reply is kept: it may have been lost on its way."""
+
+
+LACKING: Final = Refusal(HTTPStatus.FAILED_DEPENDENCY, "rows_not_found")
+"""What lies at the server is not there, or is something else: the sender sends it all."""
 
 
 class Transfer:
@@ -69,12 +76,20 @@ class Transfer:
         missing = self.question.size - self._received
         self._whole = missing <= 0
         wrong = missing < 0 or (self._whole and self._digest.hexdigest() != self.question.sha256)
+        if wrong:
+            self._cut_off()
+        else:
+            self._hand_on(data)
+
+    def _hand_on(self, data: bytes) -> None:
+        self._pass(data, more=not self._whole)
+
+    def _pass(self, data: bytes, *, more: bool) -> None:
         self._room.clear()
-        self._pieces.put_nowait(
-            {"type": "http.disconnect"}
-            if wrong
-            else {"type": "http.request", "body": data, "more_body": not self._whole}
-        )
+        self._pieces.put_nowait({"type": "http.request", "body": data, "more_body": more})
+
+    def _cut_off(self) -> None:
+        self._pieces.put_nowait({"type": "http.disconnect"})
 
     async def _receive(self) -> Message:
         if self._ended:
@@ -98,14 +113,26 @@ class Transfer:
             # A fault has been answered by the application, and its traceback goes to the journal.
             later = self._headers.get(b"retry-after", b"").decode("ascii")
             body = bytes(self._body) if len(self._body) <= LONGEST_ANSWER_BYTES else b""
-            self.reply = Reply(self._status, later, body) if self._status else reply_of(FAULT)
+            self.reply = self._final(Reply(self._status, later, body))
             self._replied.set()
             self._room.set()
 
+    def _final(self, reply: Reply) -> Reply:
+        return reply if reply.status else reply_of(FAULT)
+
+    @property
+    def _path(self) -> str:
+        return self.question.path
+
+    @property
+    def _size(self) -> int:
+        return self.question.size
+
     def _scope(self) -> Scope:
-        asked = self.question
-        headers = [(name.lower().encode(), text.encode()) for name, text in asked.headers.items()]
-        given: dict[str, Any] = {"method": asked.method, "path": asked.path, "headers": headers}
+        asked, path = self.question, self._path
+        given_headers = {**asked.headers, "Content-Length": str(self._size)}
+        headers = [(name.lower().encode(), text.encode()) for name, text in given_headers.items()]
+        given: dict[str, Any] = {"method": asked.method, "path": path, "headers": headers}
         # Without an address: whatever the server says of one is no more than its word.
         nothing = {"client": None, "server": None, "query_string": b"", "root_path": ""}
         kind = {
@@ -114,14 +141,65 @@ class Transfer:
             "http_version": "1.1",
             "scheme": "https",
         }
-        return {**kind, **given, **nothing, "raw_path": asked.path.encode()}
+        return {**kind, **given, **nothing, "raw_path": path.encode()}
+
+
+class SharedTransfer(Transfer):
+    """A request whose rows lie at the server, where this branch `fetch`-es them in between.
+
+    Its own content is one piece. Where the rows are not to be had, nothing of it is applied.
+    """
+
+    def __init__(self, app: ASGIApp, question: Question, shared: Shared, fetch: Fetch) -> None:
+        self._shared, self._fetch = shared, fetch
+        self._feeding: asyncio.Task[None] | None = None
+        self._lacking = False
+        super().__init__(app, question)
+
+    def _hand_on(self, data: bytes) -> None:
+        self._feeding = asyncio.create_task(self._feed(data))
+
+    async def _feed(self, content: bytes) -> None:
+        head, tail = content[: self._shared.at], content[self._shared.at :]
+        try:
+            self._pass(head, more=True)
+            async with aclosing(pieces_of(self._shared, self._fetch)) as pieces:
+                async for rows in pieces:
+                    await self._room.wait()
+                    self._pass(rows, more=True)
+            await self._room.wait()
+            self._pass(tail, more=False)
+        except LOST:
+            self._lacking = True
+            self._cut_off()
+
+    async def _run(self, app: ASGIApp) -> None:
+        try:
+            await super()._run(app)
+        finally:
+            if self._feeding is not None:
+                self._feeding.cancel()
+
+    def _final(self, reply: Reply) -> Reply:
+        return reply_of(LACKING) if self._lacking else super()._final(reply)
+
+    @property
+    def _path(self) -> str:
+        return self.question.path.replace(SHARED, MACHINES, 1)
+
+    @property
+    def _size(self) -> int:
+        return self.question.size + self._shared.size
 
 
 class Transfers:
-    """All requests that come to a branch; belongs to the event loop of the web process."""
+    """All requests that come to a branch; belongs to the event loop of the web process.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    What a request says to lie at the server is had by `fetch`.
+    """
+
+    def __init__(self, app: ASGIApp, fetch: Fetch) -> None:
+        self._app, self._fetch = app, fetch
         self._known: dict[str, Transfer] = {}
 
     async def take(self, piece: Piece) -> Reply | int:
@@ -136,12 +214,18 @@ class Transfers:
                 return reply_of(NOT_FOUND)
             if not self._has_room():
                 return reply_of(BUSY, str(RETRY_AFTER_S))
-            transfer = self._known[asked.name] = Transfer(self._app, asked)
+            transfer = self._known[asked.name] = self._begun(asked, piece.shared)
         elif transfer.question != asked:
             # Two requests under one name: a sender makes none.
             return reply_of(NOT_FOUND)
         await transfer.take(piece)
         return transfer.next if transfer.reply is None else transfer.reply
+
+    def _begun(self, asked: Question, shared: Shared | None) -> Transfer:
+        is_shared = shared is not None and asked.path.startswith(SHARED)
+        if shared is None or not is_shared or asked.size > PIECE_BYTES or shared.at > asked.size:
+            return Transfer(self._app, asked)
+        return SharedTransfer(self._app, asked, shared, self._fetch)
 
     def _has_room(self) -> bool:
         answered = [name for name, each in self._known.items() if each.reply is not None]

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from doorctl.extras.extra import PushParts
 from doorctl.extras.fleet import WebNats
+from doorctl.extras.fleet.bodies import Bodies
 from doorctl.extras.fleet.branch import NatsBranch
 from doorctl.extras.fleet.connection import Link, SharedConnection
 from doorctl.extras.fleet.listening import Listener
@@ -96,7 +97,7 @@ class Ends:
     def reached(self, *servers: str, key: VerifyKey | None = None, **usual: Any) -> NatsBranch:
         """Return the branch as its sender asks it."""
         link = Link(servers or self.settings.servers, None)
-        return NatsBranch(self.name, SharedConnection(link), key or self.public, **usual)
+        return NatsBranch(self.name, SharedConnection(link), key or self.public, Bodies(), **usual)
 
 
 @contextmanager

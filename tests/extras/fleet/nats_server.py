@@ -22,6 +22,13 @@ listen: "127.0.0.1:{port}"
 max_payload: 262144
 """
 
+STREAMS = """
+listen: "127.0.0.1:{{port}}"
+max_payload: 262144
+jetstream {{ store_dir: "{store}", sync_interval: always }}
+"""
+"""With streams, once `format` has said where they are kept."""
+
 
 def program() -> str:
     """Return where nats-server is; a newcomer's machine may have none, the gates' must."""

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from doorctl.extras.fleet.bodies import Bodies
 from doorctl.extras.fleet.branch import NatsBranch
 from doorctl.extras.fleet.connection import Link, SharedConnection
 from doorctl.extras.fleet.messages import PIECE_BYTES, headers_of_piece, question_of
@@ -64,7 +65,7 @@ def reached(senders: NatsServer, demo: NatsFed, middle: Middle) -> NatsBranch:
     _ = middle
     link = Link((senders.url,), None)
     return NatsBranch(
-        "demo", SharedConnection(link), public, question=demo.question, apply_s=4, ask_s=4
+        "demo", SharedConnection(link), public, Bodies(), question=demo.question, apply_s=4, ask_s=4
     )
 
 

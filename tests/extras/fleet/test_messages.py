@@ -129,6 +129,11 @@ def test_a_reply_that_was_changed_is_none() -> None:
     assert read_reply(asked, "oest", headers_of_next(1), b"", public) is None
 
 
+async def nothing_there(_subject: str) -> Any:
+    """Find nothing at the server, where these requests have nothing."""
+    raise AssertionError
+
+
 Delivery = list[tuple[int, bool]]
 
 
@@ -139,7 +144,7 @@ def delivered(content: bytes, size: int, order: Delivery, asked: Question) -> tu
 
     async def play() -> Any:
         """Play it on a loop."""
-        here = Transfers(ScriptedApp(script))
+        here = Transfers(ScriptedApp(script), nothing_there)
         for number, damaged in order:
             at = number % (len(pieces) + 1)
             data = [*pieces, b""][at]
@@ -205,7 +210,7 @@ def test_a_request_under_a_name_that_is_taken_is_none() -> None:
 
     async def play() -> list[Any]:
         """Play it on a loop."""
-        here = Transfers(ScriptedApp(Script()))
+        here = Transfers(ScriptedApp(Script()), nothing_there)
         first, second = question(b"one"), question(b"two")
         replies = [await here.take(Piece(asked, 0, b"one")) for asked in (first, second)]
         return [*replies, await here.take(Piece(first, 1, b""))]
@@ -221,7 +226,7 @@ def test_many_requests_without_an_end_take_little() -> None:
 
     async def play() -> list[Any]:
         """Play it on a loop."""
-        here = Transfers(ScriptedApp(Script()))
+        here = Transfers(ScriptedApp(Script()), nothing_there)
         halves = [question(b"two pieces", f"{number:032x}") for number in range(MOST_UNDER_WAY)]
         for half in halves:
             assert await here.take(Piece(half, 0, b"two")) == 1
@@ -244,7 +249,7 @@ def test_pages_are_not_asked_for_over_nats() -> None:
     async def play() -> Any:
         """Play it on a loop."""
         script = Script()
-        here = Transfers(ScriptedApp(script))
+        here = Transfers(ScriptedApp(script), nothing_there)
         asked = question_of(NAME, Request("GET", "/sign-in"))[0]
         return await here.take(Piece(asked, 0, b"")), script.requests
 
