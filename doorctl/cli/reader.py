@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic  # noqa: TID251 - how long a line is quiet
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
@@ -31,6 +32,8 @@ from doorctl.core.ports import WELL
 if TYPE_CHECKING:
     from doorctl.devices.lines import LineEvent
     from doorctl.extras.extra import Probe
+
+Heard: TypeAlias = "SimpleQueue[LineEvent | _Interrupted]"
 
 Say = Callable[[str], str]
 """English -> the branch's language."""
@@ -65,10 +68,11 @@ def _watch(config: Config, say: Say, *, as_json: bool) -> None:
     from doorctl.extras.extra import LineParts
     from doorctl.wiring.lines import built_lines, line_names
 
-    heard: SimpleQueue[LineEvent] = SimpleQueue()
+    heard: Heard = SimpleQueue()
     names = line_names(config)
     inspectors = {name: _inspector(name, config) for name in names}
     with ExitStack() as stack:
+        stack.enter_context(_interrupted_by(heard))
         log = _Output(say, as_json=as_json, has_bits=config.reader.kind == "osdp")
         parts = LineParts(config, names, heard.put, heard.qsize, monotonic, log)
         for device in [device for built in built_lines(parts) for device in built.devices]:
@@ -76,6 +80,8 @@ def _watch(config: Config, say: Say, *, as_json: bool) -> None:
             stack.callback(device.stop)
         while True:
             event = _next(heard, inspectors.values())
+            if isinstance(event, _Interrupted):
+                return
             for name, inspector in inspectors.items():
                 if (seen := inspector.ended(monotonic())) is not None:
                     log.inspected(name, seen)
@@ -89,7 +95,24 @@ def _watch(config: Config, say: Say, *, as_json: bool) -> None:
                     raise DeviceError(say(text).format(stop="systemctl stop doorctl-door"))
 
 
-def _next(heard: SimpleQueue[LineEvent], inspectors: Iterable[Inspector]) -> LineEvent | None:
+class _Interrupted:
+    """Ctrl-C was pressed."""
+
+
+@contextmanager
+def _interrupted_by(heard: Heard) -> Iterator[None]:
+    """Put Ctrl-C on the queue until the end of the block.
+
+    An exception would end whatever runs in that moment, and Python complains of some of it.
+    """
+    before = signal.signal(signal.SIGINT, lambda *_: heard.put(_Interrupted()))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _next(heard: Heard, inspectors: Iterable[Inspector]) -> LineEvent | _Interrupted | None:
     """Return the next event; None once a line is to be looked at."""
     due = [each.deadline_s for each in inspectors if each.deadline_s is not None]
     try:

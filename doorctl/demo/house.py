@@ -61,8 +61,9 @@ class Programme:
             self._hands.plug_in()
             self._player.play(EVENING, self._enough)
         finally:
-            self._window.note(scene=None)
+            # In this order: who sees that the evening has ended may do something at once.
             self._hands.lock.release()
+            self._window.note(scene=None)
 
 
 RETRY_S = 0.5

@@ -285,12 +285,28 @@ def test_pages_come_to_the_same_as_one_document(
     """Whatever the rows are, however many a page has and by whichever way: all, once, in order."""
     (port, say), (pages, path) = served, way
     say(paging(rows, size, path))
-    http = replace(WAYS[pages], url=f"http://127.0.0.1:{port}/x/patrons", page_rows=99)
+    http = replace(WAYS[pages], url=f"http://127.0.0.1:{port}/x/patrons", page_rows=size)
 
     written = come(tmp_path_factory.mktemp("state"), Wanted(Fetch(http=http), "json", path))
 
     document = json.loads(written or b"")
     assert (document["data"]["users"] if path else document) == rows
+
+
+@pytest.mark.parametrize("total_behind", [0, 2])
+def test_a_register_that_fills_one_page_is_all_there(tmp_path: Path, total_behind: int) -> None:
+    """What counts its rows may count a page's alone, so the next page has to be empty.
+
+    Bug (own review): a register of exactly `page_rows` patrons was refused, each time.
+    """
+    rows = [A_ROW, A_ROW]
+    behind = {"u": [], "meta": {"total": total_behind}}
+    answer = pages({"u": rows, "meta": {"total": 2}}, behind)
+    with answering(answer) as port:
+        at = replace(WAYS["offset"], url=f"http://127.0.0.1:{port}/x/patrons", page_rows=2)
+        written = come(tmp_path, Wanted(Fetch(http=at), "json", "u"))
+
+    assert json.loads(written or b"") == {"u": rows}
 
 
 def pages(*bodies: object, **headers: str) -> Answer:
@@ -320,7 +336,7 @@ NEXT = {"pages": "next", "next_key": "next"}
         (pages({"u": [A_ROW], "next": 7}), NEXT, "u", "of another shape"),
         (pages({"u": [A_ROW], "total": 3}, {"u": [], "total": 3}), OFFSET, "u", "1 of 3 rows came"),
         (pages({"u": [A_ROW, A_ROW], "total": 1}), OFFSET, "u", "2 rows came, and there are 1"),
-        (pages({"u": [A_ROW], "total": 1}), OFFSET, "u", "they may be that page's alone"),
+        (pages({"u": [A_ROW], "total": 1}), OFFSET, "u", "more rows came than the total"),
         (pages({"u": [A_ROW]}), OFFSET, "u", "no count of all rows in total"),
         (pages({"u": [A_ROW], "total": -1}), OFFSET, "u", "no count of all rows in total"),
         (pages({"u": [A_ROW], "total": 2}, {"u": [], "total": 1}), OFFSET, "u", "changed while"),

@@ -96,6 +96,7 @@ class Pager:
     number: int = 0
     total: int | None = None
     seen: set[str] = field(default_factory=set)
+    is_beyond: bool = False
 
     def first(self) -> str:
         """Return the address of the first page."""
@@ -109,6 +110,10 @@ class Pager:
         """
         self.got += len(page.rows)
         self.number += 1
+        if self.is_beyond:
+            if page.rows:
+                raise wrong("more rows came than the total; see source.fetch.http.total_key")
+            return None
         if self.total is not None and page.total != self.total:
             raise FetchAwayError(
                 "the export was not fetched: the number of patrons changed while the pages came; "
@@ -126,10 +131,9 @@ class Pager:
             raise wrong(f"{self.got} rows came, and there are {total}")
         is_offset, size = self.http.pages == "offset", self.http.page_rows
         if is_offset and self.got == total and self.number == 1 and rows == size:
-            what = (
-                "all rows are as many as one page may have, so that they may be that page's alone"
-            )
-            raise wrong(f"{what}; see total_key, or give another source.fetch.http.page_rows")
+            # The total may be that page's alone: there must be nothing behind it.
+            self.is_beyond = True
+            return self._counted()
         if self.got == total:
             return None
         if not rows:
