@@ -26,6 +26,9 @@ class Clock(Protocol):
     def moment(self) -> Moment:
         """Return the wall clock in the branch's time zone and how far it can be trusted."""
 
+    def asks_at_s(self) -> float:
+        """Return when, by `monotonic_s`, the next `moment` takes longer: time sources are asked."""
+
     def bounded(self, *, believed: bool = False) -> Moment:
         """Return the same with its `bounds`, for retention.
 

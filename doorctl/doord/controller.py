@@ -596,7 +596,6 @@ class Controller:
             self.log.emit("alarm", kind="refusals_unusual", why=report.why)
 
     def _wait_s(self) -> float:
-        deadline_s = self.deadline_s
-        if deadline_s is None:
-            return TURN_LIMIT_S
-        return max(0.0, min(TURN_LIMIT_S, deadline_s - self.clock.monotonic_s()))
+        # The time sources are asked by a turn of its own, so that no last digit waits for them.
+        due_s = min(self.clock.asks_at_s(), inf if self.deadline_s is None else self.deadline_s)
+        return max(0.0, min(TURN_LIMIT_S, due_s - self.clock.monotonic_s()))

@@ -145,7 +145,7 @@ class SystemClock:
         self._ask_every_s = ask_every_s
         self._vouched = self._agreed = False
         self._battery = BatteryWatch()
-        self._ask_again_s = 0.0
+        self._ask_again_s = self._asks_at_s = 0.0
         self._boot_id = text_of(boot_id) or _given_boot_id() or uuid4().hex
         self._lock = Lock()
         wary = wary and high_water > BUILD_FLOOR
@@ -174,7 +174,12 @@ class SystemClock:
             if boot_s >= self._ask_again_s:
                 self._ask(wall, boot)
                 self._ask_again_s = boot_s + self._ask_every_s
+                self._asks_at_s = self.monotonic_s() + self._ask_every_s
             return self._timekeeper.read(wall, boot, vouched=self._vouched, agreed=self._agreed)
+
+    def asks_at_s(self) -> float:
+        """Return when, by :meth:`monotonic_s`, `moment` asks the sources again."""
+        return self._asks_at_s
 
     def bounded(self, *, believed: bool = False) -> Moment:
         """Return the moment with what bounds it, for retention; see the port."""

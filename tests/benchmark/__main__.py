@@ -30,11 +30,14 @@ from tests.benchmark.regular import PART as REGULAR
 from tests.benchmark.regular import regular
 from tests.benchmark.sources import PART as SOURCES
 from tests.benchmark.sources import sources
+from tests.benchmark.stops import PART as STOPS_PART
+from tests.benchmark.stops import RESTS, STOPS, TOTALS, stops
 from tests.e2e.kinds import KINDS
 
 PARTS: MappingProxyType[str, Callable[[Plan, Path], Iterator[Figure]]] = MappingProxyType(
     {
         "decision": decision,
+        "stops": stops,
         "door": door,
         "busy": busy,
         "pushing": pushing,
@@ -55,6 +58,7 @@ PARTS: MappingProxyType[str, Callable[[Plan, Path], Iterator[Figure]]] = Mapping
 ROWS = Counter(
     {
         "last digit -> relay, own time in one process": 2 * (2 * 3 + 1),
+        STOPS_PART: RESTS * (len(STOPS) + len(TOTALS)),
         "last digit -> relay, whole door": 2 * 5 + 1,
         "last digit -> relay beside loads and purges": 5,
         "last digit -> relay beside pushes": 4,

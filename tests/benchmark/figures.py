@@ -33,6 +33,8 @@ class Plan:
         sizes: patrons in the registers that are compared, smallest first.
         attempts: grants timed inside one process, for each size.
         rested: the same, each after a rest.
+        long_rests: the same, each after a long rest, and as many floors.
+        long_rest_s: how long that is.
         rounds: grants timed at each whole door.
         lanes: whole doors for each size; they take turns.
         starts: starts timed.
@@ -57,6 +59,8 @@ class Plan:
     sizes: tuple[int, ...] = (1_000, 100_000)
     attempts: int = 2_000
     rested: int = 400
+    long_rests: int = 3
+    long_rest_s: float = 60.0
     rounds: int = 100
     lanes: int = 2
     starts: int = 5
@@ -82,6 +86,7 @@ FULL = Plan()
 QUICK = Plan(
     attempts=400,
     rested=60,
+    long_rest_s=1.0,
     rounds=30,
     starts=3,
     replugs=5,

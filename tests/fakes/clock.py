@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
@@ -28,6 +29,7 @@ class FakeClock:
         high_water: the highest trusted time of earlier runs.
         zone: the branch's.
         wary: whether a start far above `high_water` is.
+        ask_every_s: how long an answer of the time sources holds.
         confirmed: whether staff confirm the time right after each boot, as far as that goes.
     """
 
@@ -41,9 +43,11 @@ class FakeClock:
     zone: tzinfo = field(default_factory=lambda: ZoneInfo("Europe/Copenhagen"))
     wary: bool = False
     confirmed: bool = True
+    ask_every_s: float = math.inf
 
     def __post_init__(self) -> None:
         self._carrier = Carrier(self.high_water)
+        self.asked_s: list[float] = []
         self._begin()
         self._steps = StepWatch()
 
@@ -57,11 +61,17 @@ class FakeClock:
 
     def moment(self) -> Moment:
         """Judge `wall` by whether it is vouched for."""
+        if not self.asked_s or self.monotonic >= self.asks_at_s():
+            self.asked_s.append(self.monotonic)
         boot = timedelta(milliseconds=self.boot_ms)
         local = self.wall.astimezone(self.zone)
         moment = self._timekeeper.read(local, boot, vouched=self.vouched, agreed=self.agreed)
         self.high_water = moment.high_water
         return replace(moment, leap=None) if self.confirmed else moment
+
+    def asks_at_s(self) -> float:
+        """Return when `moment` asks the time sources again, as the real clock does."""
+        return self.asked_s[-1] + self.ask_every_s if self.asked_s else 0.0
 
     def bounded(self, *, believed: bool = False) -> Moment:
         """Judge it, with what bounds it."""

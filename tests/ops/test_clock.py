@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from doorctl.core.moments import ClockState, KeptReadings
 from doorctl.core.ports import Clock
 from doorctl.ops.clock import (
+    ASK_EVERY_S,
     BUILD_FLOOR,
     STEP_S,
     BatteryWatch,
@@ -71,6 +72,7 @@ def test_a_clock_keeps_its_contract(tmp_path: Path, make: Callable[[Path], Clock
     assert str(moment.local.tzinfo) == ZONE
     assert moment.state is ClockState.TRUSTED
     assert moment.high_water <= moment.local
+    assert clock.asks_at_s() > clock.monotonic_s()
 
 
 def test_the_clocks_are_the_machines(tmp_path: Path) -> None:
@@ -178,6 +180,7 @@ def test_the_sources_are_not_asked_at_every_moment(tmp_path: Path) -> None:
 
     assert [clock.moment().state for _ in range(3)] == [ClockState.TRUSTED] * 3
     assert len(asked) == 1
+    assert 0 < clock.asks_at_s() - clock.monotonic_s() <= ASK_EVERY_S
 
 
 def test_a_stored_high_water_mark_is_kept(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -88,6 +89,10 @@ class SimClock:
         if not self.dependable:
             self.known = min(self.known, moment.high_water)
         return moment
+
+    def asks_at_s(self) -> float:
+        """Return that there are no time sources to ask."""
+        return math.inf
 
     def bounded(self, *, believed: bool = False) -> Moment:
         """Return the same, with what bounds it."""
