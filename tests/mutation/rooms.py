@@ -118,7 +118,11 @@ ROOMS = (
             "doorctl/privacy/purge_proof.py",
             "doorctl/privacy/retention.py",
         ),
-        ("tests/privacy/test_retention*.py", "tests/privacy/test_hold_and_proof.py"),
+        (
+            "tests/privacy/test_retention*.py",
+            "tests/privacy/test_hold*.py",
+            "tests/privacy/test_purge_report.py",
+        ),
     ),
     Room(
         "purge",

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -304,16 +302,6 @@ def test_an_ordinary_purge_is_not_limited() -> None:
     assert not purge(_log(), _moment(NOON), BOOT, RETENTION, whole=False).limited
 
 
-@pytest.fixture
-def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A system whose day begins 14 hours before that of UTC."""
-    with monkeypatch.context() as system:
-        system.setenv("TZ", "XXX-14")
-        time.tzset()
-        yield
-    time.tzset()
-
-
 def test_a_report_is_logged_under_these_names() -> None:
     """Whole seconds in UTC; what the later clock alone calls old is left, and counted."""
     done = PurgeReport(3, CUTOFF, (0, 0, 0))
@@ -407,6 +395,19 @@ class House:
 def house() -> House:
     """A register that no push has confirmed for 31 days."""
     return House()
+
+
+@pytest.mark.usefixtures("far_east")
+@pytest.mark.parametrize(("patrons", "well"), [(0, []), (1, ["patrons_expired"])])
+def test_a_register_with_a_row_ends_its_alarm(house: House, patrons: int, well: list[str]) -> None:
+    """An empty one does not: that it was emptied is what the alarm says. Its time is UTC."""
+    house.register.patrons = patrons
+    house.round.turn()
+    house.clock.advance(WATCHED_S)
+    house.round.turn()
+
+    assert house.log.well == 2 * well
+    assert [before.tzinfo for before in house.register.expired] == [UTC] * patrons
 
 
 def test_a_register_that_nobody_confirms_goes(house: House) -> None:
