@@ -155,7 +155,11 @@ def of(name: str, *parts: str) -> set[str]:
         ("web", ASKING["koha"], of("koha", "client")),
         ("web", ASKING["folio"], of("folio", "client")),
         ("web", ASKING["oidc"], of("oidc", "pages", "sign_ins_pending", "signing_in")),
-        ("web", ASKING["fleet"], of("fleet", "connection", "listening", "messages", "transfers")),
+        (
+            "web",
+            ASKING["fleet"],
+            of("fleet", "bodies", "connection", "left", "listening", "messages", "transfers"),
+        ),
         ("run", ASKING["fleet"], of("fleet")),
     ],
 )

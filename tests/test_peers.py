@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 from tests.benchmark import peers, ways
-from tests.benchmark.peers import KEPT, SIZES, WAYS, as_markdown, measure, problems_of, thefts
+from tests.benchmark.peers import (
+    KEPT,
+    SIZES,
+    WAYS,
+    as_markdown,
+    measured_apart,
+    problems_of,
+    thefts,
+)
 from tests.benchmark.ways import Ours, Way
 
 OTHERS = [name for name, (_, kind) in WAYS.items() if kind is not Ours]
@@ -94,9 +102,9 @@ def test_each_way_of_others_is_short() -> None:
     assert [name for name, lines in lengths.items() if lines > MOST_LINES] == []
 
 
-def test_a_way_is_measured(tmp_path: Path) -> None:
+def test_a_way_is_measured() -> None:
     """The last digit is timed by itself, and a register of 50 000 has its memory."""
-    found = measure("sha256", 50_000, tmp_path)
+    found = measured_apart("sha256", 50_000)
 
     assert min(found.read_ms, found.decide_ms) > 0
     assert found.added_mb > 1

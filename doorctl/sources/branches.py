@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +26,7 @@ from doorctl.privacy.audit_chain import Head
 from doorctl.sync.branch import Away, Content, Held, OutOfOrder, Refused, Taken
 from doorctl.sync.document import Kind
 from doorctl.sync.exchange import Exchanged
+from doorctl.sync.packing import Document
 
 AnswerT = TypeVar("AnswerT")
 
@@ -115,6 +116,13 @@ class AskedBranch(ABC):
         self.talks = Talks()
         self._by = {"Authorization": question} if question else {}
         self._apply_s, self._ask_s, self._ask_total_s = apply_s, ask_s, ask_total_s
+
+    keeps = False
+
+    def leave(self, documents: Sequence[Document]) -> bool:
+        """See `Branch.leave`; most ways have no such place."""
+        _ = documents
+        return False
 
     @abstractmethod
     def replied(self, request: Request, silence_s: float, total_s: float) -> Reply | Failed:
@@ -206,6 +214,8 @@ async def _pieces(content: Content) -> AsyncIterator[bytes]:
 class UnaskedBranch:
     """A branch whose certificate files can't be used: it fails alone, and tells `why` each time."""
 
+    keeps = False
+
     def __init__(self, name: str, why: str) -> None:
         self.name = name
         self._refused = Refused(why)
@@ -223,6 +233,11 @@ class UnaskedBranch:
         """See `Branch.send`."""
         _ = content, kind
         return self._refused
+
+    def leave(self, documents: Sequence[Document]) -> bool:
+        """See `Branch.leave`."""
+        _ = documents
+        return False
 
 
 def tls_context(ca_file: Path, certificate_file: Path, key_file: Path) -> ssl.SSLContext:

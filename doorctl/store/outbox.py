@@ -253,6 +253,14 @@ class OutboxStore(Writer):
         """
         return bool(self._fetch(find, branch=branch, epoch=epoch, digest=digest, age=minimum_age))
 
+    def sent_epochs(self, branch: str, minimum_age: int) -> tuple[int, ...]:
+        """Return the pushes that a branch can hold from us, ascending."""
+        find = """
+            SELECT DISTINCT epoch FROM sent WHERE branch = :branch AND minimum_age = :age
+            ORDER BY epoch
+        """
+        return tuple(epoch for (epoch,) in self._fetch(find, branch=branch, age=minimum_age))
+
     def audit_heads(self, branch: str) -> dict[str, str]:
         """Return day -> the end of a branch's audit log then; the last first."""
         return dict(self._fetch(_HEADS, branch=branch))

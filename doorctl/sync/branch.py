@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 
@@ -9,6 +10,7 @@ from msgspec import Meta, Struct
 
 from doorctl.sync.document import Kind
 from doorctl.sync.exchange import Exchanged, Short
+from doorctl.sync.packing import Document
 
 Epoch = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
@@ -76,6 +78,10 @@ class Branch(Protocol):
     def name(self) -> str:
         """The branch's id, as documents name it."""
 
+    @property
+    def keeps(self) -> bool:
+        """Whether pushes can be left for it while it is away."""
+
     def held(self) -> Held | Refused | Away:
         """Ask the branch what it holds."""
 
@@ -88,5 +94,11 @@ class Branch(Protocol):
         The same one may be sent again.
         """
 
+    def leave(self, documents: Sequence[Document]) -> bool:
+        """Leave pushes where the branch finds them when it is back, in place of those before.
 
-BranchAnswer = Held | Exchanged | Taken | OutOfOrder | Refused | Away
+        False where they do not lie there.
+        """
+
+
+BranchAnswer = Held | Exchanged | Taken | OutOfOrder | Refused | Away | bool

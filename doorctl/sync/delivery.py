@@ -27,7 +27,7 @@ from doorctl.core.ports import Clock
 from doorctl.sync.branch import Away, Branch, BranchAnswer, Held, OutOfOrder, Refused, Taken
 from doorctl.sync.document import FORMAT, Kind, Manifest, sign
 from doorctl.sync.exchange import MOST_PATRONS, Exchanged, number_of, signed
-from doorctl.sync.outbox import NOTHING, Outbox, Terms, Volume
+from doorctl.sync.outbox import NOTHING, Outbox, OutboxState, Terms, Volume
 from doorctl.sync.packing import Body, Document
 from doorctl.sync.signing import SigningKey
 from doorctl.sync.wire import Line, Removal, decode_row
@@ -122,6 +122,9 @@ LONGEST_PAUSE_S = 60.0
 MOST_BODIES = 4
 """Packed rows that are kept: most branches hold the same push, and the others one of a few."""
 
+MOST_LEFT = 2
+"""Pushes sent last that a branch which is away may hold."""
+
 AnswerT = TypeVar("AnswerT")
 
 
@@ -183,6 +186,31 @@ class _Plan:
 
 
 @dataclass(frozen=True, slots=True)
+class _Step:
+    """From one push to another: all that changed after an epoch, 0 for everything."""
+
+    key_id: str
+    held: int
+    after: int
+    epoch: int
+
+    @property
+    def kind(self) -> Kind:
+        return "changes" if self.after else "snapshot"
+
+
+def _steps(known: Sequence[int], state: OutboxState) -> list[tuple[int, int]]:
+    """Return the pushes that a branch may hold, and since when each needs what has changed.
+
+    It holds the first known one, unless it has taken one that was sent since, whose answer we have
+    not seen: the last, most likely.
+    """
+    held = dict.fromkeys([*known[:1], *known[-MOST_LEFT:]])
+    behind = [epoch for epoch in held if epoch < state.epoch]
+    return [(epoch, epoch if epoch >= state.floor_epoch else 0) for epoch in behind]
+
+
+@dataclass(frozen=True, slots=True)
 class _Courier:
     outbox: Outbox
     sender: Sender
@@ -200,6 +228,8 @@ class _Courier:
 
     def _talk(self, branch: Branch) -> Talk:
         held = yield self._asking(branch.held)
+        if isinstance(held, Away) and branch.keeps and not self.sender.rehearsed:
+            return (yield from self._leave(branch, held))
         if not isinstance(held, Held):
             return _failed(branch, held)
         if held.key_id not in self.sender.links:
@@ -296,30 +326,56 @@ class _Courier:
         epoch = self.outbox.outrank(held.epoch)
         return _Plan(held, 0, epoch, self.outbox.volume(0))
 
+    def _leave(self, branch: Branch, away: Away) -> Talk:
+        """Leave what a branch lacks that is away, for each push that it can hold as far as we know.
+
+        One that never had a push of ours gets none: it may have another key. By which of several
+        keys one seals is not known, so nothing is left while one takes over from another.
+        """
+        failed, state = _failed(branch, away), self.outbox.state()
+        known = self.outbox.sent_epochs(branch.name, self.sender.age_of(branch.name))
+        if not known or len(self.sender.links) > 1:
+            return failed
+        (key_id,) = self.sender.links
+        documents = [
+            self._document(branch, known[0], _Step(key_id, held, after, state.epoch))
+            for held, after in _steps(known, state)
+            if self.outbox.volume(after)
+        ]
+        if documents and (yield partial(branch.leave, documents)):
+            return replace(failed, why=f"{away.why}; what it lacks lies there for it")
+        return failed
+
     def _send(
         self, branch: Branch, plan: _Plan
     ) -> Generator[Callable[[], BranchAnswer], BranchAnswer, BranchAnswer]:
-        age, key_id = self.sender.age_of(branch.name), plan.held.key_id
-        kind: Kind = "snapshot" if plan.snapshot else "changes"
+        held = plan.held.epoch
+        step = _Step(plan.held.key_id, held, plan.after, plan.epoch)
+        document = self._document(branch, held, step)
+        sent_as = None if self.sender.rehearsed else document.manifest.kind
+        # A second arrival changes nothing.
+        return (yield self._asking(partial(branch.send, document, sent_as)))
+
+    def _document(self, branch: Branch, known: int, step: _Step) -> Document:
+        """Return a push, and note that the branch may hold it from now on, or one since `known`."""
+        age, kind = self.sender.age_of(branch.name), step.kind
         with _writing(self.sender.directory):
-            body = self._body(kind, plan.after, age, key_id)
+            body = self._body(kind, step.after, age, step.key_id)
             manifest = Manifest(
                 format=FORMAT,
                 branch=branch.name,
                 kind=kind,
-                epoch=plan.epoch,
-                previous_epoch=plan.held.epoch,
+                epoch=step.epoch,
+                previous_epoch=step.held,
                 count=body.count,
                 sha256=body.sha256,
-                seal=msgspec.structs.replace(self.sender.terms.seal, key_id=key_id),
+                seal=msgspec.structs.replace(self.sender.terms.seal, key_id=step.key_id),
                 minimum_age=age,
                 approved_by=self.sender.approved_by,
             )
             document = Document(sign(manifest, self.sender.private_key), body)
-        self.outbox.note_sent(branch.name, plan.held.epoch, plan.epoch, manifest.sha256, age)
-        sent_as = None if self.sender.rehearsed else kind
-        # A second arrival changes nothing.
-        return (yield self._asking(partial(branch.send, document, sent_as)))
+        self.outbox.note_sent(branch.name, known, step.epoch, manifest.sha256, age)
+        return document
 
     def _body(self, kind: Kind, after: int, age: int, key_id: str) -> Body:
         """Return all that changed after an epoch, packed once for all branches that get the same.

@@ -119,6 +119,9 @@ class Outbox(Protocol):
     def was_sent(self, branch: str, epoch: int, digest: str, minimum_age: int) -> bool:
         """Tell whether a branch can hold this push from us, for this age limit."""
 
+    def sent_epochs(self, branch: str, minimum_age: int) -> tuple[int, ...]:
+        """Return the pushes that a branch can hold from us, for this age limit, ascending."""
+
     def audit_heads(self, branch: str) -> dict[str, str]:
         """Return day -> where a branch's audit log ended then, as ``41:9f86…``; the last first."""
 

@@ -103,6 +103,35 @@ def test_a_register_comes_whole_by_each_way(tmp_path: Path, way: Way) -> None:
     branch.end()
 
 
+def test_a_branch_that_was_away_takes_what_was_left_for_it(
+    tmp_path: Path, authority: Authority
+) -> None:
+    """Over NATS: it is back while no sender runs, and holds what was pushed meanwhile."""
+    (tmp_path / "branch").mkdir()
+    (tmp_path / "sender").mkdir()
+    with ways.way("nats", authority) as way:
+        branch = way.branch(tmp_path / "branch", FLOOR)
+        sender = way.sender(tmp_path / "sender", branch)
+        branch.start()
+        sender.export("01-full.ndjson", patron(1), patron(2))
+        first = sender.push()["demo"]
+        branch.end()
+        sender.export("01-full.ndjson", *map(patron, (1, 2, 3)))
+        away = sender.push(code=1)["demo"]
+        before = held(branch)
+
+        branch.start()
+        branch.wait_for("push", result="applied")
+        there = held(branch)
+        after = sender.push()["demo"]
+        branch.end()
+
+    assert (first["epoch"], before) == (1, (1, {"1", "2"}))
+    assert away["why"].endswith("what it lacks lies there for it")
+    assert there == (2, {"1", "2", "3"})
+    assert (after["result"], after["epoch"]) == ("unchanged", 2)
+
+
 def test_an_audit_log_that_was_cut_is_told(tmp_path: Path, way: Way) -> None:
     """Whoever has the Pi can shorten its log; the sender kept where it ended and goes on saying so.
 

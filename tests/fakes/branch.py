@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 from doorctl.sync.branch import Away, Content, Held, OutOfOrder, Refused, Taken
 from doorctl.sync.document import Kind
 from doorctl.sync.exchange import Exchanged
+from doorctl.sync.packing import Document as Packed
 
 ArgumentsT = ParamSpec("ArgumentsT")
 ResultT = TypeVar("ResultT")
@@ -46,6 +47,8 @@ class FakeBranch:
         refuses: why it takes nothing.
         log: where its audit log ended after each entry.
         key_id: of the key that its door seals with.
+        keeps: pushes can be left for it.
+        left: those that lie for it.
     """
 
     name: str
@@ -63,6 +66,8 @@ class FakeBranch:
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     arrived: list[Document] = field(default_factory=list)
     asked: int = 0
+    keeps: bool = False
+    left: list[Document] = field(default_factory=list)
 
     def held(self) -> Held | Refused | Away:
         """Say what it holds."""
@@ -99,6 +104,19 @@ class FakeBranch:
             return Taken(document.manifest["epoch"])
         answer = self._apply(document)
         return Away("lost") if self.mute else answer
+
+    def leave(self, documents: Sequence[Packed]) -> bool:
+        """Leave pushes in place of those before."""
+        self.left = [_opened(document) for document in documents]
+        return True
+
+    def take_left(self) -> int:
+        """Apply what was left, as far as it follows on what is held; return how many pushes."""
+        taken = 0
+        for document in sorted(self.left, key=lambda each: int(each.manifest["epoch"])):
+            if document.manifest["epoch"] > self.epoch:
+                taken += isinstance(self._apply(document), Taken)
+        return taken
 
     def patrons(self) -> dict[str, list[dict[str, Any]]]:
         """Return who is held, with the rows of each."""

@@ -49,6 +49,81 @@ def town(tmp_path: Path) -> Town:
     return town
 
 
+@pytest.fixture
+def away(tmp_path: Path) -> Town:
+    """A branch for which pushes can be left, and two that have taken the first push."""
+    town = Town(tmp_path, [FakeBranch("oest", keeps=True), FakeBranch("syd")])
+    town.source.patrons = [patron(1), patron(2)]
+    town.push()
+    return town
+
+
+def test_what_a_branch_lacks_is_left_for_it(away: Town) -> None:
+    """One that is away for some runs holds what the others do once it has found what lies there.
+
+    The run after that has nothing to send; until then it is told as away, each time.
+    """
+    oest, syd = away.branches
+    oest.away = True
+    for number in (4, 5, 6):
+        away.source.patrons = [patron(each) for each in range(1, number)]
+        _, deliveries = away.push()
+        assert (deliveries["oest"].away, deliveries["oest"].result) == (True, Result.FAILED)
+        assert deliveries["oest"].why == "away; what it lacks lies there for it"
+    assert oest.rows != syd.rows
+
+    oest.take_left()
+    assert (oest.rows, oest.epoch) == (syd.rows, syd.epoch)
+    oest.away = False
+    assert away.push()[1]["oest"] == delivered("oest", Result.UNCHANGED, syd.epoch)
+
+
+def test_what_was_left_fits_a_branch_that_came_back_in_between(away: Town) -> None:
+    """It took what was left and went again before a run saw it: the next one follows on that."""
+    oest, syd = away.branches
+    oest.away = True
+    for number in (4, 5):
+        away.source.patrons = [patron(each) for each in range(1, number)]
+        away.push()
+        oest.take_left()
+
+    assert (oest.rows, oest.epoch) == (syd.rows, syd.epoch)
+
+
+def test_a_branch_whose_past_is_forgotten_is_left_everything(away: Town) -> None:
+    """After so long away that the outbox no longer knows what has changed since."""
+    oest, syd = away.branches
+    oest.away = True
+    away.source.patrons = [patron(1)]
+    away.push()
+    with closing(open_or_create_outbox(away.outbox_path)) as outbox:
+        outbox.forget_overdue(TODAY + timedelta(days=60), 30)
+    away.source.patrons = [patron(1), patron(3)]
+    away.push()
+
+    assert [document.manifest["kind"] for document in oest.left] == ["snapshot", "changes"]
+    oest.take_left()
+    assert (oest.rows, oest.epoch) == (syd.rows, syd.epoch)
+
+
+def test_nothing_is_left_for_a_branch_that_never_had_a_push(tmp_path: Path) -> None:
+    """It may have another installation key: without it a row still shows who is blocked."""
+    town = Town(tmp_path, [FakeBranch("oest", keeps=True, away=True)])
+    town.source.patrons = [patron(1)]
+
+    assert town.push()[1]["oest"].why == "away"
+    assert town.branches[0].left == []
+
+
+def test_a_rehearsal_leaves_nothing(away: Town) -> None:
+    """It would be applied."""
+    away.branches[0].away = True
+    away.source.patrons = [patron(1), patron(2), patron(3)]
+    away.push(rehearsed=True)
+
+    assert away.branches[0].left == []
+
+
 def test_the_first_push_is_everything(town: Town) -> None:
     """A branch that holds nothing gets all rows, and both hold the same."""
     refreshed, deliveries = town.push()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from doorctl.sync.branch import Away, Content, Held, OutOfOrder, Refused, Taken
 from doorctl.sync.delivery import Delivery, Result
 from doorctl.sync.document import Kind
 from doorctl.sync.feed import FeedPatron
+from doorctl.sync.packing import Document
 from tests.fakes.branch import FakeBranch
 from tests.fakes.memory_store import FastSealer
 from tests.sync.senders import Town, card, patron
@@ -37,13 +39,27 @@ class ModelBranch(FakeBranch):
     """Remembers what it may be told of, and takes the sender down at a chosen moment.
 
     `crash_at`: the moment; `touched`: who was edited in the feed since it was last told; `certain`:
-    the outbox knows what it holds, so that changes are enough; `full`: all rows were asked for.
+    the outbox knows what it holds, so that changes are enough; `full`: all rows were asked for;
+    `since_left`: who was edited since something was left for it; `left_is_known`: the outbox knows
+    of that.
     """
 
     crash_at: str = ""
     touched: set[str] = field(default_factory=set)
     certain: bool = False
     full: bool = False
+    since_left: set[str] = field(default_factory=set)
+    left_is_known: bool = False
+
+    def leave(self, documents: Sequence[Document]) -> bool:
+        """Leave what is in the feed now."""
+        self.since_left, self.left_is_known = set(), True
+        return super().leave(documents)
+
+    def come_back(self) -> None:
+        """Find what was left; from then on it was told what was in the feed at that time."""
+        if self.take_left():
+            self.touched, self.certain = set(self.since_left), self.left_is_known
 
     def held(self) -> Held | Refused | Away:
         """Answer, or end the sender before it hears."""
@@ -83,7 +99,7 @@ class SenderAgainstFeed(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self._directory = tempfile.TemporaryDirectory()
-        self._branches = {name: ModelBranch(name) for name in ("oest", "syd")}
+        self._branches = {name: ModelBranch(name, keeps=name == "oest") for name in ("oest", "syd")}
         self._town = Town(Path(self._directory.name), list(self._branches.values()))
         self._feed = {9: patron(9, 90)}
         self._town.source.patrons = list(self._feed.values())
@@ -109,6 +125,11 @@ class SenderAgainstFeed(RuleBasedStateMachine):
         """Let a branch go or come back, or have its answers lost."""
         self._branches[name].away, self._branches[name].mute = away, mute
 
+    @rule()
+    def take_left(self) -> None:
+        """Have a branch find what was left for it while it was away."""
+        self._branches["oest"].come_back()
+
     @rule(full=st.booleans())
     def push(self, full: bool) -> None:
         """Run the sender; every branch that answered is then right."""
@@ -132,7 +153,7 @@ class SenderAgainstFeed(RuleBasedStateMachine):
         """Lose the sender's memory."""
         self._town.outbox_path.unlink(missing_ok=True)
         for branch in self._branches.values():
-            branch.certain = False
+            branch.certain = branch.left_is_known = False
 
     @rule(name=NAMES)
     def lose_cache(self, name: str) -> None:
@@ -166,6 +187,7 @@ class SenderAgainstFeed(RuleBasedStateMachine):
         self._town.source.patrons = list(self._feed.values())
         for branch in self._branches.values():
             branch.touched.add(str(ref))
+            branch.since_left.add(str(ref))
 
     def _expected(self) -> set[tuple[object, ...]]:
         return {row for each in self._feed.values() for row in sealed(each)}

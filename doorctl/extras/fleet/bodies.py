@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from nats import errors
 
-from doorctl.extras.fleet.messages import BODIES, PIECE_BYTES, body_of, reading
+from doorctl.extras.fleet.messages import BODIES, PIECE_BYTES, PUSHES, body_of, pushes_of, reading
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -46,7 +46,7 @@ is the one for a disk that is full too."""
 REPLICAS: Final = 3
 """Servers that keep each message, where the sender knows as many."""
 
-CREATE: Final = "$JS.API.STREAM.CREATE."
+CREATE, PURGE = "$JS.API.STREAM.CREATE.", "$JS.API.STREAM.PURGE."
 
 
 class Stream:
@@ -70,6 +70,10 @@ class Stream:
         said = await _answer(connection, subject, data)
         error = said.get("error")
         return "stream" in said if error is None else error.get("description") == THERE_ALREADY
+
+    async def remove(self, connection: Connection, subject: str) -> None:
+        """Remove what lies on a subject, so that something else can; raises one of `LOST`."""
+        await _answer(connection, PURGE + self._name, json.dumps({"filter": subject}).encode())
 
     def _settings(self, replicas: int) -> dict[str, Any]:
         return {
@@ -96,10 +100,14 @@ async def _answer(connection: Connection, subject: str, data: bytes) -> dict[str
 
 
 class Bodies:
-    """What a run of the sender has left at the server; belongs to its connection's event loop."""
+    """What a run of the sender has left at the server; belongs to its connection's event loop.
+
+    `pushes` is the stream of what lies there for branches that are away.
+    """
 
     def __init__(self) -> None:
         self._stream = Stream(BODIES, body_of("*", "*"))
+        self.pushes = Stream(PUSHES, pushes_of("*"))
         self._lies: dict[str, asyncio.Task[bool]] = {}
 
     async def lies(self, connection: Connection, body: Body) -> bool:

@@ -17,6 +17,7 @@ from nats import errors
 
 from doorctl.extras.fleet.bodies import LEAST_BYTES
 from doorctl.extras.fleet.connection import LOST, why_lost
+from doorctl.extras.fleet.left import leave
 from doorctl.extras.fleet.messages import (
     MACHINES,
     SHARED,
@@ -34,6 +35,8 @@ from doorctl.sync.branch import Away, Refused
 from doorctl.sync.packing import Document
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nats.aio.msg import Msg
 
     from doorctl.extras.fleet.bodies import Bodies
@@ -66,6 +69,8 @@ class NatsBranch(AskedBranch):
     request that broke off is taken up where it was.
     """
 
+    keeps = True
+
     def __init__(
         self,
         name: str,
@@ -89,6 +94,15 @@ class NatsBranch(AskedBranch):
             return self._asked(request, silence_s, total_s)
         except LOST as error:
             return Away(why_lost(error, "sync.nats"))
+
+    def leave(self, documents: Sequence[Document]) -> bool:
+        """See `Branch.leave`."""
+        try:
+            return self._connection.within(
+                self._apply_s, lambda there: leave(there, self._bodies, self.name, documents)
+            )
+        except LOST:
+            return False
 
     def _by_shared_rows(
         self, request: Request, document: Document, silence_s: float, total_s: float

@@ -66,7 +66,8 @@ class Bounded(Parser):
 class Link:
     """How to reach the servers; each try begins with the first of them.
 
-    Answers to this machine's own requests go below `inbox`, which others may not hear.
+    Answers to this machine's own requests go below `inbox`, which others may not hear. A server may
+    refuse subjects that begin as one of `spared`: it was configured before they were needed.
     """
 
     servers: tuple[str, ...]
@@ -74,15 +75,16 @@ class Link:
     user: str = ""
     password: Masked[str] | None = None
     inbox: str = "_INBOX"
+    spared: tuple[str, ...] = ()
 
 
-def link_of(nats: Nats, inbox: str = "_INBOX") -> Link:
+def link_of(nats: Nats) -> Link:
     """Read the files of [sync.nats] or [web.nats]; raises KeyFileError."""
     encrypted = any(server.startswith("tls:") for server in nats.servers)
     files = nats.ca_file, nats.certificate_file, nats.key_file
     password = read_password(nats.password_file) if nats.user else None
     context = tls_context(*files) if encrypted else None
-    return Link(nats.servers, context, nats.user, password, inbox)
+    return Link(nats.servers, context, nats.user, password)
 
 
 class OneKind(TcpTransport):
@@ -143,8 +145,9 @@ class Connection:
 
     @property
     def refused(self) -> bool:
-        """Whether any subject is refused."""
-        return bool(self.refusals)
+        """Whether a subject is refused that is not spared."""
+        spared = tuple(f'"{subject.lower()}' for subject in self._link.spared)
+        return any(not any(start in said for start in spared) for said in self.refusals)
 
     def refuses(self, subject: str) -> bool:
         """Tell whether this subject is."""
@@ -173,7 +176,8 @@ class Connection:
         said = str(error).lower()
         if "permissions violation" in said and len(self.refusals) < MOST_REFUSALS:
             self.refusals.append(said)
-            self.ended.set()
+            if self.refused:
+                self.ended.set()
 
     async def _closed(self) -> None:
         self.ended.set()

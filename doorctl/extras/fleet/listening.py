@@ -10,6 +10,7 @@ import asyncio
 import secrets
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nats import errors
@@ -17,11 +18,16 @@ from nats import errors
 from doorctl.core.errors import KeyFileError
 from doorctl.core.ports import AlarmOnce
 from doorctl.extras.fleet.connection import CONNECT_S, LOST, OWN_WORDS, connected, link_of, why_lost
+from doorctl.extras.fleet.left import LeftTaken
 from doorctl.extras.fleet.messages import (
+    PUSHES,
     headers_of_next,
     headers_of_reply,
     inbox_of,
+    pushes_of,
     read_piece,
+    reading,
+    spared_of,
     subject_of,
 )
 from doorctl.extras.fleet.transfers import MOST_UNDER_WAY, Transfers
@@ -70,6 +76,7 @@ class Listener:
         self._branch, self._clock, self._log = parts.config.branch.id, parts.clock, parts.log
         self._nats, self._webs = nats, loop
         self._transfers = Transfers(parts.app, self._fetched)
+        self._left = LeftTaken(parts.app, self._fetched)
         self._alarm = AlarmOnce(parts.log, "nats_lost")
         self._pause_s = FIRST_PAUSE_S
         self._stopping = threading.Event()
@@ -108,7 +115,9 @@ class Listener:
     async def _held(self) -> str:
         """Listen until the connection ends; return why it did."""
         # Read each time: a certificate may have been renewed meanwhile.
-        link = link_of(self._nats, inbox_of(self._branch))
+        link = replace(
+            link_of(self._nats), inbox=inbox_of(self._branch), spared=spared_of(self._branch)
+        )
         key = read_signing_key(self._nats.signing_key_file)
         async with connected(link) as connection:
             self._own = asyncio.get_running_loop(), connection
@@ -120,6 +129,7 @@ class Listener:
             await client.flush(CONNECT_S)
             if not connection.refused and not self._stopping.is_set():
                 self._tell_connected()
+                await self._take_left(client)
                 await connection.ended.wait()
             return REFUSED_SUBJECT if connection.refused else ENDED
 
@@ -128,6 +138,19 @@ class Listener:
             return None
         taking = asyncio.run_coroutine_threadsafe(self._transfers.take(piece), self._webs)
         return await asyncio.wrap_future(taking)
+
+    async def _take_left(self, client: Client) -> None:
+        """Take what lies at the server for this branch, now and whenever it is replaced."""
+        subject = pushes_of(self._branch)
+
+        async def come(message: Msg) -> None:
+            if not self._webs.is_closed():
+                self._webs.call_soon_threadsafe(self._left.come, message.data)
+
+        await client.subscribe(subject, cb=come)
+        # A server without streams has no such place, and one of an older configuration forbids it.
+        with suppress(errors.NoRespondersError, errors.TimeoutError):
+            await come(await client.request(reading(PUSHES, subject), b"", timeout=FETCH_S))
 
     async def _fetched(self, subject: str) -> Msg:
         """Return the server's answer to a request of this branch's; raises one of `LOST`.

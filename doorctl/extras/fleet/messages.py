@@ -74,6 +74,11 @@ def reading(stream: str, subject: str) -> str:
     return f"$JS.API.DIRECT.GET.{stream}.{subject}"
 
 
+def spared_of(branch: str) -> tuple[str, ...]:
+    """Return beginnings of subjects that a server may refuse a branch: 0.3 did not need them."""
+    return pushes_of(branch), inbox_of(branch), "$JS.API.DIRECT.GET."
+
+
 def inbox_of(branch: str) -> str:
     """Return where the answers to a branch's own requests go, each on a subject below."""
     return f"doorctl.inbox.{branch}"

@@ -50,7 +50,9 @@ class ScriptedApp:
 class Ends:
     """A branch's end over an application, on a loop and a thread of its own each."""
 
-    def __init__(self, directory: Path, servers: tuple[str, ...], app: Any, name: str) -> None:
+    def __init__(
+        self, directory: Path, servers: tuple[str, ...], app: Any, name: str, **account: Any
+    ) -> None:
         self.log, self.clock, self.name = FakeEventLog(), FakeClock(), name
         key = directory / f"{name}.key"
         create_signing_key(key, directory / f"{name}.pub")
@@ -59,7 +61,7 @@ class Ends:
         self._thread = threading.Thread(target=self.loop.run_forever)
         config = cast("Any", SimpleNamespace(branch=SimpleNamespace(id=name)))
         parts = PushParts(config, self.clock, self.log, app, ExitStack())
-        self.settings = WebNats(servers=servers, signing_key_file=key)
+        self.settings = WebNats(servers=servers, signing_key_file=key, **account)
         self.listener = Listener(parts, self.settings, self.loop)
         self._turns = threading.Thread(target=self._run)
         self._ending = False
@@ -101,9 +103,9 @@ class Ends:
 
 
 @contextmanager
-def ends(directory: Path, url: str, app: Any, name: str = "oest") -> Iterator[Ends]:
+def ends(directory: Path, url: str, app: Any, name: str = "oest", **account: Any) -> Iterator[Ends]:
     """Listen until the end of the block, which begins once it does."""
-    both = Ends(directory, (url,), app, name)
+    both = Ends(directory, (url,), app, name, **account)
     both.start()
     try:
         both.wait_for("connected")
