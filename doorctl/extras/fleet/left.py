@@ -26,6 +26,8 @@ from doorctl.core.errors import PushInvalidError
 from doorctl.extras.fleet.messages import (
     PUSHES,
     SHARED,
+    Count,
+    Hex,
     Piece,
     Question,
     Shared,
@@ -67,8 +69,8 @@ class LeftPush(Struct, frozen=True):
 
     head: Part
     tail: Part
-    body: str
-    size: int
+    body: Hex
+    size: Count
 
     def manifest(self) -> Manifest | None:
         """Return its first line, whose signature is not checked; None where it has none."""
