@@ -17,7 +17,7 @@ from doorctl.access.panel import Keys, Kind, PanelState
 from doorctl.core.language import OWN
 from tests.browser.house import CARD, CHILDS_CARD, PIN, SLOW_CARD, House, staged
 from tests.browser.screens import PANELS, STATES, panel_of, serving
-from tests.browser.visitor import Visitors
+from tests.browser.visitor import Visitor, Visitors
 from tests.e2e.people import DAYS, SELF_SERVICE
 from tests.fakes.waiting import until
 from tests.web.panel.screens import IDLE, SHOWING, Stage
@@ -31,6 +31,12 @@ CUT = """
 }).map(one => one.outerHTML.slice(0, 80))
 """
 """What of the page stands outside its place."""
+
+SMALL = """
+() => [...document.querySelectorAll('#pad button')].map(one => one.getBoundingClientRect())
+    .filter(box => box.width > 0 && Math.min(box.width, box.height) < 60).length
+"""
+"""How many keys are smaller than a thumb."""
 
 
 @pytest.fixture
@@ -147,8 +153,8 @@ SETTLED = (
     "policy.companions_max=2",
     "keypad.digit_timeout_s=20",
     "keypad.total_timeout_s=60",
-    "door.release_s=1",
-    "door.long_release_s=8",
+    "door.release_s=6",
+    "door.long_release_s=16",
     'door.long_release_tags=["long_release"]',
 )
 """A branch where all may happen that the screen speaks of; staff are there in two days."""
@@ -163,46 +169,45 @@ def at_the_door(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @dataclass
 class Patron:
-    """Somebody before the screen, a picture of each thing that they see."""
+    """Somebody before the screen."""
 
     house: House
-    page: Page
-    pictures: Path
+    visitor: Visitor
+
+    @property
+    def page(self) -> Page:
+        """The screen."""
+        return self.visitor.page
 
     def swipe(self, card: str) -> int:
         """Swipe a card and wait until the screen asks for the PIN; return the attempt."""
         attempt = self.house.swipe(card)
-        self.sees(f"[data-kind=card_read][data-attempt='{attempt}']", "card")
+        self.sees(f"[data-kind=card_read][data-attempt='{attempt}']")
         return attempt
 
     def press(self, keys: str) -> None:
-        """Tap keys on the screen, which are as large as a thumb."""
+        """Tap keys on the screen."""
         for key in keys:
-            button = self.page.locator(f"#pad button[value='{key}']")
-            box = button.bounding_box()
-            assert box is not None
-            assert min(box["width"], box["height"]) >= 60
-            button.tap()
+            self.page.locator(f"#pad button[value='{key}']").tap()
 
-    def sees(self, body: str, name: str, *texts: str) -> None:
-        """Wait for a screen, keep its picture, and read these texts on it, none cut off."""
+    def sees(self, body: str, *texts: str) -> None:
+        """Wait for a screen, and read these texts on it: on each size all of it, no key small."""
         self.page.locator(f"body{body}").wait_for()
         for text in texts:
             self.page.locator("main").get_by_text(text).first.wait_for()
-        self.page.screenshot(path=self.pictures / f"{name}.png")
-        assert self.page.evaluate(CUT) == []
+        for view in PANELS:
+            self.visitor.resize(view.width, view.height)
+            assert (self.page.evaluate(CUT), self.page.evaluate(SMALL)) == ([], 0), view
 
 
-@pytest.fixture(params=PANELS, ids=lambda view: view.name)
-def patron(
-    at_the_door: Visitors, request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[Patron]:
+@pytest.fixture
+def patron(at_the_door: Visitors) -> Iterator[Patron]:
     """Somebody who has just come."""
-    with at_the_door.visitor(None, request.param) as visitor:
+    with at_the_door.visitor(None, PANELS[0]) as visitor:
         visitor.page.emulate_media(reduced_motion="no-preference")
         visitor.go("/panel")
         visitor.page.locator("body[data-keys=code]").wait_for()
-        yield Patron(at_the_door.house, visitor.page, tmp_path)
+        yield Patron(at_the_door.house, visitor)
         assert visitor.wrongs == []
 
 
@@ -216,12 +221,12 @@ def test_a_child_of_nine_learns_what_to_do(patron: Patron) -> None:
     day = DANISH[weekday_in(2)]
     said = ("Ring", "12\N{NO-BREAK SPACE}34\N{NO-BREAK SPACE}56\N{NO-BREAK SPACE}78", "5")
     staff = f"Der er personale {day} kl.\N{NO-BREAK SPACE}10.00\N{EN DASH}15.00."
-    patron.sees("[data-kind=refused]", "refused", "Døren åbner ikke", *said, staff)
+    patron.sees("[data-kind=refused]", "Døren åbner ikke", *said, staff)
     again = patron.page.get_by_role("button", name="Vis igen")
     again.wait_for()
-    patron.sees("[data-kind=idle]", "over", "Scan dit kort")
+    patron.sees("[data-kind=idle]", "Scan dit kort")
     again.tap()
-    patron.sees("[data-kind=refused]", "again", *said, staff)
+    patron.sees("[data-kind=refused]", *said, staff)
     patron.page.locator("body[data-kind=idle]").wait_for()
     assert again.count() == 0
 
@@ -229,45 +234,47 @@ def test_a_child_of_nine_learns_what_to_do(patron: Patron) -> None:
 def test_somebody_of_eighty_gets_in(patron: Patron) -> None:
     """The PIN before the card, a slip, and 11 s for a digit."""
     patron.press(PIN + "#")
-    patron.sees("[data-kind=refused]", "first", "Scan kortet først")
+    patron.sees("[data-kind=refused]", "Scan kortet først")
     patron.swipe(CARD)
     patron.press(PIN[:2] + "5*")
-    patron.sees("[data-kind=card_read]", "cleared", "din pinkode")
+    patron.sees("[data-kind=card_read]", "din pinkode")
     patron.press(PIN[:3])
     patron.page.wait_for_timeout(11_000)
     patron.press(PIN[3:] + "0")
-    patron.sees("[data-kind=welcome]", "welcome", "Velkommen")
+    patron.sees("[data-kind=welcome]", "Velkommen")
 
 
 def test_somebody_in_a_wheelchair_has_the_time(patron: Patron) -> None:
-    """Eight seconds where others have one, seen in a ring; the question takes none of them."""
+    """Sixteen seconds where others have six, seen in a ring; the question takes none of them."""
     patron.swipe(SLOW_CARD)
     patron.press(PIN)
     unlocked = "Døren er låst op \N{EN DASH} gå ind nu."
-    patron.sees("[data-keys=companions]", "asked", "Velkommen", unlocked, "1 til 2, ellers 0.")
+    patron.sees("[data-keys=companions]", "Velkommen", unlocked, "1 til 2, ellers 0.")
     patron.press("0")
-    patron.sees("[data-kind=welcome][data-keys=none]", "unlocked", unlocked)
+    patron.sees("[data-kind=welcome][data-keys=none]", unlocked)
     left = float((patron.page.locator(".ring animate").get_attribute("dur") or "0s")[:-1])
-    assert 1.0 < left <= 8.0
-    patron.page.wait_for_timeout(1_500)
-    patron.sees("[data-kind=welcome]", "still", unlocked)
+    assert 6.0 < left <= 16.0
     patron.page.get_by_text(unlocked).wait_for(state="detached")
 
 
 def test_somebody_who_reads_english_comes_with_two(patron: Patron) -> None:
-    """One tap, and all is English until they are in; then the screen is Danish for the next."""
+    """One tap, and all is English until they are in; then the screen is Danish for the next.
+
+    Bug (CI, a busy machine): the strike, released for a second, had locked before the key for two
+    was pressed, so it stayed so (the tests' own).
+    """
     page, stage = patron.page, patron.house.branch.stage
     page.get_by_role("link", name="English").tap()
-    patron.sees("[data-kind=idle]", "english", "Scan your card")
+    patron.sees("[data-kind=idle]", "Scan your card")
     attempt = patron.swipe(CARD)
     page.get_by_role("heading", name="Type your PIN").wait_for()
     patron.press(PIN)
-    patron.sees("[data-keys=companions]", "asked", "Welcome", "Press 1 to 2, or 0.")
+    patron.sees("[data-keys=companions]", "Welcome", "Press 1 to 2, or 0.")
     patron.press("2")
     stage.wait_for("companions", attempt=attempt, count=2)
     page.get_by_text("The door is unlocked").wait_for()
     page.locator("html[lang=da] body[data-kind=idle]").wait_for()
-    patron.sees("[data-kind=idle]", "danish", "Scan dit kort")
+    patron.sees("[data-kind=idle]", "Scan dit kort")
 
 
 def test_without_scripts(at_the_door: Visitors) -> None:
