@@ -203,7 +203,7 @@ class Concluded:
     Args:
         shape: why a card was unreadable.
         silent: superseded by another card, which is being answered already.
-        duress: a PIN under duress was proved: raise an alarm that nobody at the door notices.
+        duress: a PIN under duress was proved: raise an alarm that is not seen at the door.
         long_release: this patron needs longer to get through the door.
         companions_max: how many others the patron may let in, 0-9.
         weak_pin: the patron's PIN is too easy to guess, and the policy warns.

@@ -41,7 +41,7 @@ class Account:
 
     @property
     def has_password(self) -> bool:
-        """Whether there is a password of ours, which its owner may change."""
+        """Whether the branch keeps a password, which its owner may change."""
         return self.origin is Origin.LOCAL
 
     @property

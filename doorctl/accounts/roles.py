@@ -84,7 +84,7 @@ _DPO = frozenset(
 )
 
 
-# Works on the door, and looks at nobody by name.
+# Works on the door, and sees no patron's name.
 _TECHNICIAN = _VIEWER | {Permission.ACKNOWLEDGE, Permission.SET_MODE, Permission.OPEN_ONCE}
 
 PERMITS: Mapping[Role, frozenset[Permission]] = MappingProxyType(

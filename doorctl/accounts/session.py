@@ -29,7 +29,7 @@ TOUCH_MS = 60_000
 
 
 class Token(Masked[str]):
-    """256 random bits as text; whoever has them is signed in."""
+    """256 random bits as text; the browser that shows them is signed in."""
 
     __slots__ = ()
 

@@ -7,7 +7,7 @@ A browser that has signed in to an account before proves it by a cookie and has 
 deliberate failures from elsewhere don't lock it out (OWASP's device cookie).
 
 A new browser has no cookie. So an address without a failure of the last day gets one try though
-the account waits: whoever fails on purpose, from however few addresses, keeps no colleague out.
+the account waits: an attacker who fails on purpose from few addresses keeps no colleague out.
 Of an account these are at most :data:`NEWCOMERS_A_DAY` on end, so that many addresses are no way
 around the waits: with them it allows 200 tries a day, on passwords of 12 characters and more.
 """
@@ -121,7 +121,7 @@ def newcomer_charged(newcomers: Failures, now: BootTime) -> Failures:
 def browser_known(key: bytes, name: str, shown: str) -> str | None:
     """Return a browser's number, where its cookie proves that it has signed in to an account.
 
-    Whoever has the branch's key can make such cookies.
+    A person who has the branch's key can make such cookies.
     """
     pairs: list[tuple[str, str]] = _SHOWN.findall(shown)
     for number, proof in pairs[:MOST_ACCOUNTS]:

@@ -161,7 +161,7 @@ ALL_QUESTIONS: tuple[Question, ...] = (
     Question("setup.account_role", "Its role", "setup.account"),
     Question("setup.account_password_file", "File of its password", "-"),
     Question("setup.boot_lines", "Write the relay's two lines into config.txt?"),
-    Question("setup.by", "Who sets it up, for the record: a firm or a role, nobody's name"),
+    Question("setup.by", "Who sets it up, for the record: a firm or a role, not a name"),
 )
 
 QUESTIONS = tuple(question for question in ALL_QUESTIONS if question.is_known)

@@ -191,7 +191,7 @@ class Releases:
         except msgspec.MsgspecError as err:
             aside = self._state.replace(self._state.with_name("upgrade.json.damaged"))
             raise UpgradeError(
-                f"{aside} can't be read ({err}), so nobody knows what was under way; look which "
+                f"{aside} can't be read ({err}), so it is not known what was under way; look which "
                 f"release runs, and start {DOOR} and {WEB} if they don't"
             ) from None
 

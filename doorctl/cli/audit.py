@@ -63,7 +63,7 @@ def list_entries(app: App, since: datetime | None, why: str, as_json: bool) -> N
 def verify_chain(app: App, anchors: tuple[Head, ...], as_json: bool) -> None:
     """Check that no entry was changed, added in between or taken out. Exit 1 if one was.
 
-    Whoever can write the file can write the whole chain anew; only an anchor tells of that.
+    A person who can write the file can write the whole chain anew; only an anchor shows that.
     """
     verdict = book.verify_audit(app, anchors)
     if as_json:

@@ -73,7 +73,7 @@ def bans() -> None:
 @bans.command("add")
 @named
 @click.option("--from", "first", type=ISO_DATE, help="The first day; now if it is not given.")
-@click.option("--reason", required=True, metavar="R", help="What happened; nobody's name.")
+@click.option("--reason", required=True, metavar="R", help="What happened, without names.")
 @ban_terms
 @of_person
 def add_ban(
@@ -107,7 +107,7 @@ def add_ban(
 
 @bans.command("change")
 @click.argument("number", type=GIVEN_NUMBER)
-@click.option("--reason", metavar="R", help="What happened; nobody's name.")
+@click.option("--reason", metavar="R", help="What happened, without names.")
 @ban_terms
 @with_app
 def change_ban(

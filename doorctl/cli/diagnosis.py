@@ -78,7 +78,7 @@ def support_bundle(config: Config, file: Path, yes: bool) -> None:
     """Show what a helper needs to see of this machine, and write it to a new FILE.
 
     Versions, state, configuration without texts and secrets, the last 500 lines of the journal: of
-    each only what is on a list, so that nobody's name or number is in it. Needs root.
+    each only what is on a list, so that no name or number is in it. Needs root.
     """
     from doorctl.admin.support import bundle
     from doorctl.store.connection import changing, create_private

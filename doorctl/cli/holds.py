@@ -37,7 +37,7 @@ def hold() -> None:
 @click.option("--from", "since", type=ISO_TIME, required=True, help="Where the window begins.")
 @click.option("--to", type=ISO_TIME, required=True, help="Where the window ends.")
 @click.option("--case", required=True, metavar="NUMBER", help="The case's number elsewhere.")
-@click.option("--reason", required=True, metavar="TEXT", help="What happened; nobody's name.")
+@click.option("--reason", required=True, metavar="TEXT", help="What happened, without names.")
 @click.option(
     "--until",
     "last",

@@ -82,7 +82,7 @@ def _notes(config: Config) -> list[str]:
 
 
 WITHOUT_PIN = (
-    "policy.require_pin is false: whoever has a card comes in, and whoever has a picture of its "
+    "policy.require_pin is false: a card alone lets a person in, and so does a picture of its "
     "barcode or of a phone's screen, which an imager reads as the card itself"
 )
 

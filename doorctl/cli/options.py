@@ -86,7 +86,7 @@ def root_option(has: str) -> Callable[[CommandT], CommandT]:
 
 
 reason_option = click.option(
-    "--reason", required=True, metavar="R", help="Why, in a few words; nobody's name."
+    "--reason", required=True, metavar="R", help="Why, in a few words, without names."
 )
 
 take_as_option = click.option(
@@ -97,7 +97,7 @@ take_as_option = click.option(
 )
 
 why_option = click.option(
-    "--why", default="", metavar="W", help="Why you look; kept in the audit log. Nobody's name."
+    "--why", default="", metavar="W", help="Why you look; kept in the audit log. No names."
 )
 
 

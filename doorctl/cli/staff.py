@@ -32,7 +32,7 @@ stdin_option = click.option(
 )
 
 must_change_option = click.option(
-    "--must-change", is_flag=True, help="Have whoever signs in choose another password first."
+    "--must-change", is_flag=True, help="The account's owner has to choose another password first."
 )
 
 

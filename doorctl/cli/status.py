@@ -188,7 +188,7 @@ def alarm() -> None:
 
 @alarm.command()
 @click.argument("kind", default="test")
-@click.option("--why", default="", help="A few words of your own; they name nobody.")
+@click.option("--why", default="", help="A few words of your own, without names.")
 @with_config
 def send(config: Config, kind: str, why: str) -> None:
     """Send an alarm by every way of [alarms], now. KIND is one of the handbook's, else test.

@@ -151,7 +151,7 @@ def pair() -> None:
 def begin(config: Config, out: Path) -> None:
     """Write this branch's request and show its code.
 
-    An earlier request ends. Say the code to whoever is at the server, and never send it along
+    An earlier request ends. Say the code to the person at the server, and never send it along
     with the file.
     """
     code = pairing.begin(config, out, _now(config))

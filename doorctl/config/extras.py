@@ -1,8 +1,8 @@
 """Extras, which not every branch has: the list of them, how one declares itself, how it is found.
 
 An extra is a folder of `doorctl/extras`, and a line of :data:`EXTRAS` says what in a configuration
-asks for it. It is imported where a configuration does, and only there: a folder that was deleted is
-missed by nobody else.
+asks for it. It is imported where a configuration does, and only there: the rest runs without a
+folder that was deleted.
 """
 
 from __future__ import annotations

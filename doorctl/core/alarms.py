@@ -270,7 +270,7 @@ _kinds: dict[str, AlarmKind] = {
     "push_approved": AlarmKind(
         NOTE,
         "A large change of the patron register was approved and applied.",
-        "Ask whoever approved it, if you wonder.",
+        "Ask the person who approved it, if you wonder.",
         lasts=A_MOMENT,
     ),
     "branch_rolled_back": at_once(

@@ -1,7 +1,7 @@
 """One exception tree. Each leaf says whose fault it is; each text says what to do next.
 
 An adapter turns a library's exception into one of these at its edge; the command line prints one
-line. Any other exception is a bug of ours: the relay goes off, systemd starts the daemon again.
+line. Any other exception is a bug in doorctl: the relay goes off, systemd starts the daemon again.
 
 No text in this tree may hold a PIN, a card number, a CPR number, a name or an address.
 """

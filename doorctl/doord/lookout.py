@@ -1,7 +1,7 @@
 """Faults of the machine and its devices, told when they have lasted, and again when they end.
 
-What begins and ends within a moment (a cable pushed in anew, web restarting) wakes nobody at night;
-a lasting fault is reported before a patron stands outside because of it.
+What begins and ends within a moment (a cable pushed in anew, web restarting) sends no alarm
+at night; a lasting fault is reported before a patron stands outside because of it.
 """
 
 from __future__ import annotations

@@ -217,7 +217,7 @@ def _register_filled(_house: House, seen: Seen) -> CheckResult | None:
         return None
     filled = bool(seen.stamp.epoch and seen.stamp.patrons)
     held = f"Cards in it: {seen.stamp.patrons}, as of push {seen.stamp.epoch}."
-    return CheckResult(filled, held if filled else "It holds nobody.")
+    return CheckResult(filled, held if filled else "It holds no card.")
 
 
 def _register_age(house: House, seen: Seen) -> CheckResult | None:

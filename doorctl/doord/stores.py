@@ -3,10 +3,11 @@
 What a slow disk does not take in time waits in memory: see `log_thread`. Of a disk that fails, the
 outage is alarmed once, and attempts during it are not on record. Guesses are still counted, in
 memory, and stored with the card's next attempt that can be. A restart before that forgets them,
-so whoever cuts the power gets them anew; but what little a full disk does take, that the door has
-started, is charged first. From the second start in a row on whose log can't be written a card has
-one guess a start, and from the sixth on one once the door has run for an hour: ten in all, as on a
-disk that is well, then as many as the longest wait gives. A read-only disk takes not even that.
+so a person who cuts the power gets them anew; but a full disk still takes the note that the door
+has started, and that is charged first. From the second start in a row on whose log can't be written
+a card has one guess a start, and from the sixth on one once the door has run for an hour: ten in
+all, as on a disk that is well, then as many as the longest wait gives. A read-only disk takes not
+even that.
 A count that can't be read starts at zero. This holds for failures in a row only: wrong PINs that
 no right PIN clears are counted again once the disk works.
 """
@@ -448,7 +449,7 @@ class DoorStores:
     def _set_aside(self, path: Path, migrations: Layout) -> None:
         try:
             aside = set_aside_if_damaged(path, self.clock.moment().local, migrations)
-        except OSError as err:  # Ours are, and a disk that fails keeps nobody out.
+        except OSError as err:  # A disk that fails keeps no patron out.
             self.alarm("store_damaged", str(err))
             return
         if aside is not None:

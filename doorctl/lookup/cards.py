@@ -93,7 +93,7 @@ def look_up(readings: Sequence[NumberKeys], patrons: PatronCache, branch: Branch
     others = [row for row in rows if row is not best and may_be_one(row.patron, best.patron)]
     other_keys = tuple(row.keys[0] for row in others)
     damaged = any(row.damaged for row in rows)
-    # A card of nobody's is asked about too: the work must not tell which it is.
+    # An unknown card is asked about too: the time must not tell which it is.
     beside: tuple[bytes, ...] = ()
     with suppress(StoreDamagedError):  # Of the index alone: the row itself was read.
         beside = tuple(key for key in patrons.cards_of(best.patron_ref) if key not in best.keys)

@@ -136,7 +136,7 @@ class Outbox(Generic[T]):
             except NotSentError as err:
                 self._put_off(kept, str(err), now_s)
             except BaseException:
-                # A mistake of ours costs one item, not all that come after it.
+                # A bug in doorctl costs one item, not all that come after it.
                 self._drop(kept)
                 raise
             else:

@@ -24,7 +24,7 @@ def family(name: str, means: str, found: Samples | Labelled | float | None, labe
     """Return a gauge in Prometheus' text format 0.0.4; "" where none of its values is known.
 
     `found` is its one value, with labels or without, or one for each value of its `label`. Names,
-    meanings and labels are constants of ours; a label's value may be anything.
+    meanings and labels are constants in doorctl; a label's value may be anything.
     """
     name = f"doorctl_{name}"
     lines = [f"# HELP {name} {means}\n# TYPE {name} gauge\n"]

@@ -100,7 +100,7 @@ def unencrypted(device: str, root: Path = ROOT) -> str | None:
     """Look for dm-crypt below a device, at any depth."""
     if _encrypted(root / "sys/dev/block" / device):
         return None
-    return "The disk is not encrypted: whoever takes it has the key and the register."
+    return "The disk is not encrypted: a thief who takes it has the key and the register."
 
 
 def _encrypted(device: Path) -> bool:
@@ -137,7 +137,7 @@ def unsigned_time(root: Path = ROOT) -> str | None:
     texts = map(text_of, (root / "etc/chrony").rglob("*.*"))
     if any(" nts" in line.partition("#")[0] for text in texts for line in text.splitlines()):
         return None
-    return "The time is taken unsigned: whoever answers on the network sets it."
+    return "The time is taken unsigned: any machine that answers on the network can set it."
 
 
 def battery_clock(root: Path = ROOT) -> str | None:

@@ -80,7 +80,7 @@ class WorkerThread(Generic[PostedT]):
 
 
 AFTER_FAILURE_S = 60.0
-"""A turn that fails by a bug of ours fails again at once: no use in filling the log."""
+"""A turn that fails by a bug in doorctl fails again at once: no use in filling the log."""
 
 STOP_S = 2.0
 """Longest wait at the end for a turn under way, such as a deletion or a question to the website.
@@ -167,7 +167,7 @@ def regular(
     """Return turns whose failures are logged as ``rounds_failing``."""
 
     def failed(error: Exception) -> None:
-        # The text of a mistake of ours may quote anything; its kind says enough.
+        # The text of a bug's error may quote anything; its kind says enough.
         log.emit("alarm", kind="rounds_failing", why=f"{name}: {type(error).__name__}")
 
     return RepeatingJob(name, turn, pause_s, failed, after_failure_s)

@@ -1,6 +1,6 @@
 """Passages through the door, counted by the hour: who came in, went out, or passed unchecked.
 
-In staffed hours the door stands free and checks nobody, so its openings are all that is known of a
+In staffed hours the door stands free and checks no card, so its openings are all that is known of a
 day's visitors. Nothing here can tell of a person: a contact sees a leaf.
 """
 

@@ -48,8 +48,8 @@ class Table:
     With a `danish` and an `english` name its rows are exported and erased; else `apart` says why
     not. `key` has the columns of a primary key of several, `rule` a constraint on several, `beside`
     the statements that make indexes and triggers, `later` those of a later release, beside its
-    number. By `dated`, a column of milliseconds, rows grow older than the retention and are shown
-    to nobody, unless a hold keeps them (`held`). The writer of many rows sets the column
+    number. By `dated`, a column of milliseconds, rows grow older than the retention and are no
+    longer shown, unless a hold keeps them (`held`). The writer of many rows sets the column
     `given_with`, and the second copy itself: to read each row again takes a third more time.
     """
 

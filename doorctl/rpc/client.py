@@ -79,7 +79,7 @@ def _answer(path: Path, line: Line, timeout_s: float, process: str) -> dict[str,
 
 
 def _received(connection: socket.socket, limit_s: float) -> bytes:
-    """Read up to the line feed, within the limit in all, so that a slow peer holds nobody."""
+    """Read up to the line feed, within the limit in all, so that a slow peer holds no caller."""
     began_s = perf_counter()
     answer = bytearray()
     while not answer.endswith(b"\n"):

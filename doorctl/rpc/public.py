@@ -49,7 +49,7 @@ class Callers:
     Args:
         listener: a bound socket that listens.
         answer: a line and the number of the user who asks -> the whole answer; must not raise.
-        failed: called with the kind of an error of ours.
+        failed: called with the kind of an error in doorctl.
         most_bytes: longest question.
         say_s: how long a caller may take to say it.
     """

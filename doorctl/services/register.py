@@ -156,7 +156,7 @@ def _apply(
     with closing(StoredErasures(app.storage.branch_db)) as erasures:
         cache = (seal, erasures, config.policy)
         if full:
-            # Only then: nobody is missed.
+            # Only then, so that no patron is missed.
             writer, _ = open_or_renew_patrons(path, applied_at, *cache)
         else:
             writer = open_or_create_patrons(path, *cache)

@@ -262,7 +262,7 @@ def _typed(app: App, typed: str, taken_as: TakenAs | None) -> tuple[Card, ...]:
 def _cards(
     app: App, readings: tuple[NumberKeys, ...], seal: Seal | None = None
 ) -> tuple[Card, ...]:
-    # Without a register the card alone is banned: that is no reason to ban nobody.
+    # Without a register the card alone is banned: better than no ban.
     with suppress(StoreError), open_register(app, seal) as patrons:
         found = ((reading, patrons.find(reading.key)) for reading in readings)
         return tuple(Card(reading, row.patron_ref if row else None) for reading, row in found)

@@ -137,7 +137,7 @@ class AskedBranch(ABC):
             return answer
         if answer.epoch > HIGHEST_EPOCH:
             return Refused(
-                f"it holds push {answer.epoch}, a number that none of ours can follow; "
+                f"it holds push {answer.epoch}, a number that none of our pushes can follow; "
                 "stop doorctl-web there and give it that of our last push: "
                 "doorctl patrons renumber NUMBER"
             )

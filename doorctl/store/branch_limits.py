@@ -31,7 +31,7 @@ def refuse_ban(ban: Ban, moment: Moment, row_key: bytes | None, patron_ref: str 
     """Raise InputError for a ban that names no person, without a reason, or one that is over."""
     refuse_purpose(ban.reason, "reason")
     if not row_key and not patron_ref:
-        raise InputError("the ban is of nobody; swipe or name a card, or name the patron")
+        raise InputError("the ban names no person; swipe or name a card, or name the patron")
     if ban.until is not None and ban.until <= known(moment):
         raise InputError("the ban would be over already; give a later end")
 

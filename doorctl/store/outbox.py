@@ -305,7 +305,7 @@ class OutboxStore(Writer):
             connection.execute(_FORGET, {"through": through})
 
     def forget_overdue(self, on: date, term_days: int) -> None:
-        """Forget the patrons who were taken out so many days ago, whoever knows it or not."""
+        """Forget the patrons who were taken out so many days ago, known to the branches or not."""
         with self.transaction() as connection:
             connection.execute(_DATE_REMOVALS, {"day": on.isoformat()})
         ((through,),) = self._fetch(_LAST_OVERDUE, day=on.isoformat(), term_days=term_days)

@@ -563,7 +563,7 @@ _OF_VISITS = (
     _apart(
         VISITS,
         "reader",
-        "of the reader, and of nobody",
+        "of the reader, and of no person",
         f"{_ONLY}, spent_ms INTEGER NOT NULL, boot_id TEXT, boot_ms INTEGER",
     ),
     _apart(VISITS, "clock", "the time", f"{_ONLY}, high_water_ms INTEGER NOT NULL"),

@@ -117,8 +117,8 @@ _WRONG_PINS_AGES = {"answered": f"-{WRONG_PIN_DAYS} days", "longest": f"-{UNANSW
 # What a deleted visit could leave in a file: its row key and its time, as SQLite writes them.
 #
 # A time is six bytes, high byte first: SQLite writes every whole number from 2^31 to 2^47 so,
-# which are the milliseconds of all days from 1970-01-26 to the year 6429. A time outside tells
-# nobody anything.
+# which are the milliseconds of all days from 1970-01-26 to the year 6429. A time outside
+# says nothing.
 _TIMES = range(2**31, 2**47)
 
 _KEYS = f"""

@@ -319,7 +319,7 @@ class RetriedVisits(VisitStore):
     :meth:`last_attempt` failed, counts attempts from 1. What it records later is numbered on from
     the file's own last number, so an attempt has another number there than in its log line; none
     gets a number that was used before. A log that is taken away is begun anew: writing on into a
-    file that nobody finds would lose every visit at the next start, unseen.
+    file that is not found would lose every visit at the next start, unseen.
 
     Belongs to the thread that calls it first; each call raises what :class:`VisitStore` raises.
 

@@ -329,7 +329,7 @@ class _Courier:
     def _leave(self, branch: Branch, away: Away) -> Talk:
         """Leave what a branch lacks that is away, for each push that it can hold as far as we know.
 
-        One that never had a push of ours gets none: it may have another key. By which of several
+        One that never had a push from here gets none: it may have another key. By which of several
         keys one seals is not known, so nothing is left while one takes over from another.
         """
         failed, state = _failed(branch, away), self.outbox.state()

@@ -103,7 +103,7 @@ SCHEME = "Doorctl"
 def question_signed(branch: str, private_key: SigningKey) -> str:
     """Return the header by which a branch knows who asks what it holds; older ones ignore it.
 
-    It never changes: whoever can read it on its way reads the answer as well.
+    It never changes: a person who can read it on its way reads the answer as well.
     """
     signature = private_key.sign(_question(branch))
     return f"{SCHEME} {base64.b64encode(signature).decode()}"

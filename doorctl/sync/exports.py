@@ -42,7 +42,7 @@ class Fetched:
     """An export that was fetched: a file that is there for a while.
 
     `etag` is by what the next question asks for news alone; empty for none. If `live`, the library
-    system has made it for this question, and nobody's nightly job.
+    system has made it for this question, and no nightly job has made it.
     """
 
     path: Path

@@ -332,7 +332,7 @@ def _whose(value: object) -> tuple[str | None, bool]:
     if not isinstance(value, dict):
         return None, False
     ref = value.get("patronId")
-    # As a right row spells it; a number that belongs to nobody there belongs to nobody here.
+    # As a right row spells it; a number without a patron there has none here.
     patron_ref = str(ref) if isinstance(ref, str | int) and not isinstance(ref, bool) else None
     readable = value.keys() <= FIELDS
     nothing_against = readable and not value.get("blockStatus") and value.get("onHold") is None

@@ -22,7 +22,7 @@ KEPT_DAYS = 7
 """How long a patron who was taken out is kept, sealed, for a branch that never says that it knows.
 
 A halved export is mended within a week, which is also how far a branch's guard looks back. Later
-the rows of somebody who has left serve nobody; such a branch is sent everything when it is back.
+the rows of somebody who has left are of no use; such a branch is sent everything when it is back.
 """
 
 KEPT = "the branches keep this patron as before"

@@ -158,7 +158,7 @@ class SigningIn:
         """Give the caller's own account a second factor; all sessions end.
 
         Returns the new token and the recovery codes, which are shown only now. InputError: the code
-        does not fit. SignInRefusedError: nobody is signed in by a password of ours.
+        does not fit. SignInRefusedError: nobody is signed in by a password kept here.
         """
         name = self._local(token)
         factor, codes = factor_begun(secret, code, self._clock.moment())
@@ -226,7 +226,7 @@ class SigningIn:
         return session.lives(now, self._config.signin.idle_min * MINUTE_MS)
 
     def _local(self, token: Token) -> str:
-        """Return the login of a person who signed in by a password of ours."""
+        """Return the login of a person who signed in by a password kept here."""
         person = self.whose(token)
         if person is None or not person.account.has_password:
             raise SignInRefusedError

@@ -340,9 +340,9 @@ def _mode(**changes: Any) -> Act:
 NO_KEY = "breaks the table's rules"
 """No card would ever be found under a key of another length."""
 NONSENSE: dict[str, tuple[str, Act]] = {
-    "a ban of nobody": ("the ban is of nobody", lambda branch: branch.ban(None, None)),
-    "a ban of no number": ("the ban is of nobody", lambda branch: branch.ban(None, "")),
-    "a ban of an empty key": ("the ban is of nobody", _of_key(b"")[0]),
+    "a ban without a person": ("the ban names no person", lambda branch: branch.ban(None, None)),
+    "a ban of no number": ("the ban names no person", lambda branch: branch.ban(None, "")),
+    "a ban of an empty key": ("the ban names no person", _of_key(b"")[0]),
     "a ban of a short key": (NO_KEY, _of_key(b"short")[0]),
     "a ban of a long key": (NO_KEY, _of_key(bytes(17))[0]),
     "a ban that is over": ("over already", lambda branch: branch.ban(until=NOON)),

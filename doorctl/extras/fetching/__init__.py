@@ -100,7 +100,7 @@ class Fetch:
 
 
 def source_is_single(values: Values) -> Iterator[Problem]:
-    """The export comes from one place; a branch, which sends to nobody, fetches none."""
+    """The export comes from one place; a branch, which sends none on, fetches none."""
     named = [name for name in (FEED, URL, HOST) if values.get(name, "") not in ("", Path())]
     if FEED not in values:
         yield from (Problem(name, "does nothing without [sync]; leave it out") for name in named)

@@ -218,7 +218,7 @@ def _refuse_packed(answer: httpx2.Response) -> None:
 
 
 def _refuse_endless(answer: httpx2.Response) -> None:
-    """Refuse an answer of which nobody can tell whether it is whole."""
+    """Refuse an answer that does not show whether it is whole."""
     chunked = "chunked" in answer.headers.get("Transfer-Encoding", "").lower()
     if not chunked and "Content-Length" not in answer.headers:
         raise wrong("the answer has no length, so that a cut one would pass for a whole one")

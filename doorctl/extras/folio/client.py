@@ -9,7 +9,7 @@ SIP2, ``PatronRepository.java``.
 - The PIN goes in a body, with the user's id; FOLIO says 200 for right and 422 for wrong or none,
   both without a body, counts no wrong ones and locks nobody out.
 - An id comes by a barcode in ``GET /users`` alone: FOLIO has no call that takes it in a body, so it
-  stands in the address, and in the logs of whoever ends TLS there. edge-sip2 asks so too.
+  stands in the address, and in the logs of the server that ends TLS there. edge-sip2 asks so too.
 - Whether the user is active or barred plays no part in the PIN. That stands in the row.
 """
 
@@ -154,7 +154,7 @@ class FolioLibrary(HttpLibrary[LmsWithClasses]):
             return False
         if self._allowed(answer).status != httpx2.codes.OK:
             raise unexpected(answer)
-        # Whoever answers 200 to all, such as a page to sign in to a network, has something to say.
+        # A server that answers 200 to all, such as a network's page to sign in, sends a body.
         if answer.body != b"":
             raise failed("its answer about a PIN is none that FOLIO gives; see lms.url")
         return True

@@ -284,7 +284,7 @@ class _Setup:
         if likely is None:
             return
         examples = {_day(each): each for each in (*likely, *survey.FORMATS)}
-        # Of days up to the 12th of a month nobody knows which way round they are.
+        # A day up to the 12th of a month can be read in both orders.
         offered = _day(likely[0]) if len(likely) == 1 else ""
         text = "How is a day written in {path}? As one of: {days}"
         days = ", ".join(examples)

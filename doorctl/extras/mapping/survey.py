@@ -1,6 +1,7 @@
 """What an export holds before there is a map: the names in it, and the words of a category.
 
-Whoever sets it up sees names, and words that many patrons share. No value of one patron is shown.
+The person who sets it up sees names, and words that many patrons share. No value of a single
+patron is shown.
 """
 
 from __future__ import annotations

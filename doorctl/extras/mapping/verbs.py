@@ -150,7 +150,7 @@ def _spread(value: Any, step: Step, rest: Sequence[Step]) -> Any:
 
 
 def _flat(values: Iterable[Any]) -> Iterator[Any]:
-    # Without recursion: of a line of JSON nobody counts the levels.
+    # Without recursion: a line of JSON may have any number of levels.
     waiting = [iter(values)]
     while waiting:
         for value in waiting[-1]:

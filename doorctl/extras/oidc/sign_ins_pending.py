@@ -36,7 +36,7 @@ Only who has come back fills it: each costs two requests and a turn.
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A sign-in that was begun in a browser: `back` is the path of ours to show afterwards.
+    """A sign-in that was begun in a browser: `back` is the path to show afterwards.
 
     The session that the browser had, if any, ends when the new one begins.
     """

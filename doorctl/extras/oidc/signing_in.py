@@ -51,8 +51,8 @@ class ProviderSigningIn:
     def begin(self, back: str = "/", session: Token | None = None) -> tuple[str, Token]:
         """Return where to send the browser, and what it has to bring back in a cookie.
 
-        `back` is the path of ours that `finish` returns. A `session` that the browser has already
-        ends when the new one begins. Raises IdentityProviderError: it can't be reached.
+        `back` is the path on this branch that `finish` returns. A `session` that the browser has
+        already ends when the new one begins. Raises IdentityProviderError: it can't be reached.
         """
         # Who is signed in here already means to prove it again, such as to change accounts.
         again = session is not None and self._signing_in.whose(session) is not None

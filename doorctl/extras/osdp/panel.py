@@ -1,4 +1,4 @@
-"""libosdp's control panel for one reader, on a serial line of ours."""
+"""libosdp's control panel for one reader, on a serial line that doorctl opens."""
 
 from __future__ import annotations
 
@@ -189,7 +189,8 @@ def seed_randomness() -> None:
 
     libosdp 3.2.9 draws its half of the session's keys from it and never seeds it, so each process
     would draw the same: somebody who has recorded a card and a PIN could say them again to the
-    next. The state lies in a buffer of ours, whose first word is libc's; 252 bytes of it are drawn.
+    next. The state lies in this module's buffer, whose first word is libc's; 252 bytes of it
+    are drawn.
     """
     libc = ctypes.CDLL(None)
     libc.initstate.restype = ctypes.c_void_p

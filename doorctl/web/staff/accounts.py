@@ -29,7 +29,7 @@ ROLES: Mapping[Role, tuple[str, str]] = {
     Role.STAFF: ("Staff", "also opens, sets modes and hours, bans, issues passes"),
     Role.MANAGER: ("Manager", "also looks up who a visit was, reads the audit log, accounts"),
     Role.DPO: ("Data protection officer", "sees all that is kept of people, and erases it"),
-    Role.TECHNICIAN: ("Technician", "works on the door, and looks at nobody"),
+    Role.TECHNICIAN: ("Technician", "works on the door, and sees no patrons"),
 }
 """What each role is called in English, and what it is for."""
 

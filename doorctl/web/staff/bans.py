@@ -118,7 +118,7 @@ class BansPages:
         with filled_in.of_field(filled_in.CARD):
             if attempt:
                 cards = await request.call(rights.whose, filled_in.number(attempt))
-                return Whom(say("whoever came by attempt {number}", number=attempt), cards)
+                return Whom(say("the person of attempt {number}", number=attempt), cards)
             named = filled_in.named(form)
             cards = await request.call(rights.whose, named)
         if named.typed is None:

@@ -42,7 +42,7 @@ CHECKS: Mapping[str, str] = {
     "weak_pin": "The PIN is not too easy to guess",
     "pass_throttle": "The pass does not have to wait after wrong PINs",
     "pass_pin": "There is a PIN to compare with for the pass",
-    "pass_restricted": "The pass belongs to nobody whose data are restricted",
+    "pass_restricted": "The data of the pass's holder are not restricted",
     "pass_banned": "No ban is in force against the pass",
     "pass_admits": "The pass opens on this day, at this time and in this mode",
     "pass_first_card": "Whom the branch waits for has come in that day before the pass",
@@ -105,7 +105,7 @@ _HELP: Mapping[Reason, Help] = {
     Reason.BANNED: Help(
         "The library has banned the patron from the hours without staff, for a while.",
         "Come while staff are there. Call if you think that it is wrong.",
-        "See the ban and its letter on the page of bans. Whoever may can lift it there.",
+        "See the ban and its letter on the page of bans. Staff with that right can lift it there.",
         "You are banned from the hours without staff for a while. You are welcome while staff "
         "are there.",
     ),
@@ -117,7 +117,7 @@ _HELP: Mapping[Reason, Help] = {
     ),
     Reason.NOT_RESIDENT: Help(
         "The library system says that the patron lives in another municipality.",
-        "Come while staff are there. Whoever has moved here tells the library.",
+        "Come while staff are there. If you have moved here, tell the library.",
         "Correct the municipality in the library system if it is wrong.",
         "The hours without staff are for those who live in the municipality. You are welcome "
         "while staff are there.",
@@ -158,7 +158,8 @@ _HELP: Mapping[Reason, Help] = {
     ),
     Reason.CACHE_TOO_OLD: Help(
         "The library system has sent no changes for so long that the door does not trust its "
-        "own copy any more. This is nobody's own fault, and everybody's lot.",
+        "own copy any more. It is the same for every patron, and not the patron's "
+        "fault.",
         _NOTHING,
         "Tell the technician at once: the register has to be sent again.",
     ),
@@ -245,7 +246,7 @@ CODE_HELP: Mapping[int, Help] = {
 _ANY = Help("Something is wrong with the system.", _NOTHING, "Tell the technician.")
 
 _FIRST_CARD = Help(
-    "Nobody whom the branch waits for has come in yet that day.",
+    "The person whom the branch waits for has not come in yet that day.",
     "Come a little later, or while staff are there.",
     "Open the door from the page, or come in by a pass of staff; then others may come in too.",
 )
