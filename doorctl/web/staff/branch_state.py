@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from enum import Enum
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -16,6 +17,7 @@ import doorctl
 from doorctl.access.calendar import Cause, Mode
 from doorctl.access.patron import CacheStamp
 from doorctl.core.alarm_records import AlarmRecord
+from doorctl.core.alarms import kind_of
 from doorctl.core.errors import DoorctlError, StoreError
 from doorctl.core.moments import ClockState
 from doorctl.lookup.app import App
@@ -158,6 +160,51 @@ def is_old(now: BranchPicture) -> bool:
 TECHNICAL: Final = frozenset(FAULTS) - {"Mode", "Door"}
 
 
+class Lockdown(Enum):
+    """Whether a lockdown keeps the door shut; the values are fixed names in a branch's reports."""
+
+    NONE = "none"
+    STANDS = "stands"
+    NOT_LIFTED = "not_lifted"
+    """Its time is over, and staff have not lifted it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What the first sentence about a branch is made of.
+
+    `alarms` are the kinds that stand, the most urgent first, without the `acknowledged` ones, of
+    which there are so many; None where they can't be read. `faults` are names of :data:`FAULTS`.
+    """
+
+    door_answers: bool
+    lockdown: Lockdown
+    alarms: tuple[str, ...] | None
+    acknowledged: int
+    faults: tuple[str, ...]
+
+
+def summary_of(now: BranchPicture, alarms: Sequence[AlarmRecord] | None) -> Summary:
+    """Return what the first sentence is made of, from the branch itself."""
+    new = tuple(alarm.kind for alarm in alarms or () if not alarm.acknowledged_by)
+    return Summary(
+        door_answers=now.door is not None,
+        lockdown=lockdown_of(now.hours),
+        alarms=None if alarms is None else new,
+        acknowledged=len(alarms or ()) - len(new),
+        faults=faults(now),
+    )
+
+
+def lockdown_of(hours: Hours | None) -> Lockdown:
+    """Return whether a lockdown keeps the door shut, as far as the hours are known."""
+    if hours is not None and hours.standing.cause is Cause.LOCKDOWN:
+        return Lockdown.NOT_LIFTED
+    if hours is not None and hours.standing.mode is Mode.LOCKDOWN:
+        return Lockdown.STANDS
+    return Lockdown.NONE
+
+
 class Headline(NamedTuple):
     """One sentence about the branch; `state` is good, bad, locked, or noted by staff already."""
 
@@ -165,70 +212,101 @@ class Headline(NamedTuple):
     state: str
 
 
-def headline(
-    words: Words, now: BranchPicture, alarms: Sequence[AlarmRecord] | None, it_phone: str = ""
-) -> Headline:
+LOCKDOWNS: Mapping[Lockdown, str] = {
+    Lockdown.STANDS: "Locked down: only emergency passes open the door.",
+    Lockdown.NOT_LIFTED: "A lockdown is over. The door stays closed until staff lift it.",
+}
+
+
+def headline(words: Words, summary: Summary, it_phone: str = "") -> Headline:
     """Return the sentence that a page begins with: the worst of what is wrong."""
-    if now.door is None:
+    if not summary.door_answers:
         silent = words.say("The door does not answer: nobody is let in.")
         return Headline(f"{silent} {words.call_it(it_phone)}", "bad")
-    if locked := _locked_down(words, now):
-        return Headline(locked, "locked")
-    if alarms is None:
+    if summary.lockdown in LOCKDOWNS:
+        return Headline(words.say(LOCKDOWNS[summary.lockdown]), "locked")
+    if summary.alarms is None:
         return Headline(words.say("The alarms can't be read."), "bad")
-    if new := [alarm for alarm in alarms if not alarm.acknowledged_by]:
-        return Headline(_first_alarm(words, new), "bad")
-    return _without_new_alarms(words, now, len(alarms))
+    if summary.alarms:
+        return Headline(_first_alarm(words, summary.alarms), "bad")
+    return _without_new_alarms(words, summary)
 
 
-def _without_new_alarms(words: Words, now: BranchPicture, noted: int) -> Headline:
-    if wrong := faults(now):
-        named = ", ".join(words.say(name) for name in wrong)
+def _without_new_alarms(words: Words, summary: Summary) -> Headline:
+    if summary.faults:
+        named = ", ".join(words.say(name) for name in summary.faults)
         return Headline(words.say("Something is wrong: {things}.", things=named), "bad")
-    if noted:
+    if noted := summary.acknowledged:
         text = words.count("{n} alarm is acknowledged.", "{n} alarms are acknowledged.", noted)
         return Headline(text, "noted")
     return Headline(words.say("All is well."), "good")
 
 
-def _first_alarm(words: Words, alarms: Sequence[AlarmRecord]) -> str:
-    first, others = words.alarm(alarms[0].known.means), len(alarms) - 1
+def _first_alarm(words: Words, kinds: Sequence[str]) -> str:
+    first, others = words.alarm(kind_of(kinds[0]).means), len(kinds) - 1
     if not others:
         return first
     return words.count("{first} {n} other alarm.", "{first} {n} other alarms.", others, first=first)
 
 
-def _locked_down(words: Words, now: BranchPicture) -> str:
+@dataclass(frozen=True, slots=True)
+class Course:
+    """The branch's mode, and how it goes on; `mode` is None where it is not known.
+
+    `by_card`: it is staffed, but a card opens the door, for the time is not confirmed. `until` is
+    local, None where that is not known, and the mode after it is `then`, None likewise.
+    `until_lifted`: instead of staffed hours the door stays closed then, until staff lift the
+    lockdown.
+    """
+
+    mode: Mode | None
+    by_card: bool = False
+    until: datetime | None = None
+    then: Mode | None = None
+    until_lifted: bool = False
+
+
+def course_of(now: BranchPicture) -> Course:
+    """Return how the branch's mode goes on, as far as it is known."""
     hours = now.hours
-    if hours is not None and hours.standing.cause is Cause.LOCKDOWN:
-        return words.say("A lockdown is over. The door stays closed until staff lift it.")
-    if hours is None or hours.standing.mode is not Mode.LOCKDOWN:
-        return ""
-    return words.say("Locked down: only emergency passes open the door.")
+    if hours is None:
+        return Course(None)
+    mode, at = hours.standing.mode, hours.changes_at
+    waits = now.door is not None and bool(now.door["waits_for_witness"])
+    return Course(
+        mode=mode,
+        by_card=mode is Mode.STAFFED and waits,
+        until=at,
+        then=None if at is None or hours.next_change is None else hours.next_change[1],
+        # What follows a lockdown is closed by the calendar, or in place of staffed hours.
+        until_lifted=mode is Mode.LOCKDOWN
+        and at is not None
+        and hours.calendar.mode_at(at) is Mode.STAFFED,
+    )
 
 
-def mode_line(words: Words, now: BranchPicture) -> str:
+def mode_line(words: Words, course: Course, today: date) -> str:
     """Return "Self-service until 22:00, then closed", as far as it is known."""
-    hours = now.hours
-    mode = words.say(MODES[None if hours is None else hours.standing.mode])
-    if hours is not None and hours.standing.mode is Mode.STAFFED:
-        mode = words.say("Staffed: the door is unlocked for everybody")
-        if now.door is not None and now.door["waits_for_witness"]:
-            mode = words.say("Staffed, but a card opens the door: the time is not confirmed")
-    if hours is None or hours.changes_at is None:
+    mode, at = _mode(words, course), course.until
+    if at is None:
         return mode
-    at = hours.changes_at
-    day = _day(words, at.date(), now.at.date())
+    day = _day(words, at.date(), today)
     line = words.say("{mode} until {day}{time}", mode=mode, day=day, time=words.clock(at))
-    # What follows a lockdown is closed by the calendar, or in place of staffed hours.
-    if hours.standing.mode is Mode.LOCKDOWN and hours.calendar.mode_at(at) is Mode.STAFFED:
+    if course.until_lifted:
         then = words.say("then closed until staff lift the lockdown")
-    elif hours.next_change is not None:
-        mode_then = words.say(MODES[hours.next_change[1]]).lower()
-        then = words.say("then {mode}", mode=mode_then)
+    elif course.then is not None:
+        then = words.say("then {mode}", mode=words.say(MODES[course.then]).lower())
     else:
         return line
     return f"{line}, {then}"
+
+
+def _mode(words: Words, course: Course) -> str:
+    if course.by_card:
+        return words.say("Staffed, but a card opens the door: the time is not confirmed")
+    if course.mode is Mode.STAFFED:
+        return words.say("Staffed: the door is unlocked for everybody")
+    return words.say(MODES[course.mode])
 
 
 def _day(words: Words, day: date, today: date) -> str:

@@ -39,11 +39,13 @@ from doorctl.web.staff.branch_state import (
     TECHNICAL,
     BranchPicture,
     branch_now,
+    course_of,
     faults,
     headline,
     is_old,
     mode_line,
     read_or_none,
+    summary_of,
 )
 from doorctl.web.staff.filled_in import FieldError, of_field
 from doorctl.web.staff.log_rows import ending, happened
@@ -212,8 +214,8 @@ def _context(
         "night": night,
         "alarms": alarms,
         "urgent": Urgency.NOW,
-        "headline": headline(words, now, alarms, request.app.config.branch.it_phone),
-        "mode_line": mode_line(words, now),
+        "headline": headline(words, summary_of(now, alarms), request.app.config.branch.it_phone),
+        "mode_line": mode_line(words, course_of(now), now.at.date()),
         "after_lockdown": AFTER_LOCKDOWN.get(calendar, MODES[calendar]),
         "cause": "" if hours is None else CAUSES[hours.standing.cause],
         "by_hand": None if hours is None else hours.by_hand,
