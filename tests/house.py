@@ -27,7 +27,7 @@ LIMITS = {
 """The most there may be."""
 
 ROOM_LIMITS = {
-    "extras": 7_340,
+    "extras": 8_150,
     "web": 6_550,
     "store": 6_480,
     "cli": 3_670,

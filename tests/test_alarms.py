@@ -110,7 +110,7 @@ def test_no_alarm_is_without_an_end(kind: str) -> None:
         assert re.search("acknowledge|--audit-confirmed", known.act)
 
 
-ENDED = re.compile(r'(?:AlarmOnce\(\s*[\w.]+, |WELL, kind=|\.stand\(\s*)"(\w+)"')
+ENDED = re.compile(r'(?:AlarmOnce\(\s*[\w.]+, |WELL, kind=|\.stand\(\s*|alarm=)"(\w+)"')
 """Where code ends an alarm by its kind."""
 
 

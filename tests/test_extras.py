@@ -140,6 +140,9 @@ def of(name: str, *parts: str) -> set[str]:
     return {f"doorctl.extras.{name}", *(f"doorctl.extras.{name}.{part}" for part in parts)}
 
 
+HUBS = '[web.hub]\nservers = ["nats://127.0.0.1:1"]\n'
+
+
 @pytest.mark.parametrize(
     ("process", "asked", "more"),
     [
@@ -158,7 +161,18 @@ def of(name: str, *parts: str) -> set[str]:
         (
             "web",
             ASKING["fleet"],
-            of("fleet", "bodies", "connection", "left", "listening", "messages", "transfers"),
+            of(
+                *("fleet", "bodies", "connection", "keeping", "left", "listening", "messages"),
+                *("reporting", "reports", "transfers"),
+            ),
+        ),
+        (
+            "web",
+            HUBS,
+            of(
+                *("fleet", "bodies", "connection", "hub", "hub_pages", "keeping", "messages"),
+                "reports",
+            ),
         ),
         ("run", ASKING["fleet"], of("fleet")),
     ],

@@ -92,7 +92,7 @@ EXTRAS = (
     Listed("oidc", tables=("signin.oidc",), unlogged=True),
     Listed("mapping", tables=("source",)),
     Listed("fetching", tables=("source.fetch",)),
-    Listed("fleet", tables=("web.nats", "sync.nats")),
+    Listed("fleet", tables=("web.nats", "sync.nats", "web.hub")),
 )
 """Every extra; their tables stand in this order in ``config/doorctl.toml``, behind all others."""
 

@@ -125,9 +125,10 @@ def text_key(example: str, most: int) -> Any:
     return key("", example=example, allowed=allowed, pattern=rf"^[^\x00-\x1f]{{0,{most}}}\Z")
 
 
-def id_key() -> Any:
-    """Describe a key for the short name of a branch."""
-    return key(example="oest", allowed="1 to 32 of a-z, 0-9 and -", pattern=r"^[a-z0-9-]{1,32}\Z")
+def id_key(default: Any = REQUIRED) -> Any:
+    """Describe a key for a short name, such as a branch's."""
+    allowed = "1 to 32 of a-z, 0-9 and -"
+    return key(default, example="oest", allowed=allowed, pattern=r"^[a-z0-9-]{1,32}\Z")
 
 
 def address_key(example: str, allowed: str = "https://") -> Any:

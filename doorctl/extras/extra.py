@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from doorctl.sync.branch import Branch
     from doorctl.sync.exports import Fetched
     from doorctl.sync.feed import RowsOf
+    from doorctl.web.addresses import Place
     from doorctl.web.alarms import StandingAlarms
     from doorctl.web.frame import Frame
     from doorctl.web.jobs import Write
@@ -105,13 +106,13 @@ class JobParts:
 class PushParts:
     """What the web process gives an extra by which pushes come in; it ends with the `stack`.
 
-    `app` answers the senders' addresses alone. It belongs to the event loop of the web process.
+    `senders` answers the senders' addresses alone. It belongs to the event loop of the web process.
     """
 
-    config: Config
-    clock: Clock
+    app: App
+    alarms: StandingAlarms
     log: EventLog
-    app: ASGIApp
+    senders: ASGIApp
     stack: ExitStack
 
 
@@ -125,11 +126,12 @@ class SignInParts:
 
 @dataclass(frozen=True, slots=True)
 class PageParts:
-    """What the web process gives an extra for its pages."""
+    """What the web process gives an extra for its pages; what has to end goes onto the `stack`."""
 
     app: App
     frame: Frame
     alarms: StandingAlarms
+    stack: ExitStack
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,7 @@ class Extra(Declared):
             KeyFileError: a file of its own can't be used.
         elsewhere: another way to sign in, with its pages; None where it has none.
         pages: addresses of the web process.
+        places: lines of the menu that lead to them.
         rows: how the rows of an export are read.
         export: fetches the sender's export from another machine.
         sender: asks what the sender's export is; returns the text of its file.
@@ -215,6 +218,7 @@ class Extra(Declared):
     branches: Callable[[Config, ExitStack], Callable[[Target, str], Branch]] | None = None
     elsewhere: Callable[[SignInParts], Elsewhere | None] | None = None
     pages: Callable[[PageParts], Iterable[BaseRoute]] | None = None
+    places: Callable[[Config], Iterable[Place]] | None = None
     rows: Callable[[Config], RowsOf] | None = None
     export: Exporting | None = None
     sender: Callable[[SenderParts], str] | None = None

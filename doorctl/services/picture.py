@@ -84,6 +84,12 @@ def night_begins(calendar: Calendar | None, now: datetime) -> datetime:
     return closed[-1].astimezone(now.tzinfo) if closed else midnight
 
 
+def morning_before(now: datetime) -> datetime:
+    """Return the last six o'clock in the morning that has come, local as `now` is."""
+    morning = datetime.combine(now.date(), time(), now.tzinfo) + MORNING
+    return morning if morning <= now else morning - DAY
+
+
 def head_counts(
     counts: Iterable[HourCount], start: datetime, until: datetime
 ) -> tuple[tuple[datetime, int], ...]:

@@ -23,6 +23,7 @@ from doorctl.services.picture import (
     HOUR,
     Picture,
     events_of,
+    morning_before,
     night_begins,
     of_branch,
     picture_of,
@@ -159,6 +160,39 @@ def last_night(app: App, limit: int) -> Night:
         events = events_of(rows, branch, since, now + HOUR)
     granted, shut_out = (sum(slot.granted for slot in slots), sum(slot.refused for slot in slots))
     return Night(since, granted, shut_out, tuple(refused), events, hidden(app))
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedNight:
+    """What happened from closing until six in the morning, local; `events` without pushes."""
+
+    since: datetime
+    until: datetime
+    granted: int
+    refused: int
+    events: int
+
+
+def finished_night(app: App, after: datetime | None = None) -> FinishedNight | None:
+    """Return the counts of the last night that is over.
+
+    None while the clock is not known to be right, and where that night ended no later than `after`.
+    Later it is the same but for what is erased meanwhile.
+    """
+    moment = app.clock.bounded()
+    if not moment.settled:
+        return None
+    until = morning_before(moment.local)
+    if after is not None and until <= after:
+        return None
+    branch = of_branch(app)
+    since = night_begins(branch.calendar, until)
+    with open_attempts(app) as rows:
+        slots = rows.counts(LogFilter(since=since, until=until), HOUR)
+        events = events_of(rows, branch, since, until)
+    granted, refused = (sum(slot.granted for slot in slots), sum(slot.refused for slot in slots))
+    told = sum(event.kind != "push" for event in events)
+    return FinishedNight(since, until, granted, refused, told)
 
 
 def version(app: App) -> int:

@@ -35,9 +35,9 @@ PLACES: Final = (
 )
 
 
-def places(role: Role) -> tuple[Place, ...]:
-    """Return the menu of a role."""
-    return tuple(place for place in PLACES if permits(role, place.permission))
+def places(role: Role, further: tuple[Place, ...] = ()) -> tuple[Place, ...]:
+    """Return the menu of a role, with the lines that extras add."""
+    return tuple(place for place in (*PLACES, *further) if permits(role, place.permission))
 
 
 SIGN_IN: Final = "/sign-in"

@@ -41,6 +41,7 @@ from doorctl.web.addresses import (
     OWN,
     SEEN_BY,
     TOLD,
+    Place,
     address_of,
     page_of,
     path_of,
@@ -182,7 +183,7 @@ class PageRequest:
             "here": self.path,
             "address": address_of(self.http),
             "call_it": self.words.call_it(self.frame.app.config.branch.it_phone),
-            "places": () if person is None else places(person.account.role),
+            "places": () if person is None else places(person.account.role, self.frame.further),
             "done": self.http.query_params.get(TOLD, ""),
             "today": self.today,
             "modes": MODES,
@@ -221,8 +222,8 @@ class Frame:
     Services are given `app`. `refused` records that an account lacks what a page, a route's path,
     needs; it may wait for a disk and raise StoreError. `pool` runs jobs that wait, and `log` gets
     unexpected errors. `encrypted` says whether browsers come by HTTPS; with `follows_browser` a
-    browser's language counts until another is chosen. The key of pseudonyms is made at each
-    start of the web process and never stored.
+    browser's language counts until another is chosen. The menu has the `further` lines too. The key
+    of pseudonyms is made at each start of the web process and never stored.
     """
 
     app: App
@@ -234,6 +235,7 @@ class Frame:
     log: EventLog
     encrypted: bool = False
     follows_browser: bool = False
+    further: tuple[Place, ...] = ()
     pseudonym_key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from doorctl.extras.extra import PageParts, SignInParts, folders, used
 from doorctl.lookup.app import App
 from doorctl.rpc.panel import PanelOverSocket
 from doorctl.services.statistics import statistics
+from doorctl.web.addresses import Place
 from doorctl.web.alarms import StandingAlarms
 from doorctl.web.branch_thread import BranchThread
 from doorctl.web.frame import Frame
@@ -99,7 +100,7 @@ def pages(
         *accounts_pages(frame),
         *panel.routes(),
         *WatchingPages(app, frame.pool).routes(),
-        *further_pages(PageParts(app, frame, alarms)),
+        *further_pages(PageParts(app, frame, alarms, stack)),
     )
     return Pages(routes, frame, panel, events, kept)
 
@@ -119,6 +120,7 @@ def _frame(
         pool=pool,
         log=log,
         encrypted=encrypted(config),
+        further=tuple(further_places(config)),
     )
 
 
@@ -130,6 +132,13 @@ def encrypted(config: Config) -> bool:
 def _elsewhere(parts: SignInParts) -> Elsewhere | None:
     ways = (extra.elsewhere for extra in used(parts.frame.app.config))
     return next((way(parts) for way in ways if way is not None), None)
+
+
+def further_places(config: Config) -> Iterator[Place]:
+    """Yield the lines of the menu that extras add."""
+    for extra in used(config):
+        if extra.places is not None:
+            yield from extra.places(config)
 
 
 def further_pages(parts: PageParts) -> Iterator[BaseRoute]:

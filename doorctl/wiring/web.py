@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING
 
 import doorctl
 from doorctl.access.throttle import TOLD_FROM
@@ -61,9 +60,6 @@ from doorctl.web.tls import authority_of, refuse_unusable
 from doorctl.web.watching import LOOK_S, CertificateWatch
 from doorctl.wiring.pages import Pages, encrypted, pages
 from doorctl.wiring.web_answers import answers_of_library, webs_answers
-
-if TYPE_CHECKING:
-    from starlette.types import ASGIApp
 
 PAUSE_S = 600.0
 
@@ -230,7 +226,7 @@ def _serve(process: _Process, journal: EventLog, stack: ExitStack) -> None:
     senders = application(
         pushes.routes(), missing=shown.frame.missing, encrypted=False, senders_certified=False
     )
-    ways = _ways_in(config, clock, log, senders, stack)
+    ways = _ways_in(PushParts(app, standing, log, senders, stack))
     server = _server(process, pushes, shown, log, ways)
     if server.config.ssl is not None:
         watch = CertificateWatch(config.web.tls, server.config.ssl, clock, log)
@@ -245,12 +241,10 @@ def _inspect_after(inspection: Inspection, heard: RaisedAlarm) -> None:
         inspection.wanted = True
 
 
-def _ways_in(
-    config: Config, clock: Clock, log: EventLog, app: ASGIApp, stack: ExitStack
-) -> list[Callable[[asyncio.AbstractEventLoop], None]]:
+def _ways_in(parts: PushParts) -> list[Callable[[asyncio.AbstractEventLoop], None]]:
     """Return what begins to take pushes by the ways of extras."""
-    parts = PushParts(config, clock, log, app, stack)
-    ways = (extra.pushes(parts) for extra in used(config) if extra.pushes is not None)
+    extras = used(parts.app.config)
+    ways = (extra.pushes(parts) for extra in extras if extra.pushes is not None)
     return [way for way in ways if way is not None]
 
 

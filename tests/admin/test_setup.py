@@ -138,6 +138,7 @@ OF_OTHER_KEYS = {
     *("address_keeps_no_secret", "source_is_single", "account_is_whole", "feed_is_named"),
     *("together source.fetch.sftp", "pages_can_be_followed"),
     *(f"{rule} {table}.nats" for rule in ("together", "servers_fit") for table in ("web", "sync")),
+    *(f"{rule} web.hub" for rule in ("together", "servers_fit")),
     *("encrypted signin.oidc.issuer", "encrypted signin.oidc.redirect_url"),
 }
 """Rules on what setup neither asks for nor writes beside an answer."""

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from doorctl.extras.fleet.server import configuration
+from doorctl.extras.fleet.server import Clients, configuration
 from tests.e2e.sender import Sender
 from tests.extras.fleet.nats_server import NatsServer
 from tests.web.branch import Branch
@@ -93,8 +93,8 @@ class ByNats:
         }
 
 
-def secured(directory: Path, authority: Authority, *branches: str) -> NatsServer:
-    """Return a server, not yet started, that knows the sender and these branches."""
+def secured(directory: Path, authority: Authority, *branches: str, hub: str = "hub") -> NatsServer:
+    """Return a server, not yet started, that knows the sender, these branches and a hub."""
     certificate, key = authority.issue("server")
     shutil.copy(certificate, directory / "nats.pem")
     shutil.copy(key, directory / "nats.key")
@@ -102,7 +102,10 @@ def secured(directory: Path, authority: Authority, *branches: str) -> NatsServer
     return NatsServer(
         directory,
         configuration(
-            "sender", branches, "127.0.0.1:{port}", str(directory), str(directory / "store")
+            Clients("sender", branches, [hub]),
+            "127.0.0.1:{port}",
+            str(directory),
+            str(directory / "store"),
         ),
     )
 

@@ -144,8 +144,9 @@ class Door:
         app = application(
             pushes.routes(), missing=missing, encrypted=False, senders_certified=False
         )
-        config = cast("Any", SimpleNamespace(branch=SimpleNamespace(id=self.who.name)))
-        parts = PushParts(config, self.clock, self.log, app, self._stack)
+        config = SimpleNamespace(branch=SimpleNamespace(id=self.who.name))
+        own = cast("Any", SimpleNamespace(config=config, clock=self.clock))
+        parts = PushParts(own, cast("Any", None), self.log, app, self._stack)
         listener = self._listener = Listener(parts, self.nats, self._threads.loop)
         self._turns = threading.Thread(target=self._run, args=(listener,), name=self.who.name)
         self._turns.start()
@@ -155,7 +156,7 @@ class Door:
         listener, self._listener = self._listener, None
         if listener is None or self._turns is None:
             return
-        listener.stop()
+        listener.connection.stop()
         self._turns.join(LIMIT_S)
         self._worker.submit(self._stack.close).result()
         self._stack, self._reception = ExitStack(), None
@@ -178,7 +179,7 @@ class Door:
 
     def _run(self, listener: Listener) -> None:
         while self._listener is listener:
-            listener.turn()
+            listener.connection.turn()
 
     def _opened(self) -> Pushes:
         seal = self.who.seal

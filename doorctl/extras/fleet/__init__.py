@@ -1,8 +1,11 @@
-"""Branches behind a firewall, reached over a NATS server: ``[web.nats]`` and ``[sync.nats]``."""
+"""Branches behind a firewall, reached over a NATS server, and the page over many of them.
+
+``[web.nats]``, ``[sync.nats]`` and ``[web.hub]``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,20 +14,33 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from doorctl.config.rules import ACCOUNT, ITS_PATH, USELESS, Values, together
-from doorctl.config.tables import is_this_machine, key, list_key, read_address, shown, visible_key
+from doorctl.config.tables import (
+    id_key,
+    is_this_machine,
+    key,
+    list_key,
+    read_address,
+    shown,
+    visible_key,
+)
 from doorctl.core.alarms import over, today
 from doorctl.core.errors import Problem
-from doorctl.extras.extra import CommandLine, Extra, PushParts
+from doorctl.extras.extra import CommandLine, Extra, PageParts, PushParts
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from contextlib import ExitStack
 
+    from starlette.routing import BaseRoute
+
     from doorctl.config import Config
     from doorctl.config.tables import Target
+    from doorctl.core.ports import EventLog
+    from doorctl.extras.fleet.keeping import KeptConnection
     from doorctl.sync.branch import Branch
+    from doorctl.web.addresses import Place
 
-WEBS, SENDERS = "web.nats", "sync.nats"
+WEBS, SENDERS, HUBS = "web.nats", "sync.nats", "web.hub"
 TLS_FILES = ("ca_file", "certificate_file", "key_file")
 
 Server = Annotated[str, Meta(pattern=r"^(tls|nats)://[A-Za-z0-9.:_\[\]-]{1,253}\Z")]
@@ -56,6 +72,17 @@ class WebNats(Nats):
     """A branch's, which signs its replies."""
 
     signing_key_file: Path = key(Path("/etc/doorctl/answers.key"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebHub(Nats):
+    """That of pages over many branches, whose public keys lie in a directory, oest's as oest.pub.
+
+    `id` is who this machine is to the servers, beside the branch that it may be too.
+    """
+
+    id: str = id_key("hub")
+    keys_directory: Path = key(Path("/etc/doorctl/branches"))
 
 
 def servers_fit(values: Values, table: str) -> Iterator[Problem]:
@@ -102,19 +129,49 @@ def branches(config: Config, stack: ExitStack) -> Callable[[Target, str], Branch
 
 def pushes(parts: PushParts) -> Callable[[AbstractEventLoop], None] | None:
     """Return what begins to take pushes from a server, on a thread of its own."""
-    for nats in parts.config.all_of(WebNats):
+    for nats in parts.app.config.all_of(WebNats):
         return partial(_listen, parts, nats)
     return None
 
 
 def _listen(parts: PushParts, nats: WebNats, loop: AbstractEventLoop) -> None:
     from doorctl.extras.fleet.listening import Listener
+    from doorctl.extras.fleet.reporting import LOOK_S, Reporter
     from doorctl.ops.threads import regular
 
-    listener = Listener(parts, nats, loop)
-    parts.stack.enter_context(regular("nats", listener.turn, 0, parts.log).going(lambda: None))
+    connection = Listener(parts, nats, loop).connection
+    reporter = Reporter(parts.app, parts.alarms, nats.signing_key_file, connection)
+    reports = regular("reports", reporter.turn, LOOK_S, parts.log)
+    connection.when_connected = reports.wake
+    parts.stack.enter_context(reports.going(lambda: None))
+    _keep(connection, "nats", parts.log, parts.stack)
+
+
+def _keep(connection: KeptConnection, name: str, log: EventLog, stack: ExitStack) -> None:
+    from doorctl.ops.threads import regular
+
+    stack.enter_context(regular(name, connection.turn, 0, log).going(lambda: None))
     # It ends what a turn waits for; then the thread itself ends.
-    parts.stack.callback(listener.stop)
+    stack.callback(connection.stop)
+
+
+def pages(parts: PageParts) -> Iterable[BaseRoute]:
+    """Return the page over many branches, and begin to hear them."""
+    for nats in parts.app.config.all_of(WebHub):
+        from doorctl.extras.fleet.hub import Hub
+        from doorctl.extras.fleet.hub_pages import hub_pages
+
+        hub = Hub(nats, parts.app.clock, parts.frame.log)
+        _keep(hub.connection, "hub", parts.frame.log, parts.stack)
+        yield from hub_pages(parts.frame, hub)
+
+
+def places(config: Config) -> Iterable[Place]:
+    """Return the page's line in the menu."""
+    if config.all_of(WebHub):
+        from doorctl.extras.fleet.hub_pages import PLACE
+
+        yield PLACE
 
 
 ALARMS = {
@@ -123,6 +180,11 @@ ALARMS = {
         "See whether the server runs and the network lets this branch out to it.",
     ),
     "nats_back": over("nats_lost", "The branch is connected to the NATS server again."),
+    "hub_lost": today(
+        "The page of all branches has no connection to the NATS server and hears none of them.",
+        "See whether the server runs and the network lets this machine out to it.",
+    ),
+    "hub_back": over("hub_lost", "The page of all branches hears the NATS server again."),
 }
 
 COMMANDS = {
@@ -133,10 +195,10 @@ COMMANDS = {
 }
 
 EXTRA = Extra(
-    sections={WEBS: WebNats, SENDERS: SyncNats},
+    sections={WEBS: WebNats, SENDERS: SyncNats, HUBS: WebHub},
     rules=tuple(
         rule
-        for table in (WEBS, SENDERS)
+        for table in (WEBS, SENDERS, HUBS)
         for rule in (
             partial(servers_fit, table=table),
             partial(together, table=table, leaves=TLS_FILES[1:], text=ITS_PATH),
@@ -147,5 +209,7 @@ EXTRA = Extra(
     modules=("nats",),
     branches=branches,
     pushes=pushes,
+    pages=pages,
+    places=places,
     commands=COMMANDS,
 )

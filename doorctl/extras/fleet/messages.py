@@ -64,6 +64,15 @@ def pushes_of(branch: str) -> str:
     return f"doorctl.push.{branch}"
 
 
+UP: Final = "DOORCTL_UP"
+"""The stream of what branches say of themselves, of which each subject keeps the last."""
+
+
+def up_of(branch: str, part: str) -> str:
+    """Return the subject on which a branch says a part of how it is."""
+    return f"doorctl.up.{branch}.{part}"
+
+
 def body_of(sha256: str, number: int | str) -> str:
     """Return the subject of a piece of what a manifest names, which many branches share."""
     return f"doorctl.body.{sha256}.{number}"
@@ -76,7 +85,7 @@ def reading(stream: str, subject: str) -> str:
 
 def spared_of(branch: str) -> tuple[str, ...]:
     """Return beginnings of subjects that a server may refuse a branch: 0.3 did not need them."""
-    return pushes_of(branch), inbox_of(branch), "$JS.API.DIRECT.GET."
+    return pushes_of(branch), inbox_of(branch), "$JS.API.DIRECT.GET.", up_of(branch, "")
 
 
 def inbox_of(branch: str) -> str:

@@ -6,6 +6,8 @@ Options are those of nats-server 2.10.27 (https://docs.nats.io/running-a-nats-se
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,21 +19,23 @@ from doorctl.extras.fleet.messages import (
     BODIES,
     PIECE_BYTES,
     PUSHES,
+    UP,
     body_of,
     inbox_of,
     pushes_of,
     reading,
     subject_of,
+    up_of,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 FILE = """\
 # nats-server's configuration for the branches of one sender, as doorctl nats-config writes it.
 # A client is whom its certificate names: each has one of the authority in ca_file. A branch hears
 # its own subjects alone, reads what lies there for it, and says nothing but the reply to what it
-# hears.
+# hears, and how it is. A hub hears that of all branches, and says nothing.
 listen: "{listen}"
 server_name: "doorctl"
 max_payload: {max_payload}
@@ -82,11 +86,18 @@ SENDER = """\
 
 BRANCH = """\
       {{ user: "CN={name}", permissions: {{
-        publish: {{ allow: ["{left}", "{bodies}"] }},
+        publish: {{ allow: ["{left}", "{bodies}", "{up}"] }},
         subscribe: {{ allow: ["{subject}", "{pushes}", "{inbox}.>"] }},
         allow_responses: {{ max: 1, expires: "1m" }}
       }} }}"""
 
+HUB = """\
+      {{ user: "CN={name}", permissions: {{
+        publish: {{ allow: [{said}] }},
+        subscribe: {{ allow: ["{up}", "{inbox}.>"] }}
+      }} }}"""
+
+DEEDS = ("INFO", "CREATE")
 
 SENDS: Final = (
     subject_of("*"),
@@ -94,34 +105,41 @@ SENDS: Final = (
     body_of("*", "*"),
     reading(PUSHES, ">"),
     reading(BODIES, ">"),
-    *(
-        f"$JS.API.STREAM.{deed}.{stream}"
-        for stream in (PUSHES, BODIES)
-        for deed in ("INFO", "CREATE", "PURGE")
-    ),
+    *(f"$JS.API.STREAM.{deed}.{stream}" for stream in (PUSHES, BODIES) for deed in DEEDS),
+    *(f"$JS.API.STREAM.PURGE.{stream}" for stream in (PUSHES, BODIES)),
 )
 """What the sender says: requests to branches, and what it leaves for them."""
 
+ASKS: Final = (reading(UP, up_of("*", "*")), *(f"$JS.API.STREAM.{deed}.{UP}" for deed in DEEDS))
+"""What a hub says: it asks what branches have said last, and makes the stream where that lies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """Who connects to a server; all names are those of certificates."""
+
+    sender: str
+    branches: Sequence[str]
+    hubs: Sequence[str] = ()
+
 
 def configuration(
-    sender: str,
-    branches: Iterable[str],
+    clients: Clients,
     listen: str = "0.0.0.0:4222",
     directory: str = "/etc/nats",
     store: str = "/var/lib/nats",
 ) -> str:
-    """Return the file's text; the sender's and branches' names are those of their certificates."""
-    names = list(branches)
+    """Return the file's text."""
     said = ",\n".join(f'          "{subject}"' for subject in SENDS)
-    users = [SENDER.format(name=sender, said=said)]
-    users += [_branch(name) for name in names]
+    users = [SENDER.format(name=clients.sender, said=said)]
+    users += [*map(_branch, clients.branches), *map(_hub, clients.hubs)]
     return FILE.format(
         listen=listen,
         directory=directory,
         store=store,
         max_payload=2 * PIECE_BYTES,
         # A branch that comes back may have left a connection hanging, and so may a sender.
-        max_connections=16 + 4 * len(names),
+        max_connections=16 + 4 * (len(clients.branches) + len(clients.hubs)),
         users=",\n".join(users),
     )
 
@@ -134,7 +152,13 @@ def _branch(name: str) -> str:
         inbox=inbox_of(name),
         left=reading(PUSHES, pushes_of(name)),
         bodies=reading(BODIES, body_of("*", "*")),
+        up=up_of(name, "*"),
     )
+
+
+def _hub(name: str) -> str:
+    said = ", ".join(f'"{subject}"' for subject in ASKS)
+    return HUB.format(name=name, said=said, up=up_of("*", "*"), inbox=inbox_of(name))
 
 
 @click.command("nats-config")
@@ -148,6 +172,9 @@ def _branch(name: str) -> str:
     help="The sender's configuration file.",
 )
 @click.option(
+    "--hub", "hubs", multiple=True, metavar="NAME", help="The id of a [web.hub]; may be repeated."
+)
+@click.option(
     "--listen",
     default="0.0.0.0:4222",
     metavar="HOST:PORT",
@@ -158,15 +185,19 @@ def _branch(name: str) -> str:
 @click.option(
     "--store", default="/var/lib/nats", metavar="D", help="Where it keeps pushes for branches away."
 )
-def nats_config(path: Path, listen: str, directory: str, store: str) -> None:
+def nats_config(path: Path, hubs: tuple[str, ...], listen: str, directory: str, store: str) -> None:
     """Write a nats-server's configuration for every branch with via = "nats".
 
-    Each certificate is CN=NAME: the sender's branch.id, or a branch's. That of the server,
-    nats.pem in the directory, has the name or address by which it is reached.
+    Each certificate is CN=NAME: the sender's branch.id, a branch's, or a hub's web.hub.id. That of
+    the server, nats.pem in the directory, has the name or address by which it is reached.
     """
     config = load(path)
     targets = () if config.sync is None else config.sync.targets
     names = [target.branch for target in targets if target.via == "nats"]
     if not names:
         raise InputError('no branch is reached over NATS: give via = "nats" in its sync.targets')
-    click.echo(configuration(config.branch.id, names, listen, directory, store), nl=False)
+    for hub in hubs:
+        if hub in {config.branch.id, *names} or not re.fullmatch("[a-z0-9-]{1,32}", hub):
+            raise InputError("--hub is an id of its own, not that of the sender or of a branch")
+    clients = Clients(config.branch.id, names, hubs)
+    click.echo(configuration(clients, listen, directory, store), nl=False)

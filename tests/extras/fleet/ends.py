@@ -59,8 +59,9 @@ class Ends:
         self._public = directory / f"{name}.pub"
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever)
-        config = cast("Any", SimpleNamespace(branch=SimpleNamespace(id=name)))
-        parts = PushParts(config, self.clock, self.log, app, ExitStack())
+        config = SimpleNamespace(branch=SimpleNamespace(id=name))
+        own = cast("Any", SimpleNamespace(config=config, clock=self.clock))
+        parts = PushParts(own, cast("Any", None), self.log, app, ExitStack())
         self.settings = WebNats(servers=servers, signing_key_file=key, **account)
         self.listener = Listener(parts, self.settings, self.loop)
         self._turns = threading.Thread(target=self._run)
@@ -83,7 +84,7 @@ class Ends:
     def end(self) -> None:
         """End both threads."""
         self._ending = True
-        self.listener.stop()
+        self.listener.connection.stop()
         self._turns.join(LIMIT_S)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(LIMIT_S)
@@ -94,7 +95,7 @@ class Ends:
 
     def _run(self) -> None:
         while not self._ending:
-            self.listener.turn()
+            self.listener.connection.turn()
 
     def reached(self, *servers: str, key: VerifyKey | None = None, **usual: Any) -> NatsBranch:
         """Return the branch as its sender asks it."""

@@ -45,6 +45,7 @@ class NatsServer:
     def __init__(self, directory: Path, text: str = PLAIN) -> None:
         self._program = program()
         self.port = free_port()
+        self.has_streams = "jetstream" in text
         self._file = directory / f"nats-{self.port}.conf"
         self._file.write_text(text.replace("{port}", str(self.port)), encoding="utf-8")
         self._log = directory / f"nats-{self.port}.log"

@@ -257,7 +257,7 @@ def test_a_server_configured_by_0_3_keeps_its_branches(tmp_path: Path) -> None:
     app = ScriptedApp(Script())
     account: dict[str, Any] = {"user": "oest", "password_file": password}
     with serving_nats(tmp_path, OLD) as server, ends(tmp_path, server.url, app, **account) as both:
-        own = both.listener._own  # noqa: SLF001 - what it was refused is told nowhere
+        own = both.listener.connection._own  # noqa: SLF001 - what it was refused is told nowhere
         assert own is not None
         until(lambda: len(own[1].refusals) >= 2)
         assert [line["state"] for line in both.log.named("nats")] == ["connected"]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from doorctl.extras.fleet import listening
+from doorctl.extras.fleet import keeping
 from doorctl.extras.fleet.messages import PIECE_BYTES
 from doorctl.sync.branch import Away, Held, Refused, Taken
 from doorctl.sync.signing import SigningKey
@@ -56,8 +56,8 @@ def both(tmp_path: Path, server: NatsServer, script: Script) -> Iterator[Ends]:
 @pytest.fixture(autouse=True)
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses that a test can wait for."""
-    monkeypatch.setattr(listening, "FIRST_PAUSE_S", 0.05)
-    monkeypatch.setattr(listening, "LONGEST_PAUSE_S", 0.2)
+    monkeypatch.setattr(keeping, "FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr(keeping, "LONGEST_PAUSE_S", 0.2)
 
 
 def test_a_server_that_goes_and_comes_is_one_line_each(both: Ends, server: NatsServer) -> None:
@@ -88,7 +88,7 @@ def test_a_server_that_is_not_there_at_the_start_is_found_later(tmp_path: Path) 
         both.wait_for("lost")
         (line,) = both.log.named("nats")
         assert line["why"] == "the NATS server: no connection (Connection refused)"
-        both.clock.advance(listening.ALARM_AFTER_S)
+        both.clock.advance(keeping.ALARM_AFTER_S)
         until(lambda: both.log.alarms)
         server.start()
         both.wait_for("connected")

@@ -24,6 +24,7 @@ from doorctl.extras.fleet.messages import (
     pushes_of,
     reading,
     subject_of,
+    up_of,
 )
 from doorctl.sources.branches import tls_context
 from doorctl.store.signing_keys import read_public_keys, read_signing_key
@@ -118,13 +119,14 @@ def people(server: NatsServer, authority: Authority) -> dict[str, Person]:
     """The sender and both branches, not yet connected."""
     return {
         name: Person(name, server, tls_context(authority.path, *authority.issue(name)))
-        for name in ("sender", "oest", "syd")
+        for name in ("sender", "oest", "syd", "hub")
     }
 
 
 def test_a_captured_branch_hears_its_own_subject_alone(people: dict[str, Person]) -> None:
     """Not another branch's, not all of them, not the sender's replies, not the server's own."""
     others = [subject_of("oest"), subject_of("*"), pushes_of("oest"), inbox_of("oest"), "doorctl.>"]
+    others += [up_of("*", "*"), up_of("syd", "*")]
     others += [">", "_INBOX.>", "$SYS.>", "$JS.>", body_of("*", "*"), "a"]
     own = [subject_of("syd"), pushes_of("syd"), f"{inbox_of('syd')}.1"]
 
@@ -136,17 +138,41 @@ def test_a_captured_branch_hears_its_own_subject_alone(people: dict[str, Person]
     assert asyncio.run(heard()) == [*[True] * len(own), *[False] * len(others)]
 
 
-def test_a_captured_branch_says_nothing_but_replies(people: dict[str, Person]) -> None:
-    """It can't pose as the sender at another branch, nor reply for one that it can't hear."""
+def test_a_captured_branch_says_nothing_but_replies_and_how_it_is(
+    people: dict[str, Person],
+) -> None:
+    """It can't pose as the sender at another branch, nor reply or report for another."""
 
     async def said() -> list[bool]:
         """Try each."""
         async with people["syd"] as syd:
             names = [subject_of("oest"), subject_of("syd"), "_INBOX.guessed.1", "a"]
             names += [pushes_of("oest"), pushes_of("syd"), body_of("ab", 0), inbox_of("oest")]
-            return [await syd.may_say(name) for name in (*names, *ENGINE)]
+            names += [up_of("oest", "status"), "doorctl.up.syd"]
+            own = await syd.may_say(up_of("syd", "status"))
+            return [own, *[await syd.may_say(name) for name in (*names, *ENGINE)]]
 
-    assert asyncio.run(said()) == [False] * (8 + len(ENGINE))
+    assert asyncio.run(said()) == [True, *[False] * (10 + len(ENGINE))]
+
+
+def test_a_captured_hub_hears_how_branches_are_and_says_nothing(
+    people: dict[str, Person],
+) -> None:
+    """No push, no body, no request, no branch's inbox; it can't report for a branch."""
+
+    async def tried() -> tuple[list[bool], list[bool]]:
+        """Try each."""
+        async with people["hub"] as hub:
+            hears = [up_of("*", "*"), f"{inbox_of('hub')}.1"]
+            hears += [subject_of("oest"), pushes_of("oest"), body_of("*", "*"), inbox_of("oest")]
+            says = [subject_of("oest"), pushes_of("oest"), up_of("oest", "status"), "a"]
+            says += [body_of("ab", 0), reading(PUSHES, pushes_of("oest")), *ENGINE]
+            return [await hub.may_hear(at) for at in hears], [await hub.may_say(at) for at in says]
+
+    heard, said = asyncio.run(tried())
+
+    assert heard == [True, True, False, False, False, False]
+    assert said == [False] * len(said)
 
 
 async def answer_of(person: Person, subject: str, data: bytes = b"") -> bytes | str | None:
@@ -260,6 +286,12 @@ def test_the_command_writes_what_the_server_takes(tmp_path: Path) -> None:
     assert "nord" not in text
     assert 'cert_file: "/etc/here/nats.pem"' in text
     assert "sync_interval: always" in text
+
+    hub = sender.call("nats-config", "--hub", "alle")
+    assert 'user: "CN=alle"' in hub.stdout
+    for taken in ("oest", "sender", "A B"):
+        refused = sender.call("nats-config", "--hub", taken)
+        assert (refused.returncode, refused.stdout) == (1, "")
 
     sender.target({"branch": "nord", "url": "https://nord.example"})
     none = sender.call("nats-config")
