@@ -208,7 +208,7 @@ def test_a_number_that_none_can_follow_is_told(
     assert (answer == held(epoch=epoch)) is (epoch == 2**53)
     if isinstance(answer, Refused):
         assert answer.why.startswith(
-            f"it holds push {epoch}, a number that none of ours can follow"
+            f"it holds push {epoch}, a number that none of our pushes can follow"
         )
         assert "doorctl patrons renumber NUMBER" in answer.why
 
