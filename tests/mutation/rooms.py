@@ -150,6 +150,7 @@ ROOMS = (
             "tests/sync/test_receive.py",
             "tests/sync/test_staging*.py",
             "tests/store/test_patrons*.py",
+            "tests/store/test_salvage.py",
             "tests/store/test_subject.py",
         ),
         (

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from doorctl.access.calendar import DaySource
 from doorctl.access.messages import Closed, Opened
 from doorctl.access.patron import Patron, Reason, SealedRow
+from doorctl.access.policy import Policy
 from doorctl.access.rights import Ban, Pass, PassKind
 from doorctl.access.throttle import CardThrottle
-from doorctl.core.errors import InputError, StoreBusyError, StoreError
+from doorctl.core.errors import BranchStoreError, InputError, StoreBusyError, StoreError
 from doorctl.core.moments import BootTime
 from doorctl.privacy.audit import Action, Deed
 from doorctl.privacy.erasure import ALL_GONE
@@ -32,7 +33,7 @@ from doorctl.store.branch import BranchRecords
 from doorctl.store.branch_writer import BranchRecordsWriter, create_branch
 from doorctl.store.erasure import erase_patron, erase_rights, erase_visits, forget_erased
 from doorctl.store.objections import restrict
-from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons, open_or_create_patrons
+from doorctl.store.patrons_writer import PatronCacheWriter, create_patrons, open_or_renew_patrons
 from doorctl.store.records import AuditRecords, AuditTrail
 from doorctl.store.subject import SubjectReader, find, with_cards, with_erased
 from doorctl.store.tombstones import StoredErasures
@@ -275,7 +276,8 @@ def push_two(register: Cache, epoch: int, *, full: bool = True) -> None:
 def start(register: Cache) -> None:
     """Open the register for writing, as web does at its start."""
     register.writer.close()
-    open_or_create_patrons(register.path, SEAL, register.writer.erasures).close()
+    erasures = register.writer.erasures
+    open_or_renew_patrons(register.path, NOON, SEAL, erasures, Policy())[0].close()
 
 
 def test_a_branch_without_a_file_erased_nobody(register: Cache) -> None:
@@ -334,11 +336,19 @@ def test_a_start_outlives_erasures_that_nobody_can_read(
     push_two(register, 7)
     writer.database.execute("DROP TABLE tombstones")
     writer.database.execute("CREATE TABLE tombstones (mark TEXT)")
-    with pytest.raises(StoreError):
+    with pytest.raises(StoreError, match=BRANCH):
         push_two(register, 8)
     start(register)
 
     assert register.known(range(4)) == {1: "p-1", 2: "p-2"}
+
+
+def test_damage_to_the_erasures_is_none_of_the_register(tmp_path: Path, register: Cache) -> None:
+    """It names the branch's own file: the register is not set aside for it."""
+    (tmp_path / BRANCH).write_bytes(b"no database" * 1000)
+
+    with pytest.raises(BranchStoreError, match=BRANCH):
+        push_two(register, 8)
 
 
 def test_one_is_renewed_and_never_lowered(writer: BranchRecordsWriter, tmp_path: Path) -> None:
