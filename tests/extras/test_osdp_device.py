@@ -489,13 +489,14 @@ def _forged(kind: str, data: bytes) -> bytes:
 def test_a_forged_packet_is_no_card_but_an_alarm(branch: Branch, kind: str) -> None:
     """Who has the cable in hand can neither say a card nor say one again; the reader comes back.
 
-    Bug (libosdp 3.2.9): a card without a MAC was believed while the secure channel stood.
+    Bug (libosdp 3.2.9): a card without a MAC was believed while the secure channel stood. Bug (CI,
+    a busy machine): an answer that was late by itself cost the channel before it could be forged
+    (the tests' own).
     """
-    forge: list[bytes] = []
+    forging: list[bool] = []
 
     def change(data: bytes, to_panel: bool) -> list[bytes]:
-        if to_panel and forge:
-            forge.clear()
+        if to_panel and forging and not branch.log.alarms:
             return [data + data] if kind == "replayed" else [_forged(kind, data), data]
         return [data]
 
@@ -504,9 +505,10 @@ def test_a_forged_packet_is_no_card_but_an_alarm(branch: Branch, kind: str) -> N
     branch.started()
     branch.connected()
 
-    forge.append(b"now")
+    forging.append(True)
 
-    assert "somebody at the cable" in branch.lost()
+    while "somebody at the cable" not in branch.lost():
+        pass
     branch.connected()
     assert branch.log.alarms == ["reader_tampered"]
     peer.swipe(CARD_NUMBER)
