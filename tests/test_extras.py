@@ -169,10 +169,7 @@ HUBS = '[web.hub]\nservers = ["nats://127.0.0.1:1"]\n'
         (
             "web",
             HUBS,
-            of(
-                *("fleet", "bodies", "connection", "hub", "hub_pages", "keeping", "messages"),
-                "reports",
-            ),
+            of("fleet", "connection", "hub", "hub_pages", "keeping", "messages", "reports"),
         ),
         ("run", ASKING["fleet"], of("fleet")),
     ],

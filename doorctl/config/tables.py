@@ -125,10 +125,14 @@ def text_key(example: str, most: int) -> Any:
     return key("", example=example, allowed=allowed, pattern=rf"^[^\x00-\x1f]{{0,{most}}}\Z")
 
 
+ID: Final = "[a-z0-9-]{1,32}"
+"""A branch's or a machine's short name, as it stands in subjects, files and certificates."""
+
+
 def id_key(default: Any = REQUIRED) -> Any:
     """Describe a key for a short name, such as a branch's."""
     allowed = "1 to 32 of a-z, 0-9 and -"
-    return key(default, example="oest", allowed=allowed, pattern=r"^[a-z0-9-]{1,32}\Z")
+    return key(default, example="oest", allowed=allowed, pattern=rf"^{ID}\Z")
 
 
 def address_key(example: str, allowed: str = "https://") -> Any:

@@ -10,14 +10,24 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from nats import errors
 
-from doorctl.extras.fleet.messages import BODIES, PIECE_BYTES, PUSHES, body_of, pushes_of, reading
+from doorctl.extras.fleet.messages import (
+    BODIES,
+    PIECE_BYTES,
+    PUSHES,
+    UP,
+    body_of,
+    pushes_of,
+    reading,
+    up_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from nats.aio.msg import Msg
 
@@ -49,24 +59,41 @@ REPLICAS: Final = 3
 CREATE, PURGE = "$JS.API.STREAM.CREATE.", "$JS.API.STREAM.PURGE."
 
 
-class Stream:
-    """A stream of the server's, made on first use: one message a subject, replaced by none.
+REPLACED_BY_NONE: Final = {
+    "discard": "new",
+    "discard_new_per_subject": True,
+    "max_age": KEPT_S * 10**9,
+}
+"""Of a stream for a week whose messages can't be changed by a branch that has answers of the server
+sent to where it listens."""
 
-    So what lies there can't be changed by a branch that has answers of the server sent to where the
-    stream listens. Belongs to the event loop of a connection.
+LAST_COUNTS: Final = {"discard": "old"}
+"""Of a stream in which each message replaces the one before."""
+
+
+class Stream:
+    """A stream of the server's, made on first use: one message a subject.
+
+    Belongs to the event loop of a connection.
     """
 
-    def __init__(self, name: str, subject: str) -> None:
-        self._name, self._subject = name, subject
+    def __init__(
+        self, name: str, subject: str, settings: Mapping[str, object] = REPLACED_BY_NONE
+    ) -> None:
+        self._name, self._subject, self._more = name, subject, settings
         self._made = False
 
-    async def put(self, connection: Connection, subject: str, data: bytes) -> bool:
-        """Leave a message; False where the server does not take it. Raises one of `LOST`."""
+    async def make(self, connection: Connection) -> None:
+        """Make it where there is none; raises one of `LOST`."""
         if not self._made:
             replicas = REPLICAS if len(connection.servers) >= REPLICAS else 1
             settings = json.dumps(self._settings(replicas)).encode()
             await _answer(connection, CREATE + self._name, settings)
             self._made = True
+
+    async def put(self, connection: Connection, subject: str, data: bytes) -> bool:
+        """Leave a message; False where the server does not take it. Raises one of `LOST`."""
+        await self.make(connection)
         said = await _answer(connection, subject, data)
         error = said.get("error")
         return "stream" in said if error is None else error.get("description") == THERE_ALREADY
@@ -82,12 +109,15 @@ class Stream:
             "storage": "file",
             "retention": "limits",
             "num_replicas": replicas,
-            "max_age": KEPT_S * 10**9,
             "max_msgs_per_subject": 1,
-            "discard": "new",
-            "discard_new_per_subject": True,
             "allow_direct": True,
+            **self._more,
         }
+
+
+def reports_stream() -> Stream:
+    """Return the stream that keeps what each branch said last of each part, however long ago."""
+    return Stream(UP, up_of("*", "*"), LAST_COUNTS)
 
 
 async def _answer(connection: Connection, subject: str, data: bytes) -> dict[str, Any]:
@@ -102,12 +132,14 @@ async def _answer(connection: Connection, subject: str, data: bytes) -> dict[str
 class Bodies:
     """What a run of the sender has left at the server; belongs to its connection's event loop.
 
-    `pushes` is the stream of what lies there for branches that are away.
+    `pushes` is the stream of what lies there for branches that are away. That of what branches say
+    is made along with its own: no branch and no hub may make one.
     """
 
     def __init__(self) -> None:
         self._stream = Stream(BODIES, body_of("*", "*"))
         self.pushes = Stream(PUSHES, pushes_of("*"))
+        self._reports = reports_stream()
         self._lies: dict[str, asyncio.Task[bool]] = {}
 
     async def lies(self, connection: Connection, body: Body) -> bool:
@@ -128,10 +160,14 @@ class Bodies:
 
         try:
             # The first one makes the stream where there is none.
-            return await leave(0) and all(await asyncio.gather(*map(leave, pieces[1:])))
+            lies = await leave(0) and all(await asyncio.gather(*map(leave, pieces[1:])))
         except (errors.Error, OSError, TimeoutError):
             # A server without streams; the rows go with each manifest then.
             return False
+        # No push waits for what a page may show later, nor for a server that was not told of it.
+        with suppress(errors.Error, OSError, TimeoutError):
+            await self._reports.make(connection)
+        return lies
 
 
 async def pieces_of(shared: Shared, fetch: Fetch) -> AsyncGenerator[bytes]:

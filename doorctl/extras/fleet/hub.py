@@ -7,10 +7,9 @@ run side by side. What a server carries is believed only if the branch that it i
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -19,8 +18,8 @@ from typing import TYPE_CHECKING, Final
 
 from nats import errors
 
+from doorctl.config.tables import ID
 from doorctl.core.errors import KeyFileError
-from doorctl.extras.fleet.bodies import CREATE, REPLICAS
 from doorctl.extras.fleet.keeping import ANSWER_S, KeptConnection, Use
 from doorctl.extras.fleet.messages import UP, reading, up_of
 from doorctl.extras.fleet.reports import AT, PARTS, NightCounts, Report, Status, read_report
@@ -49,7 +48,7 @@ MOST_BRANCHES: Final = 5000
 
 REFUSED_SUBJECT: Final = "the NATS server does not let this hub listen; see doorctl nats-config"
 
-_KEY_FILE = re.compile(r"[a-z0-9-]{1,32}\.pub")
+_KEY_FILE = re.compile(rf"{ID}\.pub")
 
 Keys = Mapping[str, "VerifyKey | None"]
 """Branch -> its public key; None where its file can't be used."""
@@ -85,12 +84,24 @@ def keys_in(directory: Path) -> Keys:
 
     Raises KeyFileError: there is no such directory, or it can't be read.
     """
+    return {path.stem: _key_in(path) for path in _key_files(directory)}
+
+
+def _key_files(directory: Path) -> list[Path]:
     try:
         files = sorted(path for path in directory.iterdir() if _KEY_FILE.fullmatch(path.name))
     except OSError as error:
         why = f"{directory}: {error.strerror}; put each branch's key there, as oest.pub"
         raise KeyFileError(why) from error
-    return {path.stem: _key_in(path) for path in files[:MOST_BRANCHES]}
+    return files[:MOST_BRANCHES]
+
+
+def _written(path: Path) -> tuple[object, ...]:
+    """Return what differs where a file was written anew."""
+    with suppress(OSError):
+        found = path.stat()
+        return path.name, found.st_ino, found.st_mtime_ns, found.st_size
+    return (path.name,)
 
 
 def _key_in(path: Path) -> VerifyKey | None:
@@ -178,7 +189,7 @@ class Hub:
     def __init__(self, hub: WebHub, clock: Clock, log: EventLog) -> None:
         self.reports = Reports()
         self._directory, self._clock = hub.keys_directory, clock
-        self._replicas = REPLICAS if len(hub.servers) >= REPLICAS else 1
+        self._files: frozenset[tuple[object, ...]] | None = None
         use = Use(
             table="web.hub",
             name=hub.id,
@@ -189,12 +200,25 @@ class Hub:
         )
         self.connection = KeptConnection(hub, use, clock, log)
 
-    def look(self) -> None:
-        """Read again which branches there are; raises KeyFileError. From any thread."""
-        self.reports.know(keys_in(self._directory))
+    def look(self) -> str:
+        """Read again which branches there are, where a file has changed; return why it can't be.
+
+        From any thread.
+        """
+        try:
+            self._read_keys()
+        except KeyFileError as error:
+            return str(error)
+        return ""
+
+    def _read_keys(self) -> None:
+        files = frozenset(_written(path) for path in _key_files(self._directory))
+        if files != self._files:
+            self.reports.know(keys_in(self._directory))
+            self._files = files
 
     async def _listen(self, client: Client) -> None:
-        self.look()
+        self._read_keys()
 
         async def hear(message: Msg) -> None:
             _, _, branch, name = message.subject.split(".")
@@ -203,7 +227,7 @@ class Hub:
         await client.subscribe(up_of("*", "*"), cb=hear)
 
     async def _read_last(self, client: Client) -> None:
-        """Read what lies at the server, and make the stream where there is none."""
+        """Read what lies at the server."""
         turns = asyncio.Semaphore(AT_A_TIME)
 
         async def read(branch: str, name: str) -> None:
@@ -211,34 +235,11 @@ class Hub:
                 last = await client.request(reading(UP, up_of(branch, name)), b"", timeout=ANSWER_S)
                 self._take(branch, name, last)
 
-        # A server without streams has none: each branch says all again within minutes.
+        # A server without that stream has none: each branch says all again within minutes.
         with suppress(errors.NoRespondersError, errors.TimeoutError):
-            order = json.dumps(self._settings()).encode()
-            await client.request(CREATE + UP, order, timeout=ANSWER_S)
             heard = [(each.branch, name) for each in self.reports.branches() for name in PARTS]
             await asyncio.gather(*(read(branch, name) for branch, name in heard))
 
     def _take(self, branch: str, name: str, message: Msg) -> None:
         now = self._clock.moment().known_time.astimezone(UTC)
         self.reports.take(branch, name, message.headers, message.data, now)
-
-    def _settings(self) -> dict[str, object]:
-        return {
-            "name": UP,
-            "subjects": [up_of("*", "*")],
-            "storage": "file",
-            "retention": "limits",
-            "num_replicas": self._replicas,
-            "max_msgs_per_subject": 1,
-            "discard": "old",
-            "allow_direct": True,
-        }
-
-
-def unread(look: Callable[[], None]) -> str:
-    """Return why the branches' keys can't be read; empty where they can."""
-    try:
-        look()
-    except KeyFileError as error:
-        return str(error)
-    return ""

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from doorctl.accounts.roles import Permission
 from doorctl.core.alarms import kind_of
-from doorctl.extras.fleet.hub import BranchHeard, Doubt, Hub, unread
+from doorctl.extras.fleet.hub import BranchHeard, Doubt, Hub
 from doorctl.web.addresses import Place
 from doorctl.web.staff.branch_state import (
     CLOCKS,
     LEAVES,
-    OLD,
     Course,
     Headline,
     Summary,
@@ -64,7 +63,7 @@ def hub_pages(frame: Frame, hub: Hub) -> tuple[BaseRoute, ...]:
     """Return the route of the page."""
 
     async def shown(request: PageRequest) -> Response:
-        why = await request.in_thread(unread, hub.look) or hub.connection.why
+        why = await request.in_thread(hub.look) or hub.connection.why
         context = shown_branches(request.words, hub.reports.branches(), request.now)
         return request.page("hub.html", why=why, **context)
 
@@ -88,8 +87,11 @@ def _first(words: Words, branches: int, wrong: int) -> str:
         return words.say("No branch is known here.")
     if wrong:
         return words.count(
-            "{n} branch needs somebody.", "{n} branches need somebody.", wrong
-        ) + words.say(" {n} in all.", n=words.number(branches))
+            "{n} of {all} branches needs somebody.",
+            "{n} of {all} branches need somebody.",
+            wrong,
+            all=words.number(branches),
+        )
     return words.count("{n} branch, and it is well.", "{n} branches, and all are well.", branches)
 
 
@@ -146,7 +148,7 @@ def _facts(words: Words, status: Status, now: datetime) -> Sequence[tuple[str, s
     """Return the name, the value and whether it is bad."""
     say, wrong = words.say, status.faults
     age = None if status.register_at is None else now - status.register_at
-    found = [(say("Patron register"), _age(words, age), age is None or age > OLD)]
+    found = [(say("Patron register"), _age(words, age), "Patron register" in wrong)]
     if status.door is not None:
         found.append((say("The door"), say(LEAVES.get(status.door, status.door)), "Door" in wrong))
     if status.clock is not None:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from doorctl.config import load
+from doorctl.config.tables import ID
 from doorctl.core.errors import InputError
+from doorctl.extras.fleet.bodies import CREATE
 from doorctl.extras.fleet.messages import (
     BODIES,
     PIECE_BYTES,
@@ -93,11 +95,9 @@ BRANCH = """\
 
 HUB = """\
       {{ user: "CN={name}", permissions: {{
-        publish: {{ allow: [{said}] }},
+        publish: {{ allow: ["{last}"] }},
         subscribe: {{ allow: ["{up}", "{inbox}.>"] }}
       }} }}"""
-
-DEEDS = ("INFO", "CREATE")
 
 SENDS: Final = (
     subject_of("*"),
@@ -105,13 +105,17 @@ SENDS: Final = (
     body_of("*", "*"),
     reading(PUSHES, ">"),
     reading(BODIES, ">"),
-    *(f"$JS.API.STREAM.{deed}.{stream}" for stream in (PUSHES, BODIES) for deed in DEEDS),
-    *(f"$JS.API.STREAM.PURGE.{stream}" for stream in (PUSHES, BODIES)),
+    *(
+        f"$JS.API.STREAM.{deed}.{stream}"
+        for stream in (PUSHES, BODIES)
+        for deed in ("INFO", "CREATE", "PURGE")
+    ),
+    CREATE + UP,
 )
-"""What the sender says: requests to branches, and what it leaves for them."""
+"""What the sender says: requests to branches, what it leaves for them, and how streams are made.
 
-ASKS: Final = (reading(UP, up_of("*", "*")), *(f"$JS.API.STREAM.{deed}.{UP}" for deed in DEEDS))
-"""What a hub says: it asks what branches have said last, and makes the stream where that lies."""
+No one else makes a stream: by its settings it could have the server pass on what others say.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +161,8 @@ def _branch(name: str) -> str:
 
 
 def _hub(name: str) -> str:
-    said = ", ".join(f'"{subject}"' for subject in ASKS)
-    return HUB.format(name=name, said=said, up=up_of("*", "*"), inbox=inbox_of(name))
+    up = up_of("*", "*")
+    return HUB.format(name=name, last=reading(UP, up), up=up, inbox=inbox_of(name))
 
 
 @click.command("nats-config")
@@ -197,7 +201,7 @@ def nats_config(path: Path, hubs: tuple[str, ...], listen: str, directory: str, 
     if not names:
         raise InputError('no branch is reached over NATS: give via = "nats" in its sync.targets')
     for hub in hubs:
-        if hub in {config.branch.id, *names} or not re.fullmatch("[a-z0-9-]{1,32}", hub):
+        if hub in {config.branch.id, *names} or not re.fullmatch(ID, hub):
             raise InputError("--hub is an id of its own, not that of the sender or of a branch")
     clients = Clients(config.branch.id, names, hubs)
     click.echo(configuration(clients, listen, directory, store), nl=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,7 +21,16 @@ from doorctl.extras.fleet import transfers
 from doorctl.extras.fleet.bodies import Bodies
 from doorctl.extras.fleet.branch import NatsBranch
 from doorctl.extras.fleet.connection import Link, SharedConnection
-from doorctl.extras.fleet.messages import BODIES, PIECE_BYTES, Piece, Shared, body_of, question_of
+from doorctl.extras.fleet.messages import (
+    BODIES,
+    PIECE_BYTES,
+    UP,
+    Piece,
+    Shared,
+    body_of,
+    question_of,
+    up_of,
+)
 from doorctl.extras.fleet.transfers import Transfers
 from doorctl.sources.branches import Reply, Request
 from doorctl.sync.branch import Taken
@@ -74,6 +84,20 @@ async def there(server: NatsServer, subject: str) -> bytes:
         return (await client.request(subject, b"", 5)).data
     finally:
         await client.close()
+
+
+def test_what_branches_say_is_kept_once_a_sender_has_left_rows(server: NatsServer) -> None:
+    """It makes that stream too: each subject keeps its last message, and no branch may make one."""
+    connection, bodies = SharedConnection(Link((server.url,), None)), Bodies()
+    body = PUSH.packed().body
+    assert connection.within(10, lambda standing: bodies.lies(standing, body))
+    connection.close()
+
+    made = json.loads(asyncio.run(there(server, f"$JS.API.STREAM.INFO.{UP}")))["config"]
+
+    assert made["subjects"] == [up_of("*", "*")]
+    assert (made["max_msgs_per_subject"], made["discard"]) == (1, "old")
+    assert made.get("max_age", 0) == 0
 
 
 def test_rows_are_carried_once_and_each_branch_reads_the_same_push(

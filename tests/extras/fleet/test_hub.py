@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from doorctl.extras.fleet import WebHub, WebNats, keeping
-from doorctl.extras.fleet.hub import BranchHeard, Hub
+from doorctl.extras.fleet.bodies import reports_stream
+from doorctl.extras.fleet.connection import Link, SharedConnection
+from doorctl.extras.fleet.hub import BranchHeard, Doubt, Hub
 from doorctl.extras.fleet.keeping import KeptConnection, Use
 from doorctl.extras.fleet.messages import up_of
 from doorctl.store.signing_keys import create_signing_key, read_signing_key
@@ -91,6 +93,10 @@ def test_a_hub_hears_and_one_that_begins_anew_reads_what_was_said(
         return hub.reports.branches()[0]
 
     connection = said_by_branch(server, FakeEventLog())
+    making = SharedConnection(Link((server.url,), None))
+    if server.has_streams:
+        making.within(LIMIT_S, reports_stream().make)
+    making.close()
     with kept(connection):
         with kept(first.connection):
             connection.say(up_of("oest", "status"), body, headers)
@@ -104,6 +110,24 @@ def test_a_hub_hears_and_one_that_begins_anew_reads_what_was_said(
                 connection.say(up_of("oest", "status"), body, headers)
             until(lambda: heard(second).status is not None)
     assert heard(second).status == STATUS
+
+
+def test_a_branch_that_is_added_is_known_at_the_next_look(
+    tmp_path: Path, server: NatsServer
+) -> None:
+    """So is another key in place of one; a look reads no file that was not written anew."""
+    keys = tmp_path / "branches"
+    keys.mkdir()
+    hub = hubs(server, tmp_path)
+    assert (hub.look(), hub.reports.branches()) == ("", ())
+
+    create_signing_key(tmp_path / "oest.key", keys / "oest.pub")
+    assert hub.look() == ""
+    assert [each.branch for each in hub.reports.branches()] == ["oest"]
+
+    (keys / "oest.pub").write_text("no key", encoding="utf-8")
+    hub.look()
+    assert hub.reports.branches()[0].doubt is Doubt.KEY
 
 
 def test_a_hub_without_its_directory_says_so(tmp_path: Path, server: NatsServer) -> None:
